@@ -1,0 +1,1 @@
+"""One file per verb: reads its arguments, calls the stations in order, prints the result."""

@@ -1,0 +1,49 @@
+"""One family of errors. A user's mistake is one line; a bug of ours is a traceback.
+
+Exit codes: 2 for the user's input, 3 for a failed acceptance, 1 for our bugs.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TextwrightError(Exception):
+    """Anything Textwright reports on purpose; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 2
+
+
+class InputError(TextwrightError):
+    """The user's input cannot be used.
+
+    ``str(error)`` is one line that says what was given, what was expected, where, and how to fix it.
+    """
+
+    def __init__(self, given: str, *, expected: str = "", where: str = "", fix: str = "") -> None:
+        parts = [given]
+        if where:
+            parts.append(f"in {where}")
+        if expected:
+            parts.append(f"expected {expected}")
+        if fix:
+            parts.append(fix)
+        self.given, self.expected, self.where, self.fix = given, expected, where, fix
+        super().__init__("; ".join(" ".join(part.split()) for part in parts))
+
+
+class TrainingStoppedError(TextwrightError):
+    """Training cannot go on (for example, too many non-finite gradients in a row); what was saved stays whole."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The closest of ``names`` to what was typed, or None when none is close."""
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown_name(kind: str, name: str, names: Iterable[str]) -> InputError:
+    """The error for a name that is in no table: says the nearest name, else lists them all."""
+    known = sorted(names)
+    close = nearest(name, known)
+    fix = f"did you mean {close!r}?" if close else ""
+    return InputError(f"unknown {kind} {name!r}", expected=f"one of {', '.join(known)}", fix=fix)

@@ -1,0 +1,30 @@
+"""What every test may use: the public data sets where they are, and quiet, repeatable torch."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Callable[[str], Path]:
+    """``data_folder("tinyshakespeare")``: the folder of a public data set; skips the test where it is missing."""
+
+    def find(name: str) -> Path:
+        root = Path(os.environ.get("TEXTWRIGHT_DATA", ROOT.parent / "shared" / "data"))
+        folder = root / name
+        if not folder.is_dir():
+            pytest.skip(f"the data set {name} is not in {root}: set TEXTWRIGHT_DATA to a folder that has it")
+        return folder
+
+    return find
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracles such as transformers must not ask a hub for anything."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
