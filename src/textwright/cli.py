@@ -1,0 +1,90 @@
+"""The table of verbs, and where errors become exit codes. Imports nothing heavy: a verb loads when it is called."""
+
+import json
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+
+from textwright import __version__
+from textwright.core.errors import TextwrightError, unknown_name
+
+# verb -> (where its function is, its line in the help)
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("demo:demo", "The main job end to end on real text, with nothing to download."),
+    "train": ("train:train", "Train a model on text: a new run, or one resumed."),
+    "evaluate": ("evaluate:evaluate", "Measure a model on a text or a task."),
+    "generate": ("generate:generate", "Continue prompts."),
+    "embed": ("embed:embed", "Turn texts into vectors."),
+    "tokenizer train": ("tokenizer:train_tokenizer", "Train a tokenizer on text."),
+    "tokenizer inspect": ("tokenizer:inspect_tokenizer", "See how a tokenizer cuts a text."),
+    "runs list": ("runs:list_runs", "List the runs in a folder."),
+    "runs watch": ("runs:watch", "Watch a run that trains in another terminal."),
+    "runs disk": ("runs:disk", "Show what runs take on disk."),
+    "runs delete": ("runs:delete", "Delete a run."),
+}
+GROUPS = {"tokenizer": "Train and inspect tokenizers.", "runs": "List, watch, measure and delete runs."}
+
+
+def build_app() -> App:
+    """The command line: one cyclopts app whose verbs are imported on use."""
+    app = App(
+        name="textwright",
+        help="From raw text to a text generator you can trust, on the machine you have.",
+        version=__version__,
+        help_format="plaintext",
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    groups = {name: App(name=name, help=text, help_format="plaintext") for name, text in GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for verb, (target, text) in VERBS.items():
+        group_name, _, name = verb.rpartition(" ")
+        (groups[group_name] if group_name else app).command(
+            f"textwright.commands.{target}", name=name, help=text, help_format="plaintext"
+        )
+    return app
+
+
+def main() -> None:
+    """Run one command. Exit code 0, or 2 for the user's mistake (one line), 130 after Ctrl-C, a traceback for ours."""
+    arguments = sys.argv[1:]
+    # One thread pool a process; oneDNN and the tokenizers' own pools only get in each other's way.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        _check_verb(arguments)
+        code = build_app()(arguments)
+        sys.exit(code if isinstance(code, int) else 0)
+    except TextwrightError as error:
+        _fail(str(error), error.exit_code, arguments)
+    except CycloptsError as error:
+        _fail(" ".join(str(error).split()), 2, arguments)
+    except KeyboardInterrupt:
+        _fail("stopped by Ctrl-C", 130, arguments)
+    except BrokenPipeError:
+        # The reader of our output has left (`textwright ... | head`); nothing of ours is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _check_verb(arguments: list[str]) -> None:
+    """A mistyped verb is answered with the nearest one, before anything is parsed."""
+    verb = arguments[0] if arguments else ""
+    known = {name.split(" ")[0] for name in VERBS}
+    if verb and not verb.startswith("-") and verb not in known:
+        raise unknown_name("verb", verb, known)
+    if verb in GROUPS:
+        inner = {name.split(" ")[1] for name in VERBS if name.startswith(f"{verb} ")}
+        if len(arguments) > 1 and not arguments[1].startswith("-") and arguments[1] not in inner:
+            raise unknown_name(f"verb of {verb}", arguments[1], inner)
+
+
+def _fail(message: str, code: int, arguments: list[str]) -> None:
+    if "--json" in arguments:
+        print(json.dumps({"error": message}))
+    print(f"textwright: {message}", file=sys.stderr)
+    sys.exit(code)
+
