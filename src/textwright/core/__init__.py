@@ -1,1 +1,1 @@
-"""What every station shares: errors, configs, files, journal, seeds, device, progress. Knows nothing of text or models."""
+"""What every station shares: errors, configs, files, journal, seeds, device, progress. Knows no text and no model."""

@@ -1,4 +1,4 @@
-"""The base of every config: frozen, strict, documented. One class is the TOML file, the command line and the argument."""
+"""The base of every config: frozen, strict, documented. One class is the file, the command line and the argument."""
 
 import json
 import tomllib

@@ -1,0 +1,52 @@
+"""Configs refuse what they do not know, and say what was meant."""
+
+from pathlib import Path
+
+import pytest
+
+from textwright.core.config import Config, read_config, read_toml, to_toml
+from textwright.core.errors import InputError
+
+
+class Inner(Config):
+    width: int = 4
+
+
+class Outer(Config):
+    learning_rate: float = 1e-3
+    title: str = ""
+    inner: Inner = Inner()
+    names: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+def test_an_unknown_key_names_the_nearest_valid_one() -> None:
+    with pytest.raises(InputError, match=r"unknown key 'learning_rte'; in a\.toml; .* did you mean 'learning_rate'\?"):
+        read_config(Outer, {"learning_rte": 1}, "a.toml")
+
+
+def test_an_unknown_key_of_a_table_names_the_tables_own_keys() -> None:
+    with pytest.raises(InputError, match=r"unknown key 'inner\.widht'.*did you mean 'width'\?"):
+        read_config(Outer, {"inner": {"widht": 1}}, "a.toml")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "fast"])
+def test_a_number_that_is_none_is_refused_with_key_and_value(value: object) -> None:
+    with pytest.raises(InputError, match="learning_rate = "):
+        read_config(Outer, {"learning_rate": value}, "the command line")
+
+
+def test_a_config_survives_the_way_to_toml_and_back(tmp_path: Path) -> None:
+    config = Outer(learning_rate=0.5, title='a "quoted"\nline\x7f 中文', inner=Inner(width=7), names=("a", "b"))
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert read_toml(Outer, path) == config
+
+
+def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no file"):
+        read_toml(Outer, tmp_path / "none.toml")
+    (tmp_path / "broken.toml").write_text("a = = 1")
+    with pytest.raises(InputError, match="not valid TOML") as caught:
+        read_toml(Outer, tmp_path / "broken.toml")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,45 @@
+"""The display says what the rows say, in a terminal and in a file."""
+
+import io
+
+from rich.console import Console
+
+from textwright.core.progress import TrainingDisplay, duration, sparkline
+
+ROWS = [
+    {"kind": "event", "step": 0, "event": "start", "num_steps": 100, "message": "training for 100 steps"},
+    {"kind": "train", "step": 50, "elapsed_s": 30.0, "loss_nats": 2.5, "tokens_per_s": 12345.0, "memory_bytes": 2e9},
+    {"kind": "val", "step": 50, "val_loss_nats": 2.25, "val_bits_per_byte": 1.5, "elapsed_s": 30.0},
+    {"kind": "sample", "step": 50, "text": "def [bold]not markup[/bold]"},
+]
+
+
+def draw(is_terminal: bool) -> str:
+    out = io.StringIO()
+    screen = Console(file=out, width=110, force_terminal=is_terminal, markup=False, highlight=False)
+    with TrainingDisplay("a run", screen) as display:
+        for row in ROWS:
+            display.show(row)
+    return out.getvalue()
+
+
+def test_a_terminal_shows_losses_speed_memory_time_left_and_the_sample() -> None:
+    text = draw(is_terminal=True)
+    for part in ("2.500", "2.250", "12,345", "2.00 GB", "30 s", "step 50 of 100", "def [bold]not markup[/bold]"):
+        assert part in text
+
+
+def test_a_file_gets_plain_lines_without_control_characters() -> None:
+    text = draw(is_terminal=False)
+    assert "step 50: validation loss 2.2500 nats, 1.500 bits/byte, time left 30 s" in text
+    assert "\x1b" not in text
+
+
+def test_a_curve_of_one_value_and_of_many_fits_its_width() -> None:
+    assert sparkline([], 10) == ""
+    assert sparkline([1.0], 10) == "▁"
+    assert sparkline([float(i) for i in range(1000)], 8) == "▁▂▃▄▅▆▇█"
+
+
+def test_durations_read_as_a_person_says_them() -> None:
+    assert [duration(s) for s in (4.6, 185, 7800)] == ["5 s", "3 min 05 s", "2 h 10 min"]
