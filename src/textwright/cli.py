@@ -87,4 +87,3 @@ def _fail(message: str, code: int, arguments: list[str]) -> None:
         print(json.dumps({"error": message}))
     print(f"textwright: {message}", file=sys.stderr)
     sys.exit(code)
-
