@@ -1,0 +1,1 @@
+"""Token shards on disk, and batches as a pure function of seed and step."""
