@@ -1,0 +1,99 @@
+"""How to train, as plain values. Torch-free: it is the TOML file, the command line and the Python argument."""
+
+import math
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from textwright.core.config import Config
+
+DEFAULT_STEPS = 1000
+"""Optimizer steps when neither steps nor minutes are given."""
+
+
+class TrainConfig(Config):
+    """How to train. What is not given is decided once, before the first step, and written to the run's config.toml."""
+
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps. Without steps and minutes it is 1,000."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Wall-clock minutes instead of steps, evaluations included: a few trial steps tell how many steps fit."""
+    rows: int = Field(default=12, ge=1)
+    """Rows of text in one optimizer step."""
+    time: int | None = Field(default=None, ge=1)
+    """Tokens in a row; the model's context length when not given."""
+    micro_rows: int | None = Field(default=None, ge=1)
+    """Rows computed at once; a step adds up as many such parts as it needs. It changes memory, never the result."""
+    layout: Literal["windows", "packed"] = "windows"
+    """windows: rows are cut from one stream of documents. packed: whole documents, which do not see each other."""
+    objective: str = "next_token"
+    """What is learned: a name in the table of objectives."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """muon: Muon for hidden matrices and AdamW for the rest, best from scratch. adamw: AdamW for everything."""
+    learning_rate: float = Field(default=3e-3, ge=0)
+    """AdamW's learning rate at its highest."""
+    muon_learning_rate: float = Field(default=0.02, ge=0)
+    """Muon's learning rate at its highest: how far, as a spectral norm, a square matrix moves in a step."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    """How much of themselves matrices lose in a step, times the learning rate. Vectors do not decay."""
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    """cosine: warm up, then fall along a half cosine. wsd: warm up, stay, fall in a line at the end."""
+    warmup_steps: int | None = Field(default=None, ge=0)
+    """Steps over which the learning rate rises in a line; a twentieth of the steps, at most 200, when not given."""
+    decay_fraction: float = Field(default=0.2, ge=0, le=1)
+    """The last part of the steps, 0 to 1, over which wsd falls."""
+    final_fraction: float = Field(default=0.0, ge=0, le=1)
+    """The learning rate at the end, as a fraction (0 to 1) of the highest."""
+    clip: float = Field(default=1.0, gt=0)
+    """The greatest norm of the whole gradient; a greater one is scaled down to it."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; weights are always float32. auto: bfloat16 where the hardware has it and the model is wide
+    enough to gain."""
+    evaluate_every: int | None = Field(default=None, ge=1)
+    """Steps between evaluations; a tenth of the steps when not given."""
+    sample_every: int | None = Field(default=None, ge=1)
+    """Steps between samples of text; a tenth of the steps when not given."""
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    """Steps between checkpoints; a tenth of the steps, at most 500, when not given."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Checkpoints kept on disk: the newest ones."""
+    patience: int | None = Field(default=None, ge=1)
+    """Evaluations in a row without a better validation loss after which training ends; never when not given."""
+    max_bad_steps: int = Field(default=10, ge=1)
+    """Steps in a row with a non-finite loss or gradient after which training stops. Such a step changes no weight."""
+    seed: int = Field(default=0, ge=0)
+    """Fixes the order of the data and the dropout."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.steps is not None and self.minutes is not None:
+            raise ValueError("steps or minutes, not both")
+        return self
+
+    @classmethod
+    def for_fit(cls, **values: Any) -> Self:
+        """The defaults for teaching a trained model a few texts.
+
+        AdamW at a rate that warms up over a tenth, stays, and falls over the last fifth; packed documents.
+        """
+        steps = values.get("steps")
+        gentle = {"optimizer": "adamw", "schedule": "wsd", "layout": "packed"}
+        if steps is not None:
+            gentle["warmup_steps"] = steps // 10
+        return cls.model_validate(gentle | values)
+
+    def decided(self, *, steps: int, time: int, micro_rows: int, precision: Literal["float32", "bfloat16"]) -> Self:
+        """This config with nothing left open: what was found out before the first step, and all that follows from it.
+
+        ``minutes`` has done its work and is left out, so that a resumed run goes by the same ``steps``.
+        """
+        tenth = math.ceil(steps / 10)
+        found = {"steps": steps, "minutes": None, "time": time, "micro_rows": micro_rows, "precision": precision}
+        follows = {
+            "warmup_steps": min(math.ceil(steps / 20), 200),
+            "evaluate_every": tenth,
+            "sample_every": tenth,
+            "checkpoint_every": min(tenth, 500),
+        }
+        given = {name for name in follows if getattr(self, name) is not None}
+        return self.model_copy(update=found | {name: value for name, value in follows.items() if name not in given})

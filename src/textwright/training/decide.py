@@ -1,0 +1,141 @@
+"""What is found out once, before the first step: how much at once, how exactly, how long."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from textwright.batches.batch import Batch
+from textwright.batches.loader import Loader
+from textwright.batches.shards import Tokens
+from textwright.checkpoint.training_state import write_checkpoint
+from textwright.training.config import DEFAULT_STEPS, TrainConfig
+from textwright.training.hooks import Hooks
+from textwright.training.memory import free_bytes, saved_bytes
+from textwright.training.precision import autocast, choose_training_precision
+from textwright.training.step import TrainStep
+from textwright.training.train_state import TrainState
+from textwright.training.update import update
+
+NUM_WARM_UP_STEPS = 2
+MIN_TRIAL_STEPS = 3
+TRIAL_FRACTION = 0.03
+"""Of the minutes, for trial steps: the longer the run, the longer the look."""
+AIM = 0.98
+"""Of the minutes, to be used: what trial steps do not show, such as drawing the display, takes the rest."""
+NUM_TIMES = 10
+"""How often a run evaluates, samples and saves when it is not told (see TrainConfig.decided)."""
+MEMORY_FRACTION = 0.25
+"""Of the free memory, for the activations of one micro-batch."""
+MAX_ACTIVATION_BYTES = 2**31
+"""On a CPU no more than this: larger micro-batches leave its caches and are no faster."""
+
+
+def decide(train_step: TrainStep, tokens: Tokens, config: TrainConfig, hooks: Hooks, *, saves: bool) -> TrainConfig:
+    """The config with nothing left open; a config that has nothing open comes back as it is.
+
+    Args:
+        train_step: left as it was: trial steps are undone.
+        tokens: the text to train on.
+        config: as the user gave it.
+        hooks: timed once each where the run has minutes.
+        saves: whether the run writes checkpoints, which take time too.
+
+    Raises:
+        InputError: the text is too short for one row.
+    """
+    begun_s = time.perf_counter()
+    model = train_step.model
+    device = next(train_step.parameters()).device
+    precision = choose_training_precision(device, config.precision, model.width)
+    row_tokens = config.time or model.context_length
+    decided = config.decided(
+        steps=config.steps or DEFAULT_STEPS, time=row_tokens, micro_rows=config.micro_rows or 1, precision=precision
+    )
+    loader = make_loader(tokens, decided)
+    if config.micro_rows is None:
+        decided = decided.model_copy(update={"micro_rows": _rows_that_fit(train_step, loader.batch(0), decided)})
+    if config.minutes is None:
+        return decided
+    steps = _steps_that_fit(train_step, loader, config, decided, hooks, begun_s, saves)
+    assert decided.micro_rows is not None
+    return config.decided(steps=steps, time=row_tokens, micro_rows=decided.micro_rows, precision=precision)
+
+
+def make_loader(tokens: Tokens, config: TrainConfig) -> Loader:
+    """The source of batches that a decided config describes."""
+    assert config.time is not None
+    return Loader(tokens, rows=config.rows, time=config.time, seed=config.seed, layout=config.layout)
+
+
+def _rows_that_fit(train_step: TrainStep, batch: Batch, config: TrainConfig) -> int:
+    """How many rows' activations fit, from those of one row. Depends on the machine's memory, not on a clock."""
+    device = next(train_step.parameters()).device
+    budget = int(free_bytes(device) * MEMORY_FRACTION)
+    if device.type == "cpu":
+        budget = min(budget, MAX_ACTIVATION_BYTES)
+    with autocast(device, "bfloat16" if config.precision == "bfloat16" else "float32"):
+        row_bytes = saved_bytes(train_step, batch.rows(0, 1).to(device))
+    rows = max(1, min(config.rows, budget // max(1, row_bytes)))
+    num_parts = -(-config.rows // rows)
+    return -(-config.rows // num_parts)  # parts of nearly equal size
+
+
+def _steps_that_fit(
+    train_step: TrainStep,
+    loader: Loader,
+    config: TrainConfig,
+    decided: TrainConfig,
+    hooks: Hooks,
+    begun_s: float,
+    saves: bool,
+) -> int:
+    """The steps that end with the minutes, evaluations, samples and checkpoints included."""
+    assert config.minutes is not None
+    budget_s = config.minutes * 60
+    weights = {name: value.clone() for name, value in train_step.state_dict().items()}
+    trial = TrainState.begin(train_step, decided)
+    step_s = _step_seconds(trial, loader, decided, budget_s * TRIAL_FRACTION)
+
+    model = train_step.model.eval()
+    evaluate, sample = hooks.evaluate, hooks.sample
+    save_s = _seconds(lambda: _save_and_forget(trial)) if saves else 0.0
+    # An evaluation may find a new best model, which is saved: the weights, about a third of a checkpoint.
+    evaluate_s = _seconds(lambda: evaluate(model)) + save_s / 3 if evaluate else 0.0
+    sample_s = _seconds(lambda: sample(model)) if sample else 0.0
+    model.train()
+    train_step.load_state_dict(weights)
+
+    left_s = budget_s * AIM - (time.perf_counter() - begun_s)
+    for every, once_s in (
+        (config.evaluate_every, evaluate_s),
+        (config.sample_every, sample_s),
+        (config.checkpoint_every, save_s),
+    ):
+        if every is None:
+            left_s -= NUM_TIMES * once_s
+        else:
+            step_s += once_s / every
+    return max(1, int(left_s / step_s))
+
+
+def _step_seconds(trial: TrainState, loader: Loader, config: TrainConfig, budget_s: float) -> float:
+    """Mean seconds of a step, once the first ones have filled the caches."""
+    for step in range(NUM_WARM_UP_STEPS):
+        update(trial, loader.batch(step), config)
+    begun_s, num_steps = time.perf_counter(), 0
+    while num_steps < MIN_TRIAL_STEPS or time.perf_counter() - begun_s < budget_s:
+        update(trial, loader.batch(NUM_WARM_UP_STEPS + num_steps), config)
+        num_steps += 1
+    return (time.perf_counter() - begun_s) / num_steps
+
+
+def _save_and_forget(trial: TrainState) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_checkpoint(Path(folder), 0, *trial.gather())
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    begun_s = time.perf_counter()
+    action()
+    return time.perf_counter() - begun_s

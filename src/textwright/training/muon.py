@@ -1,0 +1,104 @@
+"""Muon with the products of equal-shaped matrices done together."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textwright.core.device import has_fast_bfloat16
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+NUM_ITERATIONS = 5
+
+
+class Muon(torch.optim.Muon):
+    """torch's Muon, quicker on many small matrices, and at home with fused ones.
+
+    Momentum is element-wise, so a weight that stacks several matrices (queries, keys, values) keeps one momentum and is
+    cut into its matrices only to be orthogonalised. Matrices of equal shape are then orthogonalised as one batch.
+
+    Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/ ("original" scale of the rate).
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        cuts: Sequence[tuple[int, ...]],
+        *,
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+    ) -> None:
+        """
+        Args:
+            parameters: matrices [out, in].
+            cuts: for each parameter the numbers of rows of the matrices it stacks; ``(out,)`` for a plain one.
+            lr: the learning rate: the spectral norm of a square matrix's update.
+            weight_decay: times the rate, the part of itself a matrix loses in a step.
+            momentum: of the running mean of gradients (Nesterov's form).
+        """
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum)
+        self._cuts: dict[Tensor, tuple[int, ...]] = dict(zip(parameters, cuts, strict=True))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Move every parameter that has a gradient."""
+        assert closure is None, "the loop computes gradients itself"
+        for group in self.param_groups:
+            moving = {parameter: parameter.grad for parameter in group["params"] if parameter.grad is not None}
+            if moving:
+                self._step(list(moving), list(moving.values()), group)
+
+    def _step(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+        momenta = [self._momentum(parameter) for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        torch._foreach_lerp_(gradients, momenta, group["momentum"])  # Nesterov's look ahead; the gradient is spent
+
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        matrices = [part for p, g in zip(parameters, gradients, strict=True) for part in self._matrices(p, g)]
+        for shape, same in _by_shape(matrices).items():
+            updates = orthogonalise(torch.stack([update for _, update in same]))
+            rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+            targets = [target for target, _ in same]
+            torch._foreach_add_(targets, list(updates.to(targets[0].dtype)), alpha=-rate)
+
+    def _momentum(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        momentum: Tensor = state["momentum_buffer"]
+        return momentum
+
+    def _matrices(self, parameter: Tensor, gradient: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Views of the parameter's matrices, each with its gradient."""
+        cut = list(self._cuts[parameter])
+        return list(zip(torch.split(parameter, cut), torch.split(gradient, cut), strict=True))
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Each matrix with its singular values brought near 1 (0.7 to 1.2), by Newton and Schulz's iteration.
+
+    Args:
+        matrices: [matrices, rows, columns].
+
+    Returns:
+        The same shape, bfloat16 where the device multiplies that in hardware, else float32.
+    """
+    a, b, c = COEFFICIENTS
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x.to(torch.bfloat16 if has_fast_bfloat16(matrices.device) else torch.float32)
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(NUM_ITERATIONS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+def _by_shape(matrices: list[tuple[Tensor, Tensor]]) -> dict[tuple[int, ...], list[tuple[Tensor, Tensor]]]:
+    groups: defaultdict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    for parameter, gradient in matrices:
+        groups[tuple(parameter.shape)].append((parameter, gradient))
+    return groups

@@ -1,0 +1,103 @@
+"""Cross-entropy of the next token, without ever holding the logits of all positions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from textwright.batches.batch import Batch
+from textwright.models.language_model import LanguageModel
+from textwright.training.step import Loss, Objective
+
+MAX_LOGITS = 2**24
+"""Logits held at once: 64 MB in float32. Enough rows for the matrix products to run at full speed."""
+
+
+class NextToken(Objective):
+    """The weighted sum of -log p(target) over the positions whose weight is not zero."""
+
+    def weight(self, batch: Batch) -> Float[Tensor, ""]:
+        return batch.loss_weight.sum()
+
+    def forward(self, model: LanguageModel, hidden: Float[Tensor, "rows time width"], batch: Batch) -> Loss:
+        flat = hidden.flatten(0, 1)  # [positions, width]
+        targets = batch.target_ids.flatten()  # [positions]
+        weights = batch.loss_weight.flatten().float()  # [positions]
+        counted = weights.nonzero().squeeze(1)
+        if len(counted) < len(weights):
+            flat, targets, weights = flat[counted], targets[counted], weights[counted]
+        total = cross_entropy_sum(flat, model.head_weight, targets, weights)
+        return Loss(total, weights.sum(), {})
+
+
+def cross_entropy_sum(
+    hidden: Float[Tensor, "positions width"],
+    head: Float[Tensor, "vocabulary width"],
+    targets: Int[Tensor, " positions"],
+    weights: Float[Tensor, " positions"],
+) -> Float[Tensor, ""]:
+    """Sum over positions of weight x cross-entropy of ``hidden @ head.T`` against the target, in nats.
+
+    The logits are made a chunk at a time, and where a gradient is wanted it is made of each chunk on the spot: the
+    backward pass only scales it. Products run in autocast's type where autocast is on; softmax, loss and the sum over
+    chunks in float32 at least.
+
+    Source: the idea is Cut Cross-Entropy's, Wijmans et al. 2025 (arXiv:2411.09009).
+    """
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    if torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad):
+        total: Tensor = _CrossEntropySum.apply(hidden, head, targets, weights, dtype)  # type: ignore[no-untyped-call]
+        return total
+    total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
+    inputs, matrix = hidden.to(dtype), head.to(dtype)
+    for part in _chunks(hidden, head):
+        total -= weights[part] @ _log_p(inputs[part], matrix).gather(1, targets[part, None]).squeeze(1)
+    return total
+
+
+class _CrossEntropySum(torch.autograd.Function):
+    """The sum with its gradient. Keeps one gradient the size of ``hidden`` and one the size of ``head``, no logits."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, dtype: torch.dtype) -> Tensor:
+        total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
+        of_hidden = torch.empty_like(hidden)
+        of_head = torch.zeros_like(head, dtype=_at_least_float32(dtype))
+        with torch.autocast(hidden.device.type, enabled=False):
+            inputs, matrix = hidden.to(dtype), head.to(dtype)
+            for part in _chunks(hidden, head):
+                log_p = _log_p(inputs[part], matrix)  # [chunk, vocabulary]
+                total -= weights[part] @ log_p.gather(1, targets[part, None]).squeeze(1)
+                # The gradient of weight x -log softmax(z)[target] is weight x (softmax(z) - one_hot(target)).
+                of_logits = log_p.exp_()
+                of_logits.scatter_add_(1, targets[part, None], of_logits.new_full((len(log_p), 1), -1.0))
+                of_logits = of_logits.mul_(weights[part, None]).to(dtype)
+                of_hidden[part] = of_logits @ matrix
+                of_head += of_logits.t() @ inputs[part]
+        ctx.save_for_backward(of_hidden, of_head.to(head.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_total: Tensor) -> tuple[Tensor | None, ...]:
+        of_hidden, of_head = ctx.saved_tensors
+        # In place: the head's gradient can be the largest tensor of a step.
+        return of_hidden.mul_(of_total), of_head.mul_(of_total), None, None, None
+
+
+def _log_p(hidden: Tensor, head: Tensor) -> Tensor:
+    return torch.log_softmax(hidden @ head.t(), dim=1, dtype=_at_least_float32(hidden.dtype))
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _chunks(hidden: Tensor, head: Tensor) -> Iterator[slice]:
+    """Slices of positions whose logits together are at most MAX_LOGITS."""
+    size = max(1, MAX_LOGITS // len(head))
+    return (slice(start, start + size) for start in range(0, len(hidden), size))

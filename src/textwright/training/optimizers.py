@@ -1,0 +1,103 @@
+"""What moves the weights: AdamW, or Muon for the hidden matrices and AdamW for the rest, as one object."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from textwright.core.errors import InputError
+from textwright.models.config import GPTConfig
+from textwright.training.config import TrainConfig
+from textwright.training.muon import Muon
+from textwright.training.step import TrainStep
+
+BETAS = (0.9, 0.95)
+
+
+class Optimizer:
+    """The optimizers of a run, stepped together; every one of its tensors has a name, so that a run can be resumed."""
+
+    def __init__(self, train_step: TrainStep, config: TrainConfig) -> None:
+        trained = {name: p for name, p in train_step.named_parameters() if p.requires_grad}
+        hidden = hidden_matrices(train_step) if config.optimizer == "muon" else {}
+        rest = {name: p for name, p in trained.items() if name not in hidden}
+        self._names: dict[Tensor, str] = {parameter: name for name, parameter in trained.items()}
+        self._parts: list[torch.optim.Optimizer] = []
+        if hidden:
+            parameters = [trained[name] for name in hidden]
+            self._parts.append(
+                Muon(parameters, list(hidden.values()), lr=config.muon_learning_rate, weight_decay=config.weight_decay)
+            )
+        if rest:
+            groups = [
+                {"params": [p for p in rest.values() if p.ndim >= 2], "weight_decay": config.weight_decay},
+                {"params": [p for p in rest.values() if p.ndim < 2], "weight_decay": 0.0},
+            ]
+            groups = [group for group in groups if group["params"]]
+            self._parts.append(torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True))
+        self._highest = [[group["lr"] for group in part.param_groups] for part in self._parts]
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All parameters that are trained."""
+        return list(self._names)
+
+    def step(self, fraction: float) -> None:
+        """Move the weights by their gradients, at ``fraction`` (0 to 1) of the highest learning rates."""
+        for part, rates in zip(self._parts, self._highest, strict=True):
+            for group, rate in zip(part.param_groups, rates, strict=True):
+                group["lr"] = rate * fraction
+            part.step()
+
+    def free_gradients(self) -> None:
+        """Forget the gradients and their memory."""
+        for part in self._parts:
+            part.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything the next step depends on, as ``parameter name/what``. Empty before the first step."""
+        return {
+            f"{self._names[parameter]}/{what}": value
+            for part in self._parts
+            for parameter, state in part.state.items()
+            for what, value in state.items()
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what ``tensors()`` gave.
+
+        Raises:
+            InputError: they belong to another model or another optimizer.
+        """
+        parameters = {self._names[p]: (part, p) for part, p in self._all()}
+        for part in self._parts:
+            part.state.clear()
+        for key, value in tensors.items():
+            name, _, what = key.rpartition("/")
+            if name not in parameters:
+                raise InputError(f"the checkpoint holds optimizer state of {name!r}, which is not trained here")
+            part, parameter = parameters[name]
+            part.state[parameter][what] = value.to(parameter.device, copy=True)
+
+    def _all(self) -> Iterator[tuple[torch.optim.Optimizer, nn.Parameter]]:
+        return ((part, p) for part in self._parts for group in part.param_groups for p in group["params"])
+
+
+def hidden_matrices(train_step: TrainStep) -> dict[str, tuple[int, ...]]:
+    """The matrices Muon is for: weights of its Linear layers but the head, which like an embedding meets tokens.
+
+    Returns:
+        The name of each with the row counts of the matrices stacked in it: a fused query-key-value weight has three.
+    """
+    model = train_step.model
+    found: dict[str, tuple[int, ...]] = {}
+    for name, module in train_step.named_modules():
+        if isinstance(module, nn.Linear) and module.weight is not model.head_weight and module.weight.requires_grad:
+            fused = name.endswith(".attention.qkv")
+            found[f"{name}.weight"] = _query_key_value_rows(model.config) if fused else (module.out_features,)
+    return found
+
+
+def _query_key_value_rows(config: GPTConfig) -> tuple[int, int, int]:
+    keys = config.num_key_value_heads * config.head_width
+    return config.num_heads * config.head_width, keys, keys

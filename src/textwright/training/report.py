@@ -1,0 +1,44 @@
+"""What a training run came to."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """The figures of a run, all its sessions together where not said otherwise."""
+
+    ended: Literal["finished", "patience", "interrupted"]
+    """All steps done; no gain for ``patience`` evaluations; or a signal."""
+    steps: int
+    """Optimizer steps done."""
+    tokens: int
+    """Tokens learned from."""
+    elapsed_s: float
+    """Seconds, evaluations included."""
+    tokens_per_s: float
+    """Tokens learned from per second of this session's optimizer steps."""
+    first_loss_nats: float | None
+    """Training loss of the first step."""
+    last_loss_nats: float | None
+    """Training loss of the last step of this session."""
+    best: dict[str, float]
+    """The numbers of the best evaluation, ``val_loss_nats`` among them; empty where nothing was evaluated."""
+    best_step: int | None
+    """Its step; the model that is left is this one where a run folder keeps it, else the last."""
+    skipped_steps: int
+    """Steps left out because their loss or gradient was not finite."""
+    peak_memory_bytes: int
+    """The most memory this process (or its GPU) used."""
+    signal_number: int | None = None
+    """The signal that ended the run."""
+
+    @property
+    def val_loss_nats(self) -> float | None:
+        """The best validation loss, in nats per token."""
+        return self.best.get("val_loss_nats")
+
+    @property
+    def exit_code(self) -> int:
+        """0, or as shells have it 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 0 if self.signal_number is None else 128 + self.signal_number

@@ -1,0 +1,205 @@
+"""The run folder: what a run leaves on disk, and what can be asked of it while it trains or after.
+
+::
+
+    RUN/  config.toml        what was asked for and decided
+          journal.jsonl      train, val, sample and event rows
+          samples.jsonl      the samples alone
+          checkpoints/step-N/
+          best/step-N/       the weights of the best evaluation
+          model/             the finished model
+          report.html
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel
+
+from textwright.core.config import to_toml
+from textwright.core.errors import InputError
+from textwright.core.files import folder_size, lock_file, write_atomically
+from textwright.core.journal import read_rows
+
+PARTS = ("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "data", "report.html")
+"""Everything a run folder may hold, hidden files such as the lock aside. What holds anything else is not deleted."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How a run stands, read from its files alone."""
+
+    state: Literal["running", "finished", "stopped"]
+    """running: a process trains it. stopped: not at its last step; it can be resumed."""
+    step: int
+    num_steps: int | None
+    loss_nats: float | None
+    val_loss_nats: float | None
+    """The best so far."""
+    tokens: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder by its path."""
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path, config: BaseModel) -> Self:
+        """A new run with its config written.
+
+        Raises:
+            InputError: something is there already.
+        """
+        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+            fix = f"resume it with --resume {folder}, or choose another --out"
+            if not is_run(folder):
+                fix = "choose another --out"
+            raise InputError(f"{folder} is there already", fix=fix)
+        folder.mkdir(parents=True, exist_ok=True)
+        run = cls(folder)
+        run.write_config(config)
+        run.journal.touch()
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The run in a folder.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not folder.is_dir():
+            raise InputError(f"there is no folder {folder}", expected="a run folder")
+        if not is_run(folder):
+            raise InputError(f"{folder} is not a run", expected="a folder with config.toml and journal.jsonl")
+        return cls(folder)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.toml"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def write_config(self, config: BaseModel) -> None:
+        """Write config.toml, whole or not at all."""
+        write_atomically(self.config, to_toml(config))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process.
+
+        Raises:
+            InputError: another process trains it.
+        """
+        with lock_file(self.folder / ".lock", f"the run {self.folder}"):
+            yield
+
+    def is_running(self) -> bool:
+        """Whether a process trains it now."""
+        if not (self.folder / ".lock").exists():
+            return False
+        try:
+            with self.locked():
+                return False
+        except InputError:
+            return True
+
+    def status(self) -> RunStatus:
+        """How the run stands; also while another process writes it."""
+        last: dict[str, dict[str, Any]] = {}
+        losses, ended, num_steps = [], None, None
+        for row in read_rows(self.journal):
+            last[row["kind"]] = row
+            if row["kind"] == "val" and row.get("val_loss_nats") is not None:
+                losses.append(row["val_loss_nats"])
+            if row["kind"] == "event":
+                num_steps = row.get("num_steps", num_steps)
+                ended = row["event"] if row.get("event") in ("started", "finished") else ended
+        train = last.get("train", {})
+        over: Literal["finished", "stopped"] = "finished" if ended == "finished" else "stopped"
+        return RunStatus(
+            state="running" if self.is_running() else over,
+            step=train.get("step", 0),
+            num_steps=num_steps,
+            loss_nats=train.get("loss_nats"),
+            val_loss_nats=min(losses, default=None),
+            tokens=train.get("tokens", 0),
+            elapsed_s=max((row.get("elapsed_s", 0.0) for row in last.values()), default=0.0),
+        )
+
+    def disk_bytes(self) -> dict[str, int]:
+        """Bytes on disk by part of the run, in the order of the tree; only the parts that are there."""
+        parts = {name: self.folder / name for name in PARTS}
+        return {
+            name: folder_size(path) if path.is_dir() else path.stat().st_size
+            for name, path in parts.items()
+            if path.exists()
+        }
+
+    def delete(self) -> None:
+        """Delete the run and everything in it.
+
+        Raises:
+            InputError: it is a link, a process trains it, or it holds something that no run writes.
+        """
+        if self.folder.is_symlink():
+            raise InputError(f"{self.folder} is a link", expected="a run folder itself", fix="delete what it points to")
+        if not is_run(self.folder):
+            raise InputError(f"{self.folder} is not a run", expected="a folder with config.toml and journal.jsonl")
+        foreign = sorted(p.name for p in self.folder.iterdir() if p.name not in PARTS and not p.name.startswith("."))
+        if foreign:
+            raise InputError(
+                f"{self.folder} holds what no run writes: {', '.join(foreign)}", fix="move that away first"
+            )
+        with self.locked():
+            # Renamed first: if this is cut short, what is left does not pass for a run.
+            doomed = self.folder.with_name(f".{self.folder.name}.deleted")
+            self.folder.rename(doomed)
+            shutil.rmtree(doomed)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether the folder is a run: it has a config and a journal."""
+    return (folder / "config.toml").is_file() and (folder / "journal.jsonl").is_file()
+
+
+def find_runs(root: Path) -> list[Run]:
+    """The runs at or directly below a folder, by name."""
+    if is_run(root):
+        return [Run(root)]
+    if not root.is_dir():
+        return []
+    return [Run(folder) for folder in sorted(root.iterdir()) if not folder.name.startswith(".") and is_run(folder)]

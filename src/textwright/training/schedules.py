@@ -1,0 +1,42 @@
+"""The learning rate over a run, as a fraction of its highest value. Torch-free."""
+
+import math
+
+
+def learning_rate_fraction(
+    step: int,
+    *,
+    steps: int,
+    schedule: str,
+    warmup_steps: int,
+    decay_fraction: float,
+    final_fraction: float,
+) -> float:
+    """The fraction (0 to 1) of the highest learning rate for one step.
+
+    ::
+
+        cosine   /--.__            wsd    /--------.
+                /      '--.__            /          '.
+               warm-up       '-         warm-up       decay
+
+    Args:
+        step: the step about to be done, from 0.
+        steps: all steps of the run.
+        schedule: ``cosine`` or ``wsd`` (warm-up, stable, decay).
+        warmup_steps: steps of the rise; the first step already moves.
+        decay_fraction: the last part of the steps over which ``wsd`` falls.
+        final_fraction: where the fall would end, at step ``steps``.
+
+    Source: cosine, Loshchilov and Hutter 2017 (arXiv:1608.03983), eq. 5; wsd, Hu et al. 2024 (arXiv:2404.06395), eq. 1.
+    """
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    if schedule == "cosine":
+        done = (step - warmup_steps) / max(1, steps - warmup_steps)
+        fall = 0.5 * (1 - math.cos(math.pi * done))
+    else:
+        assert schedule == "wsd", schedule
+        decay_steps = decay_fraction * steps
+        fall = max(0.0, step - (steps - decay_steps)) / decay_steps if decay_steps else 0.0
+    return 1.0 - (1.0 - final_fraction) * min(1.0, fall)

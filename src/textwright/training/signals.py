@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM while training: the step in hand is finished and saved first."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Interruption:
+    """Which signal asked training to end; ``number`` is None while none did."""
+
+    number: int | None = None
+
+
+@contextlib.contextmanager
+def finish_step_first() -> Iterator[Interruption]:
+    """Note SIGINT and SIGTERM instead of obeying them at once; a second one is obeyed at once.
+
+    Outside the main thread, where Python allows no handlers, signals do what they always do.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if interruption.number is not None:
+            raise KeyboardInterrupt
+        interruption.number = number
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

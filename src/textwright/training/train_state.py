@@ -1,0 +1,88 @@
+"""Everything the next step depends on, by name; what is not in here is not resumed."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from torch import Tensor
+
+from textwright.core.errors import InputError
+from textwright.training.config import TrainConfig
+from textwright.training.optimizers import Optimizer
+from textwright.training.step import TrainStep
+
+WEIGHTS, OPTIMIZER = "weights/", "optimizer/"
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    step: int = 0
+    """Optimizer steps done; also the position in the data."""
+    tokens: int = 0
+    """Tokens learned from."""
+    elapsed_s: float = 0.0
+    """Seconds of training, over all sessions."""
+    bad_steps: int = 0
+    """Steps in a row whose loss or gradient was not finite."""
+    skipped_steps: int = 0
+    """All such steps."""
+    first_loss_nats: float | None = None
+    """Loss of the first step."""
+    best_step: int | None = None
+    """The step of the best evaluation."""
+    best: dict[str, float] = field(default_factory=dict)
+    """The best evaluation's numbers."""
+    evaluations_without_gain: int = 0
+    """Evaluations since the best one."""
+
+
+@dataclass
+class TrainState:
+    """Weights, objective parameters, optimizer and progress. Data and dropout need none: they follow from the step."""
+
+    train_step: TrainStep
+    optimizer: Optimizer
+    progress: Progress
+
+    @classmethod
+    def begin(cls, train_step: TrainStep, config: TrainConfig) -> Self:
+        """The state before the first step."""
+        return cls(train_step, Optimizer(train_step, config), Progress())
+
+    def gather(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All tensors by name, and all plain facts."""
+        tensors = {WEIGHTS + name: value for name, value in self.train_step.state_dict().items()}
+        tensors |= {OPTIMIZER + name: value for name, value in self.optimizer.tensors().items()}
+        return tensors, vars(self.progress).copy()
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take over what ``gather`` gave.
+
+        Raises:
+            InputError: it belongs to another model or another optimizer.
+        """
+        self.restore_weights(tensors)
+        self.optimizer.restore(_below(OPTIMIZER, tensors))
+        self.progress = Progress(**facts)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights among ``gather``'s tensors."""
+        return {name: value for name, value in self.gather()[0].items() if name.startswith(WEIGHTS)}
+
+    def restore_weights(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the weights alone.
+
+        Raises:
+            InputError: they belong to another model.
+        """
+        try:
+            self.train_step.load_state_dict(_below(WEIGHTS, tensors))
+        except RuntimeError as error:
+            raise InputError(
+                f"the checkpoint is of another model: {error}", fix="resume with the config the run was begun with"
+            ) from None
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,90 @@
+"""One optimizer step: micro-batches, one loss, a clipped gradient, and no update that is not finite."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from textwright.batches.batch import Batch
+from textwright.core.errors import InputError
+from textwright.core.seeds import hash_u64
+from textwright.training.config import TrainConfig
+from textwright.training.precision import autocast
+from textwright.training.schedules import learning_rate_fraction
+from textwright.training.train_state import TrainState
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimizer step did."""
+
+    loss_nats: float
+    """The step's loss, over all its micro-batches."""
+    grad_norm: float
+    """The gradient's norm before clipping."""
+    fraction: float
+    """The learning rate as a fraction of its highest."""
+    tokens: int
+    """Tokens learned from."""
+    applied: bool
+    """False when the loss or the gradient was not finite: no weight moved."""
+
+
+def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
+    """Do one optimizer step on a batch with a decided config, and count it."""
+    assert config.steps is not None
+    assert config.warmup_steps is not None
+    step = state.progress.step
+    loss_nats = add_gradients(state, batch, config)
+    norm = torch.nn.utils.clip_grad_norm_(state.optimizer.parameters, config.clip, foreach=True)
+    loss, grad_norm = torch.stack([loss_nats, norm]).tolist()  # one wait for a GPU, not two
+
+    applied = math.isfinite(loss) and math.isfinite(grad_norm)
+    fraction = learning_rate_fraction(
+        step,
+        steps=config.steps,
+        schedule=config.schedule,
+        warmup_steps=config.warmup_steps,
+        decay_fraction=config.decay_fraction,
+        final_fraction=config.final_fraction,
+    )
+    if applied:
+        state.optimizer.step(fraction)
+    state.optimizer.free_gradients()
+
+    tokens = int(batch.loss_weight.count_nonzero())
+    _count(state, loss, tokens, applied)
+    return Update(loss, grad_norm, fraction, tokens, applied)
+
+
+def add_gradients(state: TrainState, batch: Batch, config: TrainConfig) -> torch.Tensor:
+    """Fill the gradients of one step's loss, however the step is split into micro-batches.
+
+    Returns:
+        The loss: the sum of weight x loss over the sum of weight of the whole batch, in nats.
+    """
+    train_step = state.train_step
+    device = next(train_step.parameters()).device
+    weight = train_step.objective.weight(batch)  # known before the first backward pass
+    if not weight > 0:
+        raise InputError(f"step {state.progress.step} has no token to learn from: all its weights are zero")
+    loss = torch.zeros((), device=device)
+    micro_rows = config.micro_rows or batch.num_rows
+    for first_row in range(0, batch.num_rows, micro_rows):
+        torch.manual_seed(hash_u64("dropout", config.seed, state.progress.step, first_row))
+        micro = batch.rows(first_row, min(first_row + micro_rows, batch.num_rows)).to(device)
+        with autocast(device, "bfloat16" if config.precision == "bfloat16" else "float32"):
+            part = train_step(micro).total / weight.to(device)
+        part.backward()
+        loss += part.detach()
+    return loss
+
+
+def _count(state: TrainState, loss: float, tokens: int, applied: bool) -> None:
+    progress = state.progress
+    progress.step += 1
+    progress.bad_steps = 0 if applied else progress.bad_steps + 1
+    progress.skipped_steps += not applied
+    progress.tokens += tokens
+    if progress.first_loss_nats is None:
+        progress.first_loss_nats = loss if math.isfinite(loss) else None

@@ -1,0 +1,114 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from textwright.batches.batch import Batch
+from textwright.core.errors import InputError
+from textwright.training.objectives import next_token
+from textwright.training.objectives.catalog import OBJECTIVES, make_objective
+from textwright.training.objectives.next_token import cross_entropy_sum
+from textwright.training.step import Objective, TrainStep
+
+
+def _case(positions: int = 40, width: int = 8, vocabulary: int = 50) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    hidden = torch.randn(positions, width, requires_grad=True)
+    head = torch.randn(vocabulary, width, requires_grad=True)
+    weights = torch.rand(positions) * (torch.rand(positions) < 0.7)
+    return hidden, head, torch.randint(0, vocabulary, (positions,)), weights
+
+
+def _plainly(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    return (F.cross_entropy(hidden @ head.t(), targets, reduction="none") * weights).sum()
+
+
+@pytest.mark.parametrize("max_logits", [1, 7 * 50, 2**24])
+def test_loss_and_gradients_equal_the_plain_cross_entropy(max_logits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_token, "MAX_LOGITS", max_logits)
+    hidden, head, targets, weights = _case()
+    for function in (_plainly, cross_entropy_sum):
+        total = function(hidden, head, targets, weights)
+        gradients = torch.autograd.grad(total * 0.37, (hidden, head))
+        if function is _plainly:
+            expected, expected_gradients = total, gradients
+    torch.testing.assert_close(total, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-6, atol=1e-6)
+
+
+def test_without_a_gradient_the_loss_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_token, "MAX_LOGITS", 350)
+    case = _case()
+    with torch.no_grad():
+        torch.testing.assert_close(cross_entropy_sum(*case), _plainly(*case), rtol=1e-6, atol=1e-6)
+
+
+def test_gradient_passes_a_check_against_finite_differences() -> None:
+    hidden, head, targets, weights = (tensor.double() if tensor.is_floating_point() else tensor for tensor in _case(5))
+
+    def total(hidden: Tensor, head: Tensor) -> Tensor:
+        return cross_entropy_sum(hidden, head, targets, weights)
+
+    inputs = (hidden.detach().requires_grad_(), head.detach().requires_grad_())
+    assert torch.autograd.gradcheck(total, inputs)
+
+
+def test_bfloat16_products_stay_near_float32() -> None:
+    hidden, head, targets, weights = _case(width=64)
+    expected = torch.autograd.grad(_plainly(hidden, head, targets, weights), (hidden, head))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        total = cross_entropy_sum(hidden, head, targets, weights)
+    assert total.dtype == torch.float32
+    for found, wanted in zip(torch.autograd.grad(total, (hidden, head)), expected, strict=True):
+        assert found.dtype == torch.float32
+        assert (found - wanted).norm() < 0.02 * wanted.norm()
+
+
+class _Largest(TorchDispatchMode):
+    """Notes the largest tensor that any operation makes."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = function(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(value, Tensor):
+                self.numel = max(self.numel, value.numel())
+        return result
+
+
+def test_logits_of_all_positions_are_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_token, "MAX_LOGITS", 3 * 500)
+    hidden, head, targets, weights = _case(positions=100, width=4, vocabulary=500)
+    with _Largest() as largest:
+        cross_entropy_sum(hidden, head, targets, weights).backward()
+    assert largest.numel <= 500 * 4
+
+
+def test_positions_of_weight_zero_take_no_part(make_model) -> None:
+    step = TrainStep(make_model(), make_objective("next_token"))
+    ragged = Batch.from_rows([[1, 2, 3, 4, 5], [6, 7], [8, 9, 10]])
+    loss = step(ragged)
+    assert loss.weight == 4 + 1 + 2 == step.objective.weight(ragged)
+    alone = [step(Batch.from_rows([row])).total for row in ([1, 2, 3, 4, 5], [6, 7], [8, 9, 10])]
+    torch.testing.assert_close(loss.total, sum(alone), rtol=1e-5, atol=1e-5)
+
+
+def test_the_whole_step_equals_logits_and_cross_entropy(make_model) -> None:
+    model = make_model()
+    batch = Batch.from_ids(torch.randint(0, 17, (3, 17)))
+    loss = TrainStep(model, make_objective("next_token"))(batch)
+    logits = model.head(model.run(model.embed(batch), batch))
+    expected = F.cross_entropy(logits.flatten(0, 1), batch.target_ids.flatten(), reduction="sum")
+    torch.testing.assert_close(loss.total, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_row_of_the_table_is_an_objective(name: str) -> None:
+    assert isinstance(make_objective(name), Objective)
+
+
+def test_an_unknown_objective_is_answered_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'next_token'"):
+        make_objective("next_tokne")

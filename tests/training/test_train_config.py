@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+import pytest
+
+from textwright.core.config import read_config, to_toml
+from textwright.core.errors import InputError
+from textwright.training.config import TrainConfig
+
+
+def test_the_config_loads_without_torch() -> None:
+    code = "import sys, textwright.training.config, textwright.training.schedules; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"muon_learning_rate": float("inf")}, "muon_learning_rate"),
+        ({"learning_rate": -1.0}, "greater than or equal to 0"),
+        ({"stepz": 3}, "did you mean 'steps'"),
+        ({"steps": 3, "minutes": 1}, "steps or minutes, not both"),
+        ({"optimizer": "sgd"}, "'muon' or 'adamw'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_in_one_line(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        read_config(TrainConfig, values, "run.toml")
+    assert "\n" not in str(error.value)
+
+
+def test_a_decided_config_is_complete_and_decided_for_good() -> None:
+    config = TrainConfig(minutes=3, sample_every=7)
+    decided = config.decided(steps=999, time=64, micro_rows=6, precision="float32")
+    assert (decided.steps, decided.minutes, decided.micro_rows) == (999, None, 6)
+    assert (decided.warmup_steps, decided.evaluate_every, decided.sample_every) == (50, 100, 7)
+    assert decided.decided(steps=999, time=64, micro_rows=6, precision="float32") == decided
+    assert "auto" not in to_toml(decided)
+
+
+def test_fit_is_gentle() -> None:
+    config = TrainConfig.for_fit(steps=50, rows=8, learning_rate=3e-4)
+    assert (config.optimizer, config.schedule, config.layout, config.warmup_steps) == ("adamw", "wsd", "packed", 5)
+    assert config.learning_rate == 3e-4

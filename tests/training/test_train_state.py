@@ -1,0 +1,80 @@
+"""Whatever the loop changes must be in TrainState."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from textwright.batches.shards import Data
+from textwright.models.language_model import LanguageModel
+from textwright.training.config import TrainConfig
+from textwright.training.decide import make_loader
+from textwright.training.objectives.catalog import make_objective
+from textwright.training.step import TrainStep
+from textwright.training.train_state import TrainState
+from textwright.training.update import update
+
+
+def _leaves(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, object]]:
+    """Every number, text and tensor that can be reached from a value, with the way to it."""
+    if isinstance(value, int | float | str | bytes | bool | None):
+        yield path, value
+        return
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Tensor):
+        yield path, value.detach()
+        if value.grad is not None:
+            yield f"{path}.grad", value.grad
+    elif isinstance(value, dict):
+        for index, (key, inner) in enumerate(value.items()):
+            name = key if isinstance(key, str | int) else index
+            yield from _leaves(inner, f"{path}[{name!r}]", seen)
+    elif isinstance(value, list | tuple | set):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{index}]", seen)
+    elif isinstance(value, nn.Module) or (hasattr(value, "__dict__") and not callable(value)):
+        yield from _leaves(vars(value), path, seen)
+
+
+def _reachable(state: TrainState, *others: object) -> dict[str, object]:
+    found = dict(_leaves([state, *others], "loop", set()))
+    return {path: value.clone() if isinstance(value, Tensor) else value for path, value in found.items()}
+
+
+def _differences(one: dict[str, object], other: dict[str, object]) -> set[str]:
+    def same(a: object, b: object) -> bool:
+        return torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b
+
+    return {path for path in one.keys() | other.keys() if not same(one.get(path), other.get(path))}
+
+
+def test_everything_the_loop_changes_is_restored(
+    make_model: Callable[..., LanguageModel], data: Data, quick: Callable[..., TrainConfig]
+) -> None:
+    config = quick(micro_rows=3).decided(steps=6, time=16, micro_rows=3, precision="float32")
+    loader = make_loader(data.train, config)
+    state = TrainState.begin(TrainStep(make_model(dropout=0.1), make_objective("next_token")), config)
+    untouched = _reachable(state, loader)
+    for step in range(3):
+        update(state, loader.batch(step), config)
+    changed = _reachable(state, loader)
+    assert len(_differences(untouched, changed)) > 50
+
+    fresh_loader = make_loader(data.train, config)
+    fresh = TrainState.begin(TrainStep(make_model(seed=9, dropout=0.1), make_objective("next_token")), config)
+    fresh.restore(*state.gather())
+    # The learning rate in a group is set anew before it is used.
+    left = {path for path in _differences(changed, _reachable(fresh, fresh_loader)) if not path.endswith("['lr']")}
+    assert left == set()
+
+
+def test_a_change_that_is_not_gathered_is_noticed(
+    make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
+) -> None:
+    config = quick().decided(steps=6, time=16, micro_rows=4, precision="float32")
+    state = TrainState.begin(TrainStep(make_model(), make_objective("next_token")), config)
+    before = _reachable(state)
+    state.train_step.model.carry = torch.ones(3)  # type: ignore[assignment]
+    assert any("carry" in path for path in _differences(before, _reachable(state)))
