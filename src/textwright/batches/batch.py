@@ -1,8 +1,8 @@
 """What every model and objective is handed: rows of tokens with their targets. Masking and packing are data here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
 
 import torch
 from jaxtyping import Float, Int
@@ -83,7 +83,6 @@ class Batch:
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(
-            **{name: change(value) if isinstance(value, Tensor) else value for name, value in values.items()}
-        )
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        changed: dict[str, Any] = {name: change(value) for name, value in values if isinstance(value, Tensor)}
+        return replace(self, **changed)

@@ -1,0 +1,1 @@
+"""Networks that predict text. Each family is a file and a row in the catalogue."""

@@ -1,0 +1,27 @@
+"""The table of families: name -> where its class is. A new family is a file and a row here."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import torch
+
+from textwright.core.seeds import hash_u64
+from textwright.models.config import GPTConfig
+
+if TYPE_CHECKING:
+    from textwright.models.language_model import LanguageModel
+
+FAMILIES: dict[str, str] = {
+    "gpt1": "textwright.models.gpt:GPT",
+    "gpt2": "textwright.models.gpt:GPT",
+    "modern": "textwright.models.gpt:GPT",
+}
+
+
+def build(config: GPTConfig, *, seed: int = 0) -> "LanguageModel":
+    """A model with fresh weights that depend on ``seed`` alone; torch's own generator is left as it was."""
+    module, _, name = FAMILIES[config.family].partition(":")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(hash_u64("weights", seed) % 2**63)
+        model: LanguageModel = getattr(import_module(module), name)(config)
+    return model

@@ -1,0 +1,155 @@
+"""Self-attention: which token may look at which, and the looking."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from textwright.batches.batch import PADDING, Batch
+from textwright.models.config import GPTConfig
+from textwright.models.layers.norm import RMSNorm
+from textwright.models.layers.positions import Rotation, rotate
+from textwright.models.probe import Probe
+from textwright.models.state import KeyValueState
+
+
+@dataclass(frozen=True)
+class Attending:
+    """Who may look at whom: the same for every layer of one forward.
+
+    ::
+
+                         a a b b -        a row of two packed documents and a place of padding:
+        mask         a   x . . . .        a token looks at its own document, up to itself
+                     a   x x . . .
+                     b   . . x . .
+                     b   . . x x .
+                     -   . . . . x
+    """
+
+    mask: Bool[Tensor, "rows 1 queries keys"] | None
+    """True where a query may look at a key. None: everywhere, or everywhere before it."""
+    is_causal: bool
+    """With no mask: whether a token looks only at what is before it."""
+    rotation: Rotation | None
+    """How queries and keys are turned, for rotary positions."""
+
+
+def causal_or_documents(batch: Batch) -> tuple[Bool[Tensor, "rows 1 time time"] | None, bool]:
+    """The mask of a batch, and whether plain causal attention does without one.
+
+    A token looks at tokens of its own document. Padding is no document: it looks at itself alone, so that no row of
+    the softmax is empty, and nothing looks at it.
+    """
+    if batch.document_ids is None:
+        return None, batch.attends == "causal"
+    documents = batch.document_ids
+    same = (documents[:, :, None] == documents[:, None, :]) & (documents != PADDING)[:, None, :]
+    if batch.attends == "causal":
+        same = same.tril()
+    itself = torch.eye(batch.time, dtype=torch.bool, device=documents.device)
+    return (same | itself)[:, None], False  # [rows, 1, time, time]
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Where ``extend`` puts new keys and values in the cache: the same for every layer of one call."""
+
+    state: KeyValueState
+    starts: Int[Tensor, " rows"]
+    """How many tokens each row held before."""
+    counts: Int[Tensor, " rows"]
+    """How many are new in each row."""
+    longest: int
+    """How many the longest row holds afterwards."""
+    same_place: int | None
+    """The common start, when every row starts there and fills all its new places; then a slice will do."""
+
+    def remember(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values [rows, heads, time, head width]; all of the layer come back, up to the longest row."""
+        cached = self.state.keys[layer], self.state.values[layer]
+        time = keys.shape[2]
+        if self.same_place is not None:
+            here = slice(self.same_place, self.same_place + time)
+            for cache, new in zip(cached, (keys, values), strict=True):
+                cache[:, :, here] = new
+        else:
+            row, place = (torch.arange(time, device=keys.device) < self.counts[:, None]).nonzero(as_tuple=True)
+            for cache, new in zip(cached, (keys, values), strict=True):
+                cache[row, :, self.starts[row] + place] = new[row, :, place].to(cache.dtype)
+        return cached[0][:, :, : self.longest], cached[1][:, :, : self.longest]
+
+
+class Attention(nn.Module):
+    """Queries, keys and values from one product; several query heads may share a key and value head."""
+
+    def __init__(self, config: GPTConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.num_heads, self.num_shared = config.num_heads, config.num_heads // config.num_key_value_heads
+        self.head_width = config.head_width
+        self.dropout = config.dropout_attention
+        self.scale = 1.0
+        if config.scales_attention:
+            self.scale /= config.head_width**0.5
+        if config.scales_attention_by_layer:
+            self.scale /= layer + 1
+        is_modern = config.family == "modern"
+        self.widths = [
+            config.num_heads * config.head_width,
+            config.num_key_value_heads * config.head_width,
+            config.num_key_value_heads * config.head_width,
+        ]
+        self.qkv = nn.Linear(config.width, sum(self.widths), bias=not is_modern)
+        self.out = nn.Linear(config.num_heads * config.head_width, config.width, bias=not is_modern)
+        self.query_norm = RMSNorm(config.head_width, config.norm_epsilon) if is_modern else nn.Identity()
+        self.key_norm = RMSNorm(config.head_width, config.norm_epsilon) if is_modern else nn.Identity()
+
+    def forward(
+        self,
+        x: Float[Tensor, "rows time width"],
+        attending: Attending,
+        extension: Extension | None = None,
+        probe: Probe | None = None,
+    ) -> Float[Tensor, "rows time width"]:
+        """Each token's look at the others."""
+        rows, time, _ = x.shape
+        parts = self.qkv(x).split(self.widths, dim=-1)
+        query, key, value = (part.unflatten(-1, (-1, self.head_width)).transpose(1, 2) for part in parts)
+        query, key = self.query_norm(query), self.key_norm(key)  # [rows, heads, time, head_width]
+        if attending.rotation is not None:
+            query, key = rotate(query, attending.rotation), rotate(key, attending.rotation)
+        if extension is not None:
+            key, value = extension.remember(self.layer, key, value)
+            query = query.to(key.dtype)
+        if self.num_shared > 1:
+            key, value = (part.repeat_interleave(self.num_shared, dim=1) for part in (key, value))
+        if probe is None:
+            looked = F.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask=attending.mask,
+                dropout_p=self.dropout if self.training else 0.0,
+                is_causal=attending.is_causal,
+                scale=self.scale,
+            )
+        else:
+            looked = self._look_plainly(query, key, value, attending, probe)
+        together = looked.transpose(1, 2).reshape(rows, time, self.num_heads * self.head_width)
+        out: Tensor = self.out(together)
+        return out
+
+    def _look_plainly(self, query: Tensor, key: Tensor, value: Tensor, attending: Attending, probe: Probe) -> Tensor:
+        """The same attention written out, so that a probe sees its pattern [rows, heads, queries, keys]."""
+        scores = (query @ key.transpose(-2, -1)).float() * self.scale
+        mask = attending.mask
+        if mask is None and attending.is_causal:
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        pattern = F.dropout(scores.softmax(dim=-1), self.dropout, self.training)
+        pattern = probe.at(f"layer.{self.layer}.attention.pattern", pattern)
+        return probe.at(f"layer.{self.layer}.attention.head_out", pattern.to(value.dtype) @ value)

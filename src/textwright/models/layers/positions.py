@@ -1,0 +1,63 @@
+"""How a model knows where a token stands."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class SinusoidalPositions(nn.Module):
+    """Fixed waves of geometrically growing length, one position a row.
+
+    Computed, not learned, so it is no part of the saved weights.
+
+    Source: Vaswani et al. 2017, section 3.5.
+    """
+
+    def __init__(self, context_length: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", sinusoidal_table(context_length, width), persistent=False)
+
+    def forward(self, position_ids: Int[Tensor, "*places"]) -> Float[Tensor, "*places width"]:
+        """The rows of the table at these positions."""
+        table: Tensor = self.get_buffer("weight")
+        return table[position_ids]
+
+
+def sinusoidal_table(context_length: int, width: int) -> Float[Tensor, "context width"]:
+    """sin in even columns, cos in odd ones, float32."""
+    position = torch.arange(context_length, dtype=torch.float32)[:, None]
+    frequency = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
+    table = torch.zeros(context_length, width)
+    table[:, 0::2] = torch.sin(position * frequency)
+    table[:, 1::2] = torch.cos(position * frequency)[:, : width // 2]
+    return table
+
+
+class Rotation(NamedTuple):
+    """Cosines and sines by which queries and keys are turned, float32, rows x 1 x time x head width."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def rotation(position_ids: Int[Tensor, "rows time"], head_width: int, base: float) -> Rotation:
+    """The turn of each position.
+
+    Computed afresh rather than kept as a buffer: a buffer would lose its float32 when the model is cast.
+
+    Source: Su et al. 2021 (arXiv:2104.09864), in the half-and-half layout of most checkpoints.
+    """
+    exponent = torch.arange(0, head_width, 2, dtype=torch.float32, device=position_ids.device) / head_width
+    angle = position_ids[:, None, :, None].float() / base**exponent  # [rows, 1, time, head_width / 2]
+    angle = torch.cat([angle, angle], dim=-1)  # [rows, 1, time, head_width]
+    return Rotation(angle.cos(), angle.sin())
+
+
+def rotate(x: Float[Tensor, "rows heads time head_width"], by: Rotation) -> Float[Tensor, "rows heads time head_width"]:
+    """Turn each pair (x[i], x[i + head_width / 2]) by its position's angle."""
+    first, second = x.float().chunk(2, dim=-1)
+    turned = torch.cat([-second, first], dim=-1)
+    return (x * by.cos + turned * by.sin).to(x.dtype)

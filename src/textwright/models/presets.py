@@ -1,0 +1,77 @@
+"""The shapes people ask for by name. Torch-free."""
+
+from typing import Any
+
+from textwright.core.config import read_config
+from textwright.core.errors import unknown_name
+from textwright.models.config import GPTConfig
+
+_GPT2 = {"family": "gpt2", "context_length": 1024}
+_CPU = {"family": "gpt2", "context_length": 256}
+_MODERN = {
+    "family": "modern",
+    "context_length": 256,
+    "positions": "rotary",
+    "activation": "silu",
+    "norm_epsilon": 1e-6,
+}
+
+# name -> the config without its vocabulary.
+# gpt2*: Radford et al. 2019, table 2. gpt1: Radford et al. 2018, section 4.1, whose dropout is 0.1 everywhere.
+# nano: the shape of the well-known CPU preset for characters, 0.80 M parameters.
+PRESETS: dict[str, dict[str, Any]] = {
+    "gpt2": _GPT2 | {"num_layers": 12, "num_heads": 12, "width": 768},
+    "gpt2-medium": _GPT2 | {"num_layers": 24, "num_heads": 16, "width": 1024},
+    "gpt2-large": _GPT2 | {"num_layers": 36, "num_heads": 20, "width": 1280},
+    "gpt2-xl": _GPT2 | {"num_layers": 48, "num_heads": 25, "width": 1600},
+    "gpt1": {"family": "gpt1", "context_length": 512, "num_layers": 12, "num_heads": 12, "width": 768},
+    "nano": _CPU | {"context_length": 64, "num_layers": 4, "num_heads": 4, "width": 128},
+    "tiny": _CPU | {"num_layers": 4, "num_heads": 4, "width": 256},
+    "small": _CPU | {"context_length": 512, "num_layers": 8, "num_heads": 8, "width": 448},
+    "gpt1-nano": {"family": "gpt1", "context_length": 64, "num_layers": 4, "num_heads": 4, "width": 128},
+    "modern-nano": _MODERN | {"context_length": 64, "num_layers": 4, "num_heads": 4, "width": 128, "mlp_width": 352},
+    "modern-tiny": _MODERN
+    | {"num_layers": 4, "num_heads": 4, "num_key_value_heads": 2, "width": 256, "mlp_width": 704},
+    "modern-small": _MODERN
+    | {
+        "context_length": 512,
+        "num_layers": 8,
+        "num_heads": 8,
+        "num_key_value_heads": 4,
+        "width": 448,
+        "head_width": 64,
+        "mlp_width": 1216,
+    },
+}
+
+
+def preset(
+    name: str,
+    *,
+    vocab_size: int,
+    context_length: int | None = None,
+    dropout: float | None = None,
+    positions: str | None = None,
+) -> GPTConfig:
+    """The config called ``name``.
+
+    Args:
+        name: a row of ``PRESETS``.
+        vocab_size: the tokenizer's.
+        context_length: tokens seen at once, instead of the preset's.
+        dropout: on embeddings, attention and residual alike, instead of the preset's.
+        positions: ``learned`` or ``sinusoidal``, instead of the preset's.
+
+    Raises:
+        InputError: no preset has that name, or the values do not go together.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    values = PRESETS[name] | {"vocab_size": vocab_size}
+    if context_length is not None:
+        values["context_length"] = context_length
+    if dropout is not None:
+        values |= {f"dropout_{place}": dropout for place in ("embedding", "attention", "residual")}
+    if positions is not None:
+        values["positions"] = positions
+    return read_config(GPTConfig, values, f"the model {name}")

@@ -1,0 +1,230 @@
+"""What every family of the catalogue promises, checked for all of them."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from textwright.batches.batch import PADDING, Batch
+from textwright.core.errors import InputError
+from textwright.models.catalog import FAMILIES, build
+from textwright.models.config import GPTConfig
+from textwright.models.language_model import LanguageModel
+from textwright.models.probe import Probe
+
+VOCAB, CONTEXT = 50, 24
+
+VARIANTS = {
+    "gpt2": {"family": "gpt2"},
+    "gpt2 sinusoidal": {"family": "gpt2", "positions": "sinusoidal"},
+    "gpt2 untied, scaled by layer": {"family": "gpt2", "tied_head": False, "scales_attention_by_layer": True},
+    "gpt1": {"family": "gpt1"},
+    "modern": {"family": "modern", "positions": "rotary", "activation": "silu", "norm_epsilon": 1e-6},
+    "modern, shared heads": {
+        "family": "modern",
+        "positions": "rotary",
+        "activation": "silu",
+        "num_key_value_heads": 2,
+        "head_width": 10,
+        "tied_head": False,
+    },
+}
+
+
+def make(name: str, seed: int = 0, **changes: object) -> LanguageModel:
+    shape = {"vocab_size": VOCAB, "context_length": CONTEXT, "num_layers": 3, "num_heads": 4, "width": 32}
+    config = GPTConfig.model_validate(shape | VARIANTS[name] | changes)
+    model = build(config, seed=seed).eval()
+    with torch.no_grad():  # wide enough weights that a wrong mask or position shows
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+@pytest.fixture(params=VARIANTS)
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    torch.manual_seed(1)
+    return make(request.param)
+
+
+def forward(model: LanguageModel, ids: Tensor, probe: Probe | None = None) -> Tensor:
+    batch = Batch.for_inputs(ids)
+    with torch.no_grad():
+        return model.head(model.run(model.embed(batch), batch, probe))
+
+
+def random_ids(rows: int, time: int, seed: int = 0) -> Tensor:
+    return torch.randint(0, VOCAB, (rows, time), generator=torch.Generator().manual_seed(seed))
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    return bool(torch.allclose(one, other, atol=1e-5, rtol=1e-5))
+
+
+def test_every_family_is_among_the_variants() -> None:
+    assert {variant["family"] for variant in VARIANTS.values()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("chunks", [[CONTEXT], [1] * CONTEXT, [5, 1, 7, 11], [20, 4]])
+def test_any_chunking_of_extend_gives_the_logits_of_the_whole(model: LanguageModel, chunks: list[int]) -> None:
+    ids = random_ids(3, CONTEXT)
+    whole, state, start = forward(model, ids), model.empty_state(3), 0
+    for size in chunks:
+        hidden, state = model.extend(ids[:, start : start + size], torch.full((3,), size), state)
+        assert close(model.head(hidden), whole[:, start : start + size])
+        start += size
+    assert state.lengths.tolist() == [CONTEXT] * 3
+
+
+def test_rows_of_different_lengths_are_extended_as_if_each_were_alone(model: LanguageModel) -> None:
+    ids = random_ids(3, CONTEXT)
+    state, read = model.empty_state(3), torch.zeros(3, dtype=torch.int64)
+    for lengths in ([4, 0, 9], [1, 1, 1], [3, 8, 0], [2, 5, 4]):
+        counts = torch.tensor(lengths)
+        chunk = torch.zeros(3, max(lengths), dtype=torch.int64)
+        for row, count in enumerate(lengths):
+            chunk[row, :count] = ids[row, read[row] : read[row] + count]
+        hidden, state = model.extend(chunk, counts, state)
+        for row, count in enumerate(lengths):
+            if not count:
+                continue
+            alone = forward(model, ids[row : row + 1, : read[row] + count])[0, read[row] :]
+            assert close(model.head(hidden[row, :count]), alone)
+        read += counts
+        assert torch.isfinite(hidden).all()
+    assert state.lengths.tolist() == read.tolist()
+
+
+def test_rewinding_and_extending_again_is_as_if_never_gone_there(model: LanguageModel) -> None:
+    ids, other = random_ids(2, 12), random_ids(2, 6, seed=1)
+    _, state = model.extend(ids[:, :6], torch.tensor([6, 6]), model.empty_state(2))
+    _, state = model.extend(other, torch.tensor([6, 4]), state)
+    state = state.rewind(torch.tensor([6, 6]))
+    hidden, _ = model.extend(ids[:, 6:], torch.tensor([6, 6]), state)
+    assert close(model.head(hidden), forward(model, ids)[:, 6:])
+
+
+def test_selected_and_joined_rows_go_on_as_separate_ones(model: LanguageModel) -> None:
+    ids = random_ids(4, 12)
+    _, first = model.extend(ids[:2, :5], torch.tensor([5, 3]), model.empty_state(2))
+    _, second = model.extend(ids[2:, :9], torch.tensor([9, 7]), model.empty_state(2))
+    state = first.join(second).select([3, 0, 0, 2, 1])
+    rows, starts = [3, 0, 0, 2, 1], [7, 5, 5, 9, 3]
+    assert state.lengths.tolist() == starts
+    chunk = torch.stack([ids[row, start : start + 3] for row, start in zip(rows, starts, strict=True)])
+    hidden, _ = model.extend(chunk, torch.full((5,), 3), state)
+    for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
+        alone = forward(model, ids[row : row + 1, : start + 3])[0, start:]
+        assert close(model.head(hidden[index]), alone)
+    assert state.size_bytes > 0
+
+
+def test_nothing_looks_into_the_future(model: LanguageModel) -> None:
+    ids = random_ids(1, CONTEXT)
+    before = forward(model, ids)
+    for place in (1, 10, CONTEXT - 1):
+        changed = ids.clone()
+        changed[0, place] = (changed[0, place] + 1) % VOCAB
+        after = forward(model, changed)
+        assert torch.equal(before[:, :place], after[:, :place])
+        assert not torch.equal(before[:, place], after[:, place])
+
+
+def test_packed_documents_are_as_if_each_were_alone(model: LanguageModel) -> None:
+    ids = random_ids(1, CONTEXT)
+    lengths = [5, 9, 6]
+    documents = torch.tensor([[0] * 5 + [1] * 9 + [2] * 6 + [PADDING] * 4])
+    positions = torch.tensor([[*range(5), *range(9), *range(6), 0, 0, 0, 0]])
+    batch = Batch(ids, ids, torch.ones(1, CONTEXT), documents, positions)
+    with torch.no_grad():
+        packed = model.head(model.run(model.embed(batch), batch))
+    assert torch.isfinite(packed).all()
+    start = 0
+    for length in lengths:
+        assert close(packed[:, start : start + length], forward(model, ids[:, start : start + length]))
+        start += length
+
+
+def test_both_sides_are_seen_when_the_batch_says_so(model: LanguageModel) -> None:
+    ids = random_ids(1, 8)
+    changed = ids.clone()
+    changed[0, -1] = (changed[0, -1] + 1) % VOCAB
+    outs = []
+    for row in (ids, changed):
+        batch = Batch(row, row, torch.ones(1, 8), attends="both")
+        outs.append(model.run(model.embed(batch), batch))
+    assert not torch.allclose(outs[0][:, 0], outs[1][:, 0])
+
+
+def test_a_probe_changes_nothing_and_records_every_site(model: LanguageModel) -> None:
+    ids = random_ids(2, 10)
+    probe = Probe(record=model.sites())
+    assert close(forward(model, ids, probe), forward(model, ids))
+    assert set(probe.recorded) == set(model.sites())
+    pattern = probe.recorded["layer.1.attention.pattern"]
+    assert pattern.shape == (2, 4, 10, 10)
+    assert close(pattern.sum(-1), torch.ones(2, 4, 10))
+    assert probe.recorded["final_norm"].shape == (2, 10, model.width)
+
+
+def test_a_probe_replaces_what_is_computed_and_refuses_a_site_that_is_not_there(model: LanguageModel) -> None:
+    ids = random_ids(1, 10)
+    unchanged = forward(model, ids)
+    assert not close(forward(model, ids, Probe(replace={"layer.1.attention.head_out": torch.zeros_like})), unchanged)
+    assert close(forward(model, ids, Probe(replace={"layer.1.mlp_out": lambda x: x})), unchanged)
+    with pytest.raises(InputError, match=r"did you mean 'layer\.1\.mlp_out'"):
+        forward(model, ids, Probe(record=["layer.1.mlp_oot"]))
+
+
+def test_it_learns_one_batch_by_heart(model: LanguageModel) -> None:
+    model = build(model.config).train()
+    batch = Batch.from_ids(random_ids(2, 17))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(80):
+        logits = model.head(model.run(model.embed(batch), batch))
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_ids.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.2
+
+
+def test_saved_and_loaded_weights_are_the_same_model(model: LanguageModel) -> None:
+    other = build(model.config, seed=9).eval()
+    other.load_state_dict(model.state_dict())
+    ids = random_ids(2, 10)
+    assert torch.equal(forward(other, ids), forward(model, ids))
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_generator_alone() -> None:
+    torch.manual_seed(5)
+    one = build(make("gpt2").config, seed=3)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    two = build(one.config, seed=3)
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    three = build(one.config, seed=4)
+    assert not torch.equal(one.head_weight, three.head_weight)
+
+
+def test_dropout_acts_in_training_only(model: LanguageModel) -> None:
+    changes = {f"dropout_{place}": 0.5 for place in ("embedding", "attention", "residual")}
+    noisy = build(model.config.model_copy(update=changes))
+    ids = random_ids(1, 10)
+    noisy.train()
+    assert not torch.equal(forward(noisy, ids), forward(noisy, ids))
+    noisy.eval()
+    assert torch.equal(forward(noisy, ids), forward(noisy, ids))
+
+
+def test_bfloat16_weights_and_autocast_stay_close(model: LanguageModel) -> None:
+    ids = random_ids(2, 10)
+    exact = forward(model, ids)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        casted = forward(model, ids)
+    assert (casted.float() - exact).abs().max() < 0.1 * exact.std() + 0.1
+    low = model.to(torch.bfloat16)
+    hidden, _ = low.extend(ids, torch.tensor([10, 10]), low.empty_state(2))
+    assert hidden.dtype == torch.bfloat16
+    assert (forward(low, ids).float() - exact).abs().max() < 0.2 * exact.std() + 0.2

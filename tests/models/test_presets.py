@@ -1,0 +1,69 @@
+"""The presets are the sizes they are known by."""
+
+import pytest
+import torch
+
+from textwright.core.errors import InputError
+from textwright.models.catalog import build
+from textwright.models.gpt import GPT
+from textwright.models.presets import PRESETS, preset
+
+PARAMETERS = {
+    "gpt2": 124_439_808,
+    "gpt2-medium": 354_823_168,
+    "gpt2-large": 774_030_080,
+    "gpt2-xl": 1_557_611_200,
+}
+
+
+def count(name: str, vocab_size: int) -> int:
+    with torch.device("meta"):
+        model = GPT(preset(name, vocab_size=vocab_size))
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_four_sizes_of_gpt2_have_its_parameters(name: str) -> None:
+    assert count(name, 50257) == PARAMETERS[name]
+
+
+def test_gpt1_has_its_parameters() -> None:
+    assert count("gpt1", 40478) == 116_534_784
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("nano", 0.79e6, 0.82e6),
+        ("tiny", 4.5e6, 6e6),
+        ("small", 22e6, 28e6),
+        ("modern-nano", 0.7e6, 0.9e6),
+        ("modern-tiny", 4.5e6, 6e6),
+        ("modern-small", 20e6, 28e6),
+    ],
+)
+def test_the_small_presets_are_as_small_as_they_say(name: str, low: float, high: float) -> None:
+    assert low <= count(name, 65 if "nano" in name else 8192) <= high
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_valid_config(name: str) -> None:
+    config = preset(name, vocab_size=100, dropout=0.1)
+    assert config.dropout_attention == 0.1
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'gpt2-medium'"):
+        preset("gpt2-meduim", vocab_size=100)
+
+
+def test_a_preset_builds_and_runs_at_its_smallest() -> None:
+    model = build(preset("modern-nano", vocab_size=65))
+    hidden, state = model.extend(torch.zeros(1, 3, dtype=torch.int64), torch.tensor([3]), model.empty_state(1))
+    assert hidden.shape == (1, 3, 128)
+    assert state.lengths.tolist() == [3]
+
+
+def test_values_that_do_not_go_together_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match="positions 'sinusoidal' do not go with family 'modern'"):
+        preset("modern-nano", vocab_size=65, positions="sinusoidal")
