@@ -44,14 +44,15 @@ def test_without_a_gradient_the_loss_is_the_same(monkeypatch: pytest.MonkeyPatch
         torch.testing.assert_close(cross_entropy_sum(*case), _plainly(*case), rtol=1e-6, atol=1e-6)
 
 
-def test_gradient_passes_a_check_against_finite_differences() -> None:
+def test_in_float64_gradients_equal_finite_differences() -> None:
     hidden, head, targets, weights = (tensor.double() if tensor.is_floating_point() else tensor for tensor in _case(5))
-
-    def total(hidden: Tensor, head: Tensor) -> Tensor:
-        return cross_entropy_sum(hidden, head, targets, weights)
-
-    inputs = (hidden.detach().requires_grad_(), head.detach().requires_grad_())
-    assert torch.autograd.gradcheck(total, inputs)
+    hidden = hidden.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(cross_entropy_sum(hidden, head, targets, weights), hidden)
+    for place in ((0, 0), (1, 3), (4, 7)):
+        nudge = torch.zeros_like(hidden)
+        nudge[place] = 1e-5
+        above, below = (cross_entropy_sum(hidden + sign * nudge, head, targets, weights) for sign in (1, -1))
+        torch.testing.assert_close(gradient[place], (above - below) / 2e-5, rtol=1e-6, atol=1e-8)
 
 
 def test_bfloat16_products_stay_near_float32() -> None:
