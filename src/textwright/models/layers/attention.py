@@ -68,7 +68,7 @@ class Extension:
     """The common start, when every row starts there and fills all its new places; then a slice will do."""
 
     def remember(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new keys and values [rows, heads, time, head width]; all of the layer come back, up to the longest row."""
+        """Store new keys and values [rows, heads, time, head width]; returns the whole layer, up to the longest row."""
         cached = self.state.keys[layer], self.state.values[layer]
         time = keys.shape[2]
         if self.same_place is not None:

@@ -1,0 +1,1 @@
+"""Models and training on disk: written whole or not at all, read without trusting what is there."""

@@ -1,0 +1,10 @@
+"""What is done to every text before anything else sees it."""
+
+_NUL = {0: None}
+
+
+def normalise(text: str) -> str:
+    """One kind of line end (LF), and no NULs, which only broken files hold. Everything else stays as it is."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.translate(_NUL) if "\x00" in text else text

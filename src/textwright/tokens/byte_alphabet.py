@@ -1,0 +1,26 @@
+"""GPT-2's alphabet for bytes: one printable character for each of the 256.
+
+Vocabularies are kept as text, but a byte-level token can be any bytes: half a character, a control code, a space.
+Those that print are written as themselves; the other 68 (controls, the space, 0x7f to 0xa0, 0xad) as the characters
+from U+0100 on, in order. So the space is written as U+0120, the well-known G with a dot.
+
+Source: Radford et al. 2019, section 2.2.
+"""
+
+_PRINTABLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+_SHIFTED = [byte for byte in range(256) if byte not in _PRINTABLE]
+
+CHARACTER_OF_BYTE: dict[int, str] = {
+    byte: chr(byte if byte in _PRINTABLE else 0x100 + _SHIFTED.index(byte)) for byte in range(256)
+}
+BYTE_OF_CHARACTER: dict[str, int] = {character: byte for byte, character in CHARACTER_OF_BYTE.items()}
+
+
+def to_text(raw: bytes) -> str:
+    """Bytes in the alphabet."""
+    return "".join(CHARACTER_OF_BYTE[byte] for byte in raw)
+
+
+def to_bytes(text: str) -> bytes:
+    """The bytes that a text in the alphabet stands for. Raises KeyError for a character that is not in it."""
+    return bytes(BYTE_OF_CHARACTER[character] for character in text)

@@ -1,0 +1,205 @@
+"""New tokenizers: characters, bytes, or BPE trained on a bounded sample of the text."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from textwright.core.errors import InputError
+from textwright.core.seeds import hash_u64
+from textwright.tokens.byte_alphabet import to_text
+from textwright.tokens.folder import load_tokenizer
+from textwright.tokens.tokenizer import (
+    END,
+    GPT2_PATTERN,
+    UNKNOWN,
+    BPETokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+)
+
+SAMPLE_CHARACTERS = 64 << 20
+CHUNK_CHARACTERS = 1 << 16
+LARGEST_VOCABULARY = 1 << 20
+
+Texts = Callable[[], Iterable[str]]
+
+
+class Spec(NamedTuple):
+    """What ``byte``, ``char``, ``bpe:N`` or a folder's name asks for."""
+
+    kind: str
+    vocab_size: int = 0
+    folder: Path | None = None
+
+
+def parse_spec(spec: str) -> Spec:
+    """A tokenizer's name on the command line.
+
+    Raises:
+        InputError: none of the four forms.
+    """
+    expected = "byte, char, bpe:N or a folder that holds a tokenizer"
+    if spec in ("byte", "char"):
+        return Spec(spec)
+    if spec.startswith("bpe"):
+        size = spec.removeprefix("bpe").removeprefix(":")
+        if spec[3:4] == ":" and size.isdecimal() and 257 <= int(size) <= LARGEST_VOCABULARY:
+            return Spec("bpe", int(size))
+        if not Path(spec).is_dir():
+            raise InputError(f"tokenizer {spec!r}", expected=f"bpe:N with N from 257 to {LARGEST_VOCABULARY:,}")
+    if Path(spec).is_dir():
+        return Spec("folder", folder=Path(spec))
+    raise InputError(f"tokenizer {spec!r}", expected=expected, fix="for example --tokenizer bpe:8192")
+
+
+def make_tokenizer(spec: str, texts: Texts, *, seed: int = 0) -> Tokenizer:
+    """The tokenizer that ``spec`` asks for.
+
+    Args:
+        spec: ``byte``, ``char``, ``bpe:N`` (N ids in all) or a folder.
+        texts: gives the text anew each time it is called; pieces of documents will do.
+        seed: fixes which text BPE is trained on, where there is more than a sample's worth.
+
+    Raises:
+        InputError: the spec is none, or the text has too little to make N tokens of.
+    """
+    kind, vocab_size, folder = parse_spec(spec)
+    if kind == "byte":
+        return byte_tokenizer()
+    if kind == "char":
+        return char_tokenizer(texts())
+    if kind == "bpe":
+        return train_bpe(texts(), vocab_size, seed=seed)
+    assert folder is not None
+    return load_tokenizer(folder)
+
+
+def byte_tokenizer() -> ByteTokenizer:
+    """The byte tokenizer; there is only one."""
+    return ByteTokenizer([*(bytes([byte]) for byte in range(256)), b""], 256, _bpe_json([], use_regex=False))
+
+
+def char_tokenizer(texts: Iterable[str]) -> CharTokenizer:
+    """A token for each character that occurs, in the order of Unicode, then U+FFFD and the end token."""
+    found: set[str] = set()
+    for text in texts:
+        found.update(text)
+    if not found:
+        raise InputError("no text to make a tokenizer of", expected="at least one character")
+    characters = [*sorted(found - {UNKNOWN}), UNKNOWN]
+    end_id = len(characters)
+    json = _json(
+        {"type": "WordLevel", "vocab": _vocabulary(characters), "unk_token": UNKNOWN},
+        pre_tokenizer={"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False},
+        decoder={"type": "Fuse"},
+        end_id=end_id,
+    )
+    return CharTokenizer([*(character.encode() for character in characters), b""], end_id, json)
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int, *, seed: int = 0) -> BPETokenizer:
+    """Byte-level BPE with GPT-2's pattern.
+
+    Args:
+        texts: pieces of text; of more than 64 M characters a sample is taken, so that memory stays bounded.
+        vocab_size: number of ids: 256 bytes, the merges, the end token.
+        seed: fixes the sample.
+
+    Raises:
+        InputError: the text offers too few pairs for so many tokens.
+    """
+    import rustbpe
+
+    trainer = rustbpe.Tokenizer()
+    trainer.train_from_iterator(iter(sample(texts, seed)), vocab_size - 1, pattern=GPT2_PATTERN)
+    ranks = {bytes(raw): rank for raw, rank in trainer.get_mergeable_ranks()}
+    if len(ranks) < vocab_size - 1:
+        raise InputError(
+            f"the text yields only {len(ranks) + 1:,} tokens",
+            expected=f"{vocab_size:,}",
+            fix=f"use bpe:{len(ranks) + 1} or less, or give more text",
+        )
+    ordered = sorted(ranks, key=ranks.__getitem__)
+    merges = [_halves(raw, ranks) for raw in ordered[256:]]
+    json = _bpe_json(merges, use_regex=True)
+    return BPETokenizer([*ordered, b""], len(ordered), json, pattern=GPT2_PATTERN, ranks=ranks)
+
+
+def sample(texts: Iterable[str], seed: int) -> list[str]:
+    """The text in chunks, or of a long text a random part of them, chosen by hash; memory stays bounded."""
+    kept: list[tuple[int, str]] = []
+    size, limit = 0, 1 << 64
+    for index, chunk in enumerate(_chunks(texts)):
+        draw = hash_u64("sample", seed, index)
+        if draw >= limit:
+            continue
+        kept.append((draw, chunk))
+        size += len(chunk)
+        while size > SAMPLE_CHARACTERS:
+            limit //= 2
+            kept = [(draw, chunk) for draw, chunk in kept if draw < limit]
+            size = sum(len(chunk) for _, chunk in kept)
+    return [chunk for _, chunk in kept]
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        for start in range(0, len(text), CHUNK_CHARACTERS):
+            yield text[start : start + CHUNK_CHARACTERS]
+
+
+def _halves(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
+    """The two tokens that were merged into this one: what its bytes become with the earlier merges alone."""
+    parts = [bytes([byte]) for byte in token]
+    while len(parts) > 2:
+        best = min(range(len(parts) - 1), key=lambda place: ranks.get(parts[place] + parts[place + 1], len(ranks)))
+        assert ranks.get(parts[best] + parts[best + 1], len(ranks)) < ranks[token]
+        parts[best : best + 2] = [parts[best] + parts[best + 1]]
+    return parts[0], parts[1]
+
+
+def _bpe_json(merges: list[tuple[bytes, bytes]], *, use_regex: bool) -> dict[str, Any]:
+    """``tokenizer.json`` of a byte-level BPE whose ids are the bytes, the merges, the end token, in this order."""
+    tokens = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
+    model = {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": None,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        "vocab": _vocabulary([to_text(token) for token in tokens]),
+        "merges": [[to_text(left), to_text(right)] for left, right in merges],
+    }
+    return _json(model, pre_tokenizer=level, decoder=level | {"use_regex": True}, end_id=len(tokens))
+
+
+def _vocabulary(tokens: list[str]) -> dict[str, int]:
+    return {token: index for index, token in enumerate([*tokens, END])}
+
+
+def _json(model: dict[str, Any], *, pre_tokenizer: Any, decoder: Any, end_id: int) -> dict[str, Any]:
+    added = {
+        "id": end_id,
+        "content": END,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [added],
+        "normalizer": None,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": model,
+    }
