@@ -1,0 +1,198 @@
+"""The model folder: Hugging Face's format, ours and foreign.
+
+::
+
+    FOLDER/  config.json  model.safetensors  tokenizer.json  tokenizer_config.json  generation_config.json
+             textwright.json   format version, and where the model came from
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from textwright.checkpoint.mapping import read_model_config, to_ours, to_theirs, write_model_config
+from textwright.checkpoint.safetensors_folder import SINGLE, read_tensors
+from textwright.core.errors import InputError
+from textwright.core.files import atomic_folder
+from textwright.models.catalog import build
+from textwright.models.config import GPTConfig
+from textwright.models.language_model import LanguageModel
+from textwright.models.layers.positions import sinusoidal_table
+from textwright.tokens import Tokenizer, load_tokenizer
+
+FORMAT_VERSION = 1
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def save_model(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    dtype: str = "float32",
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Write a model folder; it appears whole or not at all, and replaces an older model folder.
+
+    Args:
+        model: any family of the catalogue.
+        tokenizer: its tokenizer.
+        folder: where.
+        dtype: of the tensors: ``float32``, ``bfloat16`` or ``float16``.
+        facts: where the model came from, for ``textwright.json``.
+
+    Raises:
+        InputError: an unknown dtype, weights too large for float16, or something other than a model folder is there.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(DTYPES)}")
+    if folder.exists() and not ((folder / "config.json").is_file() or (folder.is_dir() and not any(folder.iterdir()))):
+        raise InputError(f"{folder} is there already and is no model folder", fix="choose another folder")
+    tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    if model.config.positions == "sinusoidal":
+        # transformers knows learned positions only; a table that is never trained is the same thing.
+        tensors["position_embedding.weight"] = sinusoidal_table(model.context_length, model.width)
+    with atomic_folder(folder) as new:
+        theirs = {name: _cast(name, tensor, DTYPES[dtype]) for name, tensor in to_theirs(tensors, model.config).items()}
+        save_file(theirs, new / SINGLE, metadata={"format": "pt"})
+        config = write_model_config(model.config, end_id=tokenizer.end_id, dtype=dtype)
+        _write_json(new / "config.json", config)
+        _write_json(
+            new / "generation_config.json",
+            {"bos_token_id": tokenizer.end_id, "eos_token_id": tokenizer.end_id, "pad_token_id": tokenizer.end_id},
+        )
+        _write_json(
+            new / "textwright.json",
+            {"version": FORMAT_VERSION, "model": model.config.model_dump(), "facts": facts or {}},
+        )
+        tokenizer.save(new)
+
+
+def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
+    """The model in a folder, in float32.
+
+    Raises:
+        InputError: whatever there is cannot be read exactly, by the name of the file, key or tensor.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no model folder {folder}", fix="check the path")
+    config = _read_config(folder)
+    where = str(folder)
+    tensors = to_ours(read_tensors(folder), config, where)
+    if config.positions == "sinusoidal":
+        _drop_sinusoidal_table(tensors, config, where)
+    with torch.device("meta"):
+        model = build(config)
+    _check_shapes(model, tensors, where)
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:
+                setattr(module, name, sinusoidal_table(config.context_length, config.width))
+    return model.to(device)
+
+
+def load_folder(folder: Path, *, device: str = "cpu") -> tuple[LanguageModel, Tokenizer]:
+    """The model and its tokenizer.
+
+    Raises:
+        InputError: as ``load_model``; or the tokenizer has more tokens than the model.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no model folder {folder}", fix="check the path")
+    model, tokenizer = load_model(folder, device=device), load_tokenizer(folder)
+    if tokenizer.vocab_size > model.vocab_size:
+        raise InputError(
+            f"the tokenizer has {tokenizer.vocab_size:,} tokens, the model {model.vocab_size:,}",
+            where=str(folder),
+            fix="use the tokenizer that the model was trained with",
+        )
+    return model, tokenizer
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Where a model of ours came from; nothing for a foreign folder."""
+    content = _read_json(folder / "textwright.json") if (folder / "textwright.json").is_file() else {}
+    facts = content.get("facts", {})
+    return facts if isinstance(facts, dict) else {}
+
+
+def _read_config(folder: Path) -> GPTConfig:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"no config.json in {folder}", expected="a model folder", fix="check the path")
+    config = read_model_config(_read_json(path), str(path))
+    if (folder / "textwright.json").is_file():
+        ours = _read_json(folder / "textwright.json")
+        if ours.get("version") != FORMAT_VERSION:
+            raise InputError(
+                f"format version {ours.get('version')!r}",
+                where=str(folder / "textwright.json"),
+                expected=str(FORMAT_VERSION),
+                fix="use a newer Textwright",
+            )
+        # The one thing config.json cannot say. Whether it is still so is checked against the table itself.
+        if ours.get("model", {}).get("positions") == "sinusoidal":
+            config = config.model_copy(update={"positions": "sinusoidal"})
+    return config
+
+
+def _drop_sinusoidal_table(tensors: dict[str, Tensor], config: GPTConfig, where: str) -> None:
+    table = tensors.pop("position_embedding.weight", None)
+    expected = sinusoidal_table(config.context_length, config.width)
+    if table is None or table.shape != expected.shape or (table.float() - expected).abs().max() > 0.01:
+        raise InputError(
+            "the positions are not sinusoidal, though textwright.json says so",
+            where=where,
+            fix="remove textwright.json to read them as learned",
+        )
+
+
+def _check_shapes(model: LanguageModel, tensors: dict[str, Tensor], where: str) -> None:
+    expected = model.state_dict()
+    for name in sorted(expected.keys() - tensors.keys()):
+        raise InputError(f"the tensor {_foreign_name(name, model)!r} is missing", where=where)
+    for name in sorted(tensors.keys() - expected.keys()):
+        raise InputError(f"unexpected tensor {_foreign_name(name, model)!r}", where=where)
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise InputError(
+                f"the tensor {_foreign_name(name, model)!r} has the shape {list(tensor.shape)}",
+                where=where,
+                expected=f"{list(expected[name].shape)} by config.json",
+            )
+
+
+def _foreign_name(name: str, model: LanguageModel) -> str:
+    """The name a person finds in the file."""
+    try:
+        return next(iter(to_theirs({name: torch.empty(1, 1, device="meta")}, model.config)))
+    except (AssertionError, RuntimeError):
+        return name
+
+
+def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    cast = tensor.to(dtype).contiguous()
+    if dtype == torch.float16 and bool(tensor.isfinite().all()) and not bool(cast.isfinite().all()):
+        raise InputError(f"the tensor {name!r} has values beyond float16", fix="save in bfloat16 or float32")
+    return cast
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not valid JSON: {error}", where=str(path)) from None
+    if not isinstance(content, dict):
+        raise InputError("not a JSON object", where=str(path))
+    return content
