@@ -179,6 +179,39 @@ def test_the_best_model_is_kept_and_saved_once(make_model: MakeModel, data: Data
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-5", "step-6"]
 
 
+def test_the_best_model_a_checkpoint_knows_outlives_a_better_one(
+    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+) -> None:
+    config = quick(evaluate_every=1, checkpoint_every=3, keep_checkpoints=1)
+    run, best = Run.create(tmp_path / "run", config), {}
+    script = {1: 5.0, 2: 4.0, 3: 4.5, 4: 3.0, 5: 3.5, 6: 3.2}
+
+    def hooks(die_at: int) -> Hooks:
+        rows: list[dict[str, Any]] = []
+
+        def on_row(row: dict[str, Any]) -> None:
+            rows.append(row)
+            if row["kind"] == "val" and row["step"] == die_at:
+                raise RuntimeError("power cut")
+
+        def evaluate(model: LanguageModel) -> dict[str, float]:
+            best[rows[-1]["step"]] = _weights(model)
+            return {"val_loss_nats": script[rows[-1]["step"]]}
+
+        return Hooks(evaluate=evaluate, on_row=on_row)
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make_model(), data, config, run=run, hooks=hooks(die_at=4))
+    assert {path.name for path in run.best.iterdir()} == {"step-2", "step-4"}
+    stopped = train(make_model(), data, config.model_copy(update={"steps": 3}), run=run, hooks=hooks(0), resume=True)
+    assert stopped.best_step == 2
+    model = make_model()
+    report = train(model, data, config, run=run, hooks=hooks(0), resume=True)
+    assert (report.best_step, report.val_loss_nats) == (4, 3.0)
+    assert _same(_weights(model), best[4])
+    assert {path.name for path in run.best.iterdir()} == {"step-4"}
+
+
 def test_patience_ends_a_run_that_no_longer_gains(
     make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
 ) -> None:

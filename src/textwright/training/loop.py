@@ -10,7 +10,13 @@ from typing import Any, Literal
 import torch
 
 from textwright.batches.shards import Data
-from textwright.checkpoint.training_state import newest_checkpoint, prune, read_checkpoint, write_checkpoint
+from textwright.checkpoint.training_state import (
+    checkpoints,
+    newest_checkpoint,
+    prune,
+    read_checkpoint,
+    write_checkpoint,
+)
 from textwright.core.errors import TrainingStoppedError
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
@@ -96,7 +102,7 @@ class _Session:
         progress = self.state.progress
         self.earlier_s = progress.elapsed_s
         self.diary.cut_after(progress.step)
-        for folder in _steps_in(self.run.best):
+        for folder in checkpoints(self.run.best):
             if _step_of(folder) > progress.step:
                 shutil.rmtree(folder)
 
@@ -193,11 +199,11 @@ class _Session:
         progress.elapsed_s = self._elapsed_s()
         write_checkpoint(self.run.checkpoints, progress.step, *self.state.gather())
         prune(self.run.checkpoints, self.config.keep_checkpoints)
-        oldest = min(_steps_in(self.run.checkpoints), key=_step_of)
-        known_best = read_checkpoint(oldest)[1]["best_step"]
-        for folder in _steps_in(self.run.best):
-            if known_best is not None and _step_of(folder) < known_best:
-                shutil.rmtree(folder)
+        oldest = _step_of(checkpoints(self.run.checkpoints)[-1])
+        # Best models get better with their steps: of those the oldest checkpoint knows, it needs the last.
+        known = [folder for folder in checkpoints(self.run.best) if _step_of(folder) <= oldest]
+        for folder in known[1:]:
+            shutil.rmtree(folder)
 
     def _finish(self) -> None:
         """Go back to the best model and write its folder, once."""
@@ -271,11 +277,6 @@ class _Pace:
 
 def _is_due(every: int | None, step: int) -> bool:
     return every is not None and step % every == 0
-
-
-def _steps_in(folder: Path) -> list[Path]:
-    """The step-N folders in a folder."""
-    return [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdigit()]
 
 
 def _step_of(folder: Path) -> int:
