@@ -1,0 +1,46 @@
+"""Sentence vectors: the mean of a text's last hidden states."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from textwright.batches.batch import Batch
+from textwright.core.errors import InputError
+from textwright.models.language_model import LanguageModel
+from textwright.tokens import Tokenizer
+
+
+@torch.inference_mode()
+def embed_texts(
+    model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str], *, rows: int = 16
+) -> Float[Tensor, "texts width"]:
+    """One vector a text: the mean over its tokens of the last hidden states, float32, on the CPU.
+
+    A text longer than the context is read in pieces of the context's length, and all its tokens count alike. A
+    text's vector does not depend on the others.
+
+    Raises:
+        InputError: no text, or an empty one.
+    """
+    if not texts:
+        raise InputError("no text to embed", expected="at least one")
+    model.eval()
+    pieces: list[tuple[int, list[int]]] = []
+    for index, text in enumerate(texts):
+        ids = tokenizer.encode(text)
+        if not ids:
+            raise InputError(f"text {index} is empty", expected="texts that are not empty")
+        pieces += [(index, ids[at : at + model.context_length]) for at in range(0, len(ids), model.context_length)]
+    sums = torch.zeros(len(texts), model.width, dtype=torch.float64)
+    counts = torch.zeros(len(texts), 1, dtype=torch.float64)
+    for first in range(0, len(pieces), rows):
+        chosen = pieces[first : first + rows]
+        # A last id of no meaning: from_rows reads all but the last token of each row.
+        batch = Batch.from_rows([[*ids, 0] for _, ids in chosen]).to(model.head_weight.device)
+        hidden = model.run(model.embed(batch), batch).double()
+        for row, (index, ids) in enumerate(chosen):
+            sums[index] += hidden[row, : len(ids)].sum(dim=0).cpu()
+            counts[index] += len(ids)
+    return (sums / counts).float()

@@ -1,0 +1,84 @@
+"""Last-word prediction: does the model see how a passage must end?"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from textwright.batches.batch import Batch
+from textwright.core.errors import InputError
+from textwright.evaluation.language_modelling import token_losses
+from textwright.models.language_model import LanguageModel
+from textwright.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class LastWordScore:
+    """How often the last word was predicted."""
+
+    accuracy: float
+    """Share of passages whose last word, all its tokens, is what the model finds likeliest."""
+    perplexity: float
+    """exp of the mean loss of a last word, in nats per word."""
+    num_passages: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures by name."""
+        return asdict(self)
+
+
+@torch.inference_mode()
+def last_word_accuracy(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    passages: Iterable[str],
+    *,
+    rows: int = 16,
+    progress: Callable[[int], None] | None = None,
+) -> LastWordScore:
+    """Predict the last word of each passage from what is before it.
+
+    The word is what follows the last space; it counts as predicted when each of its tokens is the likeliest given
+    those before it. Passages longer than the context keep their end.
+
+    Raises:
+        InputError: no passage, or one of a single word.
+
+    Source: Paperno et al. 2016 (arXiv:1606.06031); scored as in Radford et al. 2019, without its stop-word filter.
+    """
+    model.eval()
+    hits, total, count = 0, 0.0, 0
+    waiting: list[tuple[list[int], int]] = []
+
+    def flush() -> None:
+        nonlocal hits, total, count
+        batch = Batch.from_rows([ids for ids, _ in waiting]).to(model.head_weight.device)
+        hidden = model.run(model.embed(batch), batch)
+        for row, (ids, length) in enumerate(waiting):
+            here = slice(len(ids) - 1 - length, len(ids) - 1)
+            targets = batch.target_ids[row, here]
+            hits += int(bool((model.head(hidden[row, here]).argmax(dim=1) == targets).all()))
+            total += float(token_losses(model, hidden[row, here], targets).double().sum())
+        count += len(waiting)
+        waiting.clear()
+        if progress is not None:
+            progress(count)
+
+    for passage in passages:
+        before, _, word = passage.rstrip().rpartition(" ")
+        if not before or not word:
+            raise InputError(f"the passage {passage[:40]!r} has no last word", expected="at least two words")
+        start, end = tokenizer.encode(before), tokenizer.encode(" " + word)
+        ids = [tokenizer.end_id, *start, *end][-(model.context_length + 1) :]
+        if len(end) >= len(ids):
+            raise InputError(f"the word {word[:40]!r} alone fills the context", expected="a shorter last word")
+        waiting.append((ids, len(end)))
+        if len(waiting) == rows:
+            flush()
+    if waiting:
+        flush()
+    if not count:
+        raise InputError("no passage", expected="at least one")
+    return LastWordScore(hits / count, math.exp(min(total / count, 700.0)), count)

@@ -1,0 +1,198 @@
+"""How well a model predicts a text.
+
+::
+
+    loss        L  = -sum log p(token) / tokens                     nats per token
+    perplexity     = exp(L) per token; exp(L x tokens / words) per word
+    bits per byte  = L x tokens / (ln 2 x bytes), bits per character likewise
+
+A text is read in windows that overlap: each token is predicted once, with at least ``window - stride`` tokens before
+it wherever the text has them. The first token of a text is predicted from the end token, and the end token that
+closes a text is not counted: it is none of the text's bytes.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from textwright.batches.batch import Batch
+from textwright.batches.loader import evaluation_batches
+from textwright.batches.shards import Tokens
+from textwright.core.errors import InputError
+from textwright.models.language_model import LanguageModel
+from textwright.tokens import Tokenizer
+
+LOGITS_AT_ONCE = 1 << 24
+DETOKENISED = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """How well a model predicts a text."""
+
+    loss_nats_per_token: float
+    perplexity_per_token: float
+    perplexity_per_word: float
+    """Words are what white space separates, as GPT-2's paper counts them."""
+    perplexity_per_word_detokenised: float
+    """Words and punctuation marks count one each, as word-level models see a text."""
+    bits_per_byte: float
+    bits_per_character: float
+    num_tokens: int
+    num_words: int
+    num_words_detokenised: int
+    num_bytes: int
+    num_characters: int
+    num_texts: int
+    window: int
+    """Tokens the model sees at most."""
+    stride: int
+    """Tokens newly predicted in each window."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures by name."""
+        return asdict(self)
+
+
+def score_text(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    texts: Iterable[str],
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    rows: int = 8,
+    progress: Callable[[int], None] | None = None,
+) -> TextScore:
+    """Predict texts, each from its own start.
+
+    Args:
+        model: put into evaluation mode.
+        tokenizer: the model's.
+        texts: as many and as long as you like; one is held at a time.
+        window: tokens seen at most; the model's context length when not given.
+        stride: tokens newly predicted in a window; half the window when not given.
+        rows: windows computed at once. Does not change the result beyond rounding.
+        progress: called with the tokens done so far.
+
+    Raises:
+        InputError: no text, or window and stride that the model cannot have.
+    """
+    window = model.context_length if window is None else window
+    stride = max(1, window // 2) if stride is None else stride
+    if not 1 <= window <= model.context_length:
+        raise InputError(f"a window of {window}", expected=f"1 to {model.context_length}, the model's context length")
+    if not 1 <= stride <= window:
+        raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
+    model.eval()
+    total, num_tokens, num_words, num_detokenised, num_bytes, num_characters, num_texts = 0.0, 0, 0, 0, 0, 0, 0
+    for text in texts:
+        ids = [tokenizer.end_id, *tokenizer.encode(text)]
+        num_texts += 1
+        num_words += len(text.split())
+        num_detokenised += sum(1 for _ in DETOKENISED.finditer(text))
+        num_bytes += len(text.encode())
+        num_characters += len(text)
+        for batch in _windows(ids, window, stride, rows):
+            loss, count = sum_of_losses(model, batch)
+            total, num_tokens = total + loss, num_tokens + count
+            if progress is not None:
+                progress(num_tokens)
+    if not num_tokens:
+        raise InputError("no text to evaluate", expected="at least one that is not empty")
+    return TextScore(
+        loss_nats_per_token=total / num_tokens,
+        perplexity_per_token=_exp(total / num_tokens),
+        perplexity_per_word=_exp(total / max(1, num_words)),
+        perplexity_per_word_detokenised=_exp(total / max(1, num_detokenised)),
+        bits_per_byte=total / math.log(2) / num_bytes,
+        bits_per_character=total / math.log(2) / num_characters,
+        num_tokens=num_tokens,
+        num_words=num_words,
+        num_words_detokenised=num_detokenised,
+        num_bytes=num_bytes,
+        num_characters=num_characters,
+        num_texts=num_texts,
+        window=window,
+        stride=stride,
+    )
+
+
+def score_tokens(
+    model: LanguageModel, tokens: Tokens, *, time: int, rows: int = 8, max_tokens: int | None = None
+) -> dict[str, float]:
+    """The validation figures of a training run: windows side by side, each token predicted once.
+
+    Args:
+        model: put into evaluation mode.
+        tokens: the validation stream, end tokens counted.
+        time: tokens of a window.
+        rows: windows at once.
+        max_tokens: stop after so many tokens of the stream, so that a check during training stays quick.
+
+    Returns:
+        ``val_loss_nats``, and ``val_bits_per_byte`` where the stream knows its bytes.
+    """
+    model.eval()
+    total, count = 0.0, 0
+    for batch in evaluation_batches(tokens, rows=rows, time=time):
+        loss, num = sum_of_losses(model, batch)
+        total, count = total + loss, count + num
+        if max_tokens is not None and count >= max_tokens:
+            break
+    if not count:
+        raise InputError("the validation text has fewer than two tokens", fix="give more text, or --val-data")
+    figures = {"val_loss_nats": total / count}
+    if tokens.num_bytes:
+        figures["val_bits_per_byte"] = total / count * tokens.num_tokens / tokens.num_bytes / math.log(2)
+    return figures
+
+
+@torch.inference_mode()
+def sum_of_losses(model: LanguageModel, batch: Batch) -> tuple[float, int]:
+    """Sum of -log p(target) over the places with weight, in nats, and how many they are."""
+    batch = batch.to(model.head_weight.device)
+    hidden = model.run(model.embed(batch), batch)
+    counted = batch.loss_weight > 0
+    losses = token_losses(model, hidden[counted], batch.target_ids[counted])
+    return float(losses.double().sum()), int(counted.sum())
+
+
+def token_losses(
+    model: LanguageModel, hidden: Float[Tensor, "places width"], targets: Tensor
+) -> Float[Tensor, " places"]:
+    """-log p(target) at each place, float32; logits are made for a part of the places at a time."""
+    size = max(1, LOGITS_AT_ONCE // model.vocab_size)
+    parts = [
+        torch.nn.functional.cross_entropy(model.head(some).float(), wanted, reduction="none")
+        for some, wanted in zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
+    ]
+    return torch.cat(parts) if parts else hidden.new_zeros(0)
+
+
+def _windows(ids: list[int], window: int, stride: int, rows: int) -> Iterator[Batch]:
+    """Batches of windows over one text; in each only the tokens that no earlier window predicted count."""
+    spans = []
+    done = 1  # ids[0] is given, not predicted
+    while done < len(ids):
+        # The first window predicts all it can; each further one predicts ``stride`` tokens.
+        stop = min(len(ids), done + (window if done == 1 else stride))
+        spans.append((max(0, stop - 1 - window), done, stop))
+        done = stop
+    for first in range(0, len(spans), rows):
+        chosen = spans[first : first + rows]
+        batch = Batch.from_rows([ids[start:stop] for start, _, stop in chosen])
+        weight = batch.loss_weight.clone()
+        for row, (start, new, _) in enumerate(chosen):
+            weight[row, : new - start - 1] = 0.0
+        yield Batch(batch.input_ids, batch.target_ids, weight, batch.document_ids)
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf
