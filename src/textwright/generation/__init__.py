@@ -1,1 +1,1 @@
-"""Prompts to completions."""
+"""Generation: prompts to completions. Start at ``engine.generate``."""

@@ -1,75 +1,96 @@
-"""What is done to logits before a token is drawn. Pure functions on rows x vocabulary; removed tokens become -inf.
+"""What is done to logits before a token is drawn: pure functions, one row as the next, in one stated order.
 
-The order is: repetition penalty, temperature, top-k, top-p, min-p.
+    logits -> repetition penalty -> temperature -> top-k -> top-p -> min-p -> draw
+
+Tokens that are ruled out get minus infinity. The likeliest token is never ruled out.
 """
 
+import math
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from textwright.generation.request import SamplingConfig
 
 Logits = Float[Tensor, "rows vocabulary"]
-REMOVED = float("-inf")
+
+LEAST_TEMPERATURE = 1e-6  # float32 logits are no finer than this; below it they would only overflow
 
 
-def apply_filters(logits: Logits, seen: Bool[Tensor, "rows vocabulary"] | None, config: SamplingConfig) -> Logits:
-    """All filters that the config asks for, in their order.
+def apply_filters(logits: Logits, sampling: SamplingConfig, seen_ids: Int[Tensor, "rows seen"] | None) -> Logits:
+    """All filters that ``sampling`` asks for, in their order.
 
     Args:
-        logits: the model's, float32.
-        seen: which tokens occurred in each row; needed for the repetition penalty.
-        config: its temperature must not be 0.
+        logits: float32.
+        seen_ids: as for ``penalise_repetition``, for which alone they are needed.
     """
-    if config.repetition_penalty != 1.0:
-        assert seen is not None
-        logits = penalise_repetition(logits, seen, config.repetition_penalty)
-    if config.temperature != 1.0:
-        logits = logits / config.temperature
-    if config.top_k is not None:
-        logits = keep_top_k(logits, config.top_k)
-    if config.top_p is not None:
-        logits = keep_top_p(logits, config.top_p)
-    if config.min_p is not None:
-        logits = keep_min_p(logits, config.min_p)
+    if sampling.repetition_penalty != 1:
+        assert seen_ids is not None, "a repetition penalty needs the tokens seen"
+        logits = penalise_repetition(logits, seen_ids, sampling.repetition_penalty)
+    if sampling.temperature == 0:
+        return logits  # nothing below changes which token is the likeliest
+    logits = divide_by_temperature(logits, sampling.temperature)
+    if sampling.top_k is not None:
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p is not None:
+        logits = keep_top_p(logits, sampling.top_p)
+    if sampling.min_p is not None:
+        logits = keep_min_p(logits, sampling.min_p)
     return logits
 
 
-def penalise_repetition(logits: Logits, seen: Bool[Tensor, "rows vocabulary"], penalty: float) -> Logits:
-    """Positive logits of tokens that occurred are divided by the penalty, negative ones multiplied.
+def penalise_repetition(logits: Logits, seen_ids: Int[Tensor, "rows seen"], penalty: float) -> Logits:
+    """Make tokens that have been seen less likely (penalty above 1) or likelier (below 1).
 
-    Source: Keskar et al. 2019 (arXiv:1909.05858), section 4.1, in the form for logits of either sign.
+    Args:
+        seen_ids: the ids in each row's prompt and text. An id may come often: it counts once.
+        penalty: positive logits are divided by it, negative ones multiplied.
+
+    Source: Keskar et al. 2019 (arXiv:1909.05858), section 4.1; the case of negative logits as in transformers.
     """
-    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+    of_seen = logits.gather(-1, seen_ids)
+    return logits.scatter(-1, seen_ids, torch.where(of_seen < 0, of_seen * penalty, of_seen / penalty))
+
+
+def divide_by_temperature(logits: Logits, temperature: float) -> Logits:
+    """Sharpen (below 1) or flatten (above 1) the distribution.
+
+    Source: Ackley, Hinton and Sejnowski 1985, equation 5.
+    """
+    return logits / max(temperature, LEAST_TEMPERATURE)
 
 
 def keep_top_k(logits: Logits, k: int) -> Logits:
-    """The k likeliest tokens, and those as likely as the k-th.
+    """Rule out all but the k likeliest tokens, and those exactly as likely as the last of them.
 
     Source: Fan et al. 2018 (arXiv:1805.04833), section 5.4.
     """
-    least = logits.topk(min(k, logits.shape[1])).values[:, -1:]
-    return logits.masked_fill(logits < least, REMOVED)
+    least = logits.topk(min(k, logits.shape[-1]), dim=-1).values[:, -1:]
+    return _without(logits, logits < least)
 
 
 def keep_top_p(logits: Logits, p: float) -> Logits:
-    """The fewest of the likeliest tokens whose probabilities sum to p or more; always at least one.
+    """Rule out all but the fewest tokens whose probabilities sum to at least p.
 
     Source: Holtzman et al. 2020 (arXiv:1904.09751), section 3.1.
     """
-    ordered, order = logits.sort(dim=1, descending=True, stable=True)
-    before = ordered.softmax(dim=1).cumsum(dim=1) - ordered.softmax(dim=1)
-    is_out = before >= p
-    is_out[:, 0] = False
-    return logits.masked_fill(is_out.scatter(1, order, is_out), REMOVED)
+    if p >= 1:
+        return logits  # rounding in the sum must not cost the rarest tokens
+    ranked, order = logits.sort(dim=-1, descending=True, stable=True)
+    probabilities = ranked.softmax(dim=-1)
+    of_better_tokens = probabilities.cumsum(dim=-1) - probabilities
+    outside = of_better_tokens >= p
+    return _without(logits, outside.scatter(-1, order, outside))
 
 
-def keep_min_p(logits: Logits, p: float) -> Logits:
-    """Tokens at least p times as likely as the likeliest.
+def keep_min_p(logits: Logits, min_p: float) -> Logits:
+    """Rule out tokens less than ``min_p`` times as likely as the likeliest.
 
     Source: Nguyen et al. 2024 (arXiv:2407.01082), section 3.
     """
-    if p == 0:
-        return logits
-    least = logits.max(dim=1, keepdim=True).values + torch.log(torch.tensor(p))
-    return logits.masked_fill(logits < least, REMOVED)
+    return _without(logits, logits < logits.amax(dim=-1, keepdim=True) + math.log(min_p))
+
+
+def _without(logits: Logits, ruled_out: Bool[Tensor, "rows vocabulary"]) -> Logits:
+    return logits.masked_fill(ruled_out, -math.inf)

@@ -1,44 +1,58 @@
-"""How to continue a prompt, as plain values. Torch-free."""
+"""What to write and how to choose: the request, and what comes back. Torch-free."""
 
-from pydantic import Field, field_validator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
 
 from textwright.core.config import Config
 
-MAX_STOPS = 1000
+FinishReason = Literal["end", "stop", "length"]
+"""The model ended the document; a stop string came up; or ``max_new_tokens`` were written."""
 
 
 class SamplingConfig(Config):
-    """How to choose tokens. The filters act in the order in which they stand here."""
+    """How to continue prompts. What is not set is off, but for the temperature."""
 
     max_new_tokens: int = Field(default=100, ge=1)
-    """At most so many tokens."""
-    repetition_penalty: float = Field(default=1.0, gt=0)
-    """Divides positive and multiplies negative logits of tokens that occurred; 1 leaves them."""
-    temperature: float = Field(default=1.0, ge=0)
-    """Divides the logits: below 1 surer, above 1 bolder. 0 always takes the likeliest token (greedy)."""
+    """Most tokens to write for each completion."""
+    temperature: float = Field(default=0.8, ge=0, le=100)
+    """0 always takes the likeliest token; 1 draws from the model's own distribution; higher is wilder."""
     top_k: int | None = Field(default=None, ge=1)
-    """Keep the k likeliest tokens."""
+    """Draw from the k likeliest tokens only."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """Keep the likeliest tokens that together have this probability, 0 to 1."""
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    """Keep tokens at least this fraction, 0 to 1, as likely as the likeliest."""
-    stop: tuple[str, ...] = ()
-    """Texts at which to end; they are not part of the completion."""
-    num_samples: int = Field(default=1, ge=1, le=4096)
-    """Completions for each prompt."""
-    seed: int = Field(default=0, ge=0)
-    """Fixes the result, whatever else is generated beside it."""
+    """Draw from the fewest tokens that together have this probability."""
+    min_p: float | None = Field(default=None, gt=0, le=1)
+    """Draw from tokens at least this fraction as likely as the likeliest."""
+    repetition_penalty: float = Field(default=1.0, gt=0, le=100)
+    """Above 1, tokens of the prompt and the text so far become less likely; 1 is off."""
+    stop: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    """A completion ends before any of these texts."""
+    num_samples: int = Field(default=1, ge=1)
+    """Completions of each prompt."""
+    seed: int = 0
+    """The same seed gives the same text."""
 
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_text_is_a_list_of_one(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
-    @field_validator("stop")
-    @classmethod
-    def _stops_are_usable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(value) > MAX_STOPS:
-            raise ValueError(f"at most {MAX_STOPS:,} stop texts, not {len(value):,}")
-        if "" in value:
-            raise ValueError("stop texts that are not empty")
-        return value
+@dataclass(frozen=True)
+class Completion:
+    """The continuation of one prompt.
+
+    Attributes:
+        prompt: as given.
+        text: what was written, without the prompt, the stop string and the end token.
+        token_ids: every token that was chosen, those of the stop string and the end token among them.
+        finish_reason: why it ended.
+        window_slid: whether prompt and text outgrew the context, so that the model no longer saw the beginning.
+    """
+
+    prompt: str
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    window_slid: bool
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens were chosen."""
+        return len(self.token_ids)

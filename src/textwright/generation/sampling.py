@@ -1,4 +1,4 @@
-"""Drawing a token. The randomness is a hash, so a draw depends on its own request alone, not on its neighbours."""
+"""From logits to a token: the likeliest, or one drawn with a random number that is handed in."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,45 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.core.seeds import hash_u64
+from textwright.core.errors import InputError
 
 
-def uniform(seed: int, sample: int, position: int) -> float:
-    """The number in [0, 1) that decides a draw.
+def likeliest(logits: Float[Tensor, "rows vocabulary"]) -> Int[Tensor, " rows"]:
+    """The token with the greatest logit in each row.
 
-    Args:
-        seed: the request's.
-        sample: which of the request's completions.
-        position: which new token.
+    Raises:
+        InputError: the greatest is not a number.
     """
-    return (hash_u64("draw", seed, sample, position) >> 11) * 2.0**-53
+    best, ids = logits.max(dim=-1)
+    _check_finite(best)
+    return ids
 
 
 def draw(logits: Float[Tensor, "rows vocabulary"], uniforms: Sequence[float]) -> Int[Tensor, " rows"]:
-    """One token a row, by inversion of its cumulative probabilities.
+    """A token of each row, with the probabilities that its logits give, by inverting their cumulative sum::
+
+        0 ───────── a ───────── b ─ c ─── d ─ 1        a uniform number falls on one token's stretch
+                        ^ b
 
     Args:
-        logits: after the filters; at least one a row is finite.
+        logits: minus infinity rules a token out.
         uniforms: a number in [0, 1) for each row.
+
+    Raises:
+        InputError: a logit is not a number, or infinite.
     """
-    cumulative = logits.double().softmax(dim=1).cumsum(dim=1)
-    at = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)[:, None] * cumulative[:, -1:]
-    chosen = torch.searchsorted(cumulative, at, right=True).squeeze(1)
-    # Rounding may carry the last place past the last token that is left.
-    last = (logits > float("-inf")).long().mul(torch.arange(logits.shape[1], device=logits.device)).amax(dim=1)
-    return torch.minimum(chosen, last)
+    # In float64: 50,000 additions in float32 would cost the rarest tokens their stretch.
+    sums = logits.softmax(dim=-1).double().cumsum(dim=-1)
+    totals = sums[:, -1:]
+    _check_finite(totals)
+    targets = totals * torch.tensor(uniforms, dtype=torch.float64, device=logits.device)[:, None]
+    # right: the first sum above the target, so that a token without a stretch is never hit.
+    return torch.searchsorted(sums, targets, right=True)[:, 0]
+
+
+def _check_finite(numbers: Tensor) -> None:
+    if not bool(numbers.isfinite().all()):
+        raise InputError(
+            "the model's logits are not finite",
+            fix="its weights are damaged, or too large for this precision: try float32",
+        )

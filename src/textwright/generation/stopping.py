@@ -1,52 +1,46 @@
-"""Text as it comes: whole characters, and nothing that may still turn out to be a stop text."""
+"""Where a text ends: stop strings, found in text that comes in pieces."""
 
 from collections.abc import Sequence
 
-from textwright.tokens import StreamDecoder, Tokenizer
 
+class StopStrings:
+    """Lets text through until a stop string is complete, and nothing of the stop string.
 
-class TextStream:
-    """The text of one completion, token by token.
+    What could still become a stop string is held back::
 
-    ``push`` gives out what is certain: half a character, or an end that a stop text could begin with, waits.
+        stop "END"      push "the E"  -> "the "      held "E"
+                        push "N"      -> ""          held "EN"
+                        push "ough"   -> "ENough"
+                        push "END."   -> ""          found
 
-    Attributes:
-        text: everything that is certain so far.
-        is_stopped: whether a stop text has come; it and what follows are not part of the text.
+    Of several stop strings the one that is complete first counts, and of those complete at the same character the
+    longest: so the result does not depend on how the text was cut into pieces.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str]) -> None:
-        self._decoder: StreamDecoder = tokenizer.stream()
+    def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
-        self.text = ""
-        self.is_stopped = False
+        self.found = False
 
-    def push(self, token_id: int) -> str:
-        """Take one more token; returns the new text that is certain."""
-        return self._take(self._decoder.push(token_id), is_last=False)
+    def push(self, text: str) -> str:
+        """More text; returns what is certain to stand before any stop string."""
+        assert not self.found, "the text has ended"
+        text = self._held + text
+        matches = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
+        if matches:
+            self.found, self._held = True, ""
+            return text[: min(matches)[1]]
+        cut = len(text) - self._length_of_beginning(text)
+        self._held = text[cut:]
+        return text[:cut]
 
-    def finish(self) -> str:
-        """No more tokens will come; returns what was still held back."""
-        return self._take(self._decoder.flush(), is_last=True)
+    def flush(self) -> str:
+        """What was held back: no more text will complete it."""
+        text, self._held = self._held, ""
+        return text
 
-    def _take(self, more: str, *, is_last: bool) -> str:
-        if self.is_stopped:
-            return ""
-        waiting = self._held + more
-        found = [place for stop in self._stops if (place := waiting.find(stop)) >= 0]
-        if found:
-            self.is_stopped = True
-            certain, self._held = waiting[: min(found)], ""
-        else:
-            keep = 0 if is_last else self._could_begin_a_stop(waiting)
-            cut = len(waiting) - keep
-            certain, self._held = waiting[:cut], waiting[cut:]
-        self.text += certain
-        return certain
-
-    def _could_begin_a_stop(self, text: str) -> int:
-        """Length of the longest end of ``text`` with which a stop text begins."""
+    def _length_of_beginning(self, text: str) -> int:
+        """Length of the longest end of ``text`` with which a stop string begins."""
         longest = 0
         for stop in self._stops:
             for length in range(min(len(stop) - 1, len(text)), longest, -1):

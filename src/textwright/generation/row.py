@@ -1,0 +1,113 @@
+"""One completion while it is written: what any engine reads, and where it puts what it chose. Torch-free."""
+
+from collections.abc import Callable
+
+from textwright.core.seeds import hash_u64
+from textwright.generation.request import Completion, FinishReason, SamplingConfig
+from textwright.generation.stopping import StopStrings
+from textwright.tokens.tokenizer import Tokenizer
+
+
+def window_start(num_tokens: int, context_length: int) -> int:
+    """How many of the first tokens the model no longer sees when it predicts the one after ``num_tokens``.
+
+    The window moves by half the context at a time, whenever it is full. Where it begins depends on the number of
+    tokens alone, so a text that was begun as a prompt goes on as one that was written in one go.
+
+    ::
+
+        context 8      tokens 8   [abcdefgh]
+                       tokens 9    abcd[efghi]
+                       tokens 12   abcd[efghijkl]
+                       tokens 13   abcdefgh[ijklm]
+    """
+    step = max(1, context_length // 2)
+    too_many = max(0, num_tokens - context_length)
+    return -(-too_many // step) * step
+
+
+class Row:
+    """A prompt and the tokens chosen so far, as ids and as text.
+
+    An engine reads ``window``, or ``ids[-1]`` while ``starts_at`` stays, and calls ``push`` until ``is_open`` is
+    false.
+
+    Args:
+        prompt: the text to continue; an empty one begins a document, so it is read as the end token.
+        sample: which of the prompt's completions this is.
+        on_text: called with each new piece of text as soon as it is certain.
+    """
+
+    def __init__(
+        self, prompt: str, sample: int, tokenizer: Tokenizer, sampling: SamplingConfig, on_text: Callable[[str], None]
+    ) -> None:
+        self.ids = tokenizer.encode(prompt) or [tokenizer.end_id]
+        self.finish_reason: FinishReason | None = None
+        self._prompt, self._sample, self._sampling, self._on_text = prompt, sample, sampling, on_text
+        self._num_prompt_ids = len(self.ids)
+        self._end_id = tokenizer.end_id
+        self._decoder, self._stops = tokenizer.stream(), StopStrings(sampling.stop)
+        self._pieces: list[str] = []
+
+    @property
+    def num_new(self) -> int:
+        """How many tokens have been chosen."""
+        return len(self.ids) - self._num_prompt_ids
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it wants another token."""
+        return self.finish_reason is None
+
+    def starts_at(self, context_length: int) -> int:
+        """The place of the first token that the model sees."""
+        return window_start(len(self.ids), context_length)
+
+    def window(self, context_length: int) -> list[int]:
+        """The ids that the model sees: at most ``context_length``."""
+        return self.ids[self.starts_at(context_length) :]
+
+    def uniform(self) -> float:
+        """The random number that the next token is drawn with, in [0, 1).
+
+        A hash of (seed, sample, position), so that it depends on nothing else that is going on.
+        """
+        return (hash_u64("sampling", self._sampling.seed, self._sample, self.num_new) >> 11) * 2.0**-53
+
+    def push(self, token_id: int) -> None:
+        """The next token, as chosen by an engine."""
+        assert self.is_open, "the completion has ended"
+        self.ids.append(token_id)
+        if token_id == self._end_id:
+            self._finish("end")
+            return
+        self._write(self._decoder.push(token_id))
+        if self.is_open and self.num_new == self._sampling.max_new_tokens:
+            self._finish("length")
+
+    def completion(self, context_length: int) -> Completion:
+        """The result, once it is no longer open."""
+        assert self.finish_reason is not None, "the completion is still being written"
+        return Completion(
+            prompt=self._prompt,
+            text="".join(self._pieces),
+            token_ids=tuple(self.ids[self._num_prompt_ids :]),
+            finish_reason=self.finish_reason,
+            window_slid=window_start(len(self.ids) - 1, context_length) > 0,
+        )
+
+    def _write(self, text: str) -> None:
+        self._show(self._stops.push(text))
+        if self._stops.found:
+            self.finish_reason = "stop"
+
+    def _finish(self, reason: FinishReason) -> None:
+        self._write(self._decoder.flush())
+        if self.is_open:
+            self._show(self._stops.flush())
+            self.finish_reason = reason
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._pieces.append(text)
+            self._on_text(text)

@@ -1,0 +1,128 @@
+"""The torch engine: any model of the catalogue, CPU or GPU, many rows side by side.
+
+waiting rows ──prefill──> logits, state ──choose──> one token a row ──decode_one_token──┐
+     ^                        ^                           │                             │
+     └─ window full, no room ─│───────────────────────────┤                             │
+                              └───────────────────────────│─────────────────────────────┘
+                                                          └──> ended rows leave
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from textwright.generation.filters import apply_filters
+from textwright.generation.request import SamplingConfig
+from textwright.generation.row import Row
+from textwright.generation.sampling import draw, likeliest
+from textwright.models.language_model import LanguageModel, State
+
+MOST_ROWS = 64
+STATE_BYTES = 2 << 30
+READ_TOKENS = 2048
+
+
+@torch.inference_mode()
+def write(
+    model: LanguageModel,
+    rows: Sequence[Row],
+    sampling: SamplingConfig,
+    *,
+    vocab_size: int,
+    most_rows: int = MOST_ROWS,
+    state_bytes: int = STATE_BYTES,
+) -> None:
+    """Write all rows to their end. A row that has ended makes room for the next that waits.
+
+    Args:
+        model: in evaluation mode.
+        rows: open rows.
+        vocab_size: tokens that may be chosen: a model may have more outputs than there are tokens.
+        most_rows: rows side by side.
+        state_bytes: about how much memory the state may take. A state above it sends half of its rows back to
+            wait (one row always stays); it can have doubled by then.
+    """
+    context = model.context_length
+    waiting, live = deque(rows), list[Row]()
+    state, logits = model.empty_state(0), torch.empty(0, model.vocab_size, device=model.head_weight.device)
+    while waiting or live:
+        while waiting and len(live) < most_rows and state.size_bytes < state_bytes:
+            entering = take(waiting, most_rows - len(live), context)
+            their_logits, their_state = prefill(model, [row.window(context) for row in entering])
+            live, state, logits = live + entering, state.join(their_state), torch.cat([logits, their_logits])
+
+        started_at = [row.starts_at(context) for row in live]
+        for row, token_id in zip(live, choose(logits[:, :vocab_size], live, sampling), strict=True):
+            row.push(token_id)
+
+        is_full = [row.starts_at(context) > start for row, start in zip(live, started_at, strict=True)]
+        stay = [index for index, row in enumerate(live) if row.is_open and not is_full[index]]
+        if state.size_bytes > state_bytes and len(stay) > 1:
+            most_rows = len(stay) // 2
+            stay = stay[:most_rows]
+        waiting.extendleft(reversed([row for index, row in enumerate(live) if row.is_open and index not in set(stay)]))
+        if len(stay) < len(live):
+            live, state, logits = [live[index] for index in stay], state.select(stay), logits[stay]
+        if live:
+            logits, state = decode_one_token(model, [row.ids[-1] for row in live], state)
+
+
+def take(waiting: deque[Row], most_rows: int, context_length: int) -> list[Row]:
+    """The next rows to read together: as many as one reading of ``READ_TOKENS`` holds, and at least one."""
+    taken: list[Row] = []
+    different: set[tuple[int, ...]] = set()
+    while waiting and len(taken) < most_rows:
+        different.add(tuple(waiting[0].window(context_length)))
+        if taken and len(different) * max(map(len, different)) > READ_TOKENS:
+            break
+        taken.append(waiting.popleft())
+    return taken
+
+
+def prefill(model: LanguageModel, windows: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "rows vocabulary"], State]:
+    """Read texts of different lengths from an empty state, the same text only once.
+
+    Returns:
+        The float32 logits after each text's last token, and the state.
+    """
+    place = {window: index for index, window in enumerate(dict.fromkeys(map(tuple, windows)))}
+    ids, lengths = side_by_side(list(place), model.head_weight.device)
+    hidden, state = model.extend(ids, lengths, model.empty_state(len(place)))
+    last = hidden[torch.arange(len(place), device=hidden.device), lengths - 1]  # [rows, width]
+    logits = model.head(last).float()
+    if len(place) == len(windows):
+        return logits, state
+    chosen = [place[tuple(window)] for window in windows]
+    return logits[chosen], state.select(chosen)
+
+
+def decode_one_token(
+    model: LanguageModel, token_ids: Sequence[int], state: State
+) -> tuple[Float[Tensor, "rows vocabulary"], State]:
+    """Read one more token in each row: the float32 logits after it, and the state."""
+    ids = torch.tensor(token_ids, device=model.head_weight.device)[:, None]  # [rows, 1]
+    hidden, state = model.extend(ids, torch.ones_like(ids[:, 0]), state)
+    return model.head(hidden[:, 0]).float(), state
+
+
+def choose(logits: Float[Tensor, "rows vocabulary"], rows: Sequence[Row], sampling: SamplingConfig) -> list[int]:
+    """The next token of each row."""
+    seen_ids = None
+    if sampling.repetition_penalty != 1:
+        seen_ids, _ = side_by_side([row.ids for row in rows], logits.device)
+    logits = apply_filters(logits, sampling, seen_ids)
+    chosen = likeliest(logits) if sampling.temperature == 0 else draw(logits, [row.uniform() for row in rows])
+    ids: list[int] = chosen.tolist()
+    return ids
+
+
+def side_by_side(
+    texts: Sequence[Sequence[int]], device: torch.device
+) -> tuple[Int[Tensor, "rows time"], Int[Tensor, " rows"]]:
+    """Ids of different lengths as one tensor, and their lengths. The places left over repeat a row's first id."""
+    longest = max(map(len, texts))
+    ids = [[*text, *[text[0]] * (longest - len(text))] for text in texts]
+    return torch.tensor(ids, device=device), torch.tensor([len(text) for text in texts], device=device)
