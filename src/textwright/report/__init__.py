@@ -1,0 +1,1 @@
+"""Draws plain data: charts, tables, one offline HTML file. Knows nothing of models."""

@@ -1,0 +1,109 @@
+"""One HTML file that opens without a network: text, tables and charts, light and dark, phone to wide."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+STYLE = """
+:root { color-scheme: light dark; --ground: #f8fafc; --card: #ffffff; --ink: #0f172a; --soft: #64748b;
+  --line: #e2e8f0; --accent: #2563eb; }
+@media (prefers-color-scheme: dark) { :root { --ground: #0b1120; --card: #131c31; --ink: #e2e8f0; --soft: #94a3b8;
+  --line: #26324a; --accent: #60a5fa; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 80px; }
+h1 { font-size: 1.9rem; margin: 0 0 4px; letter-spacing: -0.02em; }
+h2 { font-size: 1.15rem; margin: 40px 0 12px; }
+p.soft, .soft { color: var(--soft); }
+section.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 18px 20px;
+  margin: 12px 0; overflow-x: auto; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0; }
+.fact { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
+.fact b { display: block; font-size: 1.45rem; font-variant-numeric: tabular-nums; letter-spacing: -0.01em; }
+.fact span { color: var(--soft); font-size: 0.85rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 13.5px/1.5 ui-monospace, monospace; margin: 0; }
+pre mark { background: none; color: var(--soft); }
+table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
+td, th { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: anywhere; }
+tr:last-child td { border-bottom: 0; }
+details > summary { cursor: pointer; color: var(--soft); }
+.chart { min-height: 200px; }
+"""
+
+SCRIPT = """
+function draw() {
+  const ink = getComputedStyle(document.documentElement).getPropertyValue('--ink').trim();
+  const line = getComputedStyle(document.documentElement).getPropertyValue('--line').trim();
+  document.querySelectorAll('.chart').forEach(function (place) {
+    const figure = JSON.parse(place.nextElementSibling.textContent);
+    const layout = figure.layout;
+    layout.font.color = ink;
+    ['xaxis', 'yaxis'].forEach(function (axis) {
+      layout[axis] = Object.assign({ gridcolor: line, zerolinecolor: line }, layout[axis]);
+    });
+    Plotly.react(place, figure.data, layout, { responsive: true, displaylogo: false });
+  });
+}
+draw();
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
+"""
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """The whole file. ``parts`` are what the functions below return."""
+    from plotly.offline import get_plotlyjs
+
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; script-src 'unsafe-inline'; "
+        "style-src 'unsafe-inline'; img-src data: blob:\">"
+        f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>"
+        + "\n".join(parts)
+        + f"</main><script>{get_plotlyjs()}</script><script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def text(value: object) -> str:
+    """Anything, as text that cannot be markup."""
+    return html.escape(str(value), quote=True)
+
+
+def heading(title: str, subtitle: str = "") -> str:
+    """The page's title."""
+    return f"<h1>{text(title)}</h1><p class='soft'>{text(subtitle)}</p>"
+
+
+def section(title: str, *parts: str) -> str:
+    """A titled part of the page."""
+    return f"<h2>{text(title)}</h2>" + "".join(f"<section class='card'>{part}</section>" for part in parts)
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Large figures with their names."""
+    boxes = (f"<div class='fact'><b>{text(value)}</b><span>{text(name)}</span></div>" for name, value in values.items())
+    return f"<div class='facts'>{''.join(boxes)}</div>"
+
+
+def chart(figure: Mapping[str, Any]) -> str:
+    """A figure of ``report.chart``."""
+    raw = json.dumps(figure).replace("<", "\\u003c")
+    return f"<div class='chart'></div><script type='application/json'>{raw}</script>"
+
+
+def table(rows: Mapping[str, object]) -> str:
+    """Names and values."""
+    lines = (f"<tr><td class='soft'>{text(name)}</td><td>{text(value)}</td></tr>" for name, value in rows.items())
+    return f"<table>{''.join(lines)}</table>"
+
+
+def passage(prompt: str, continuation: str) -> str:
+    """A text of which the beginning was given."""
+    return f"<pre><mark>{text(prompt)}</mark>{text(continuation)}</pre>"
+
+
+def folded(summary: str, part: str) -> str:
+    """A part that opens when it is clicked."""
+    return f"<details><summary>{text(summary)}</summary>{part}</details>"
