@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textwright.api import Model as Model
+    from textwright.api import ModelChoice as ModelChoice
+    from textwright.api import RunConfig as RunConfig
     from textwright.api import load as load
+    from textwright.api import resume as resume
+    from textwright.api import train as train
 
 __version__ = version("textwright")
-__all__ = ["Model", "load"]
+__all__ = ["Model", "ModelChoice", "RunConfig", "load", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

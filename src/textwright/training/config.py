@@ -97,3 +97,7 @@ class TrainConfig(Config):
         }
         given = {name for name in follows if getattr(self, name) is not None}
         return self.model_copy(update=found | {name: value for name, value in follows.items() if name not in given})
+
+    def lengthened(self, steps: int) -> Self:
+        """This config for a run of ``steps`` steps: the schedule is that of so long a run from here on."""
+        return self.model_copy(update={"steps": steps, "minutes": None})

@@ -1,0 +1,215 @@
+"""The model object people hold: a network with its tokenizer, and the verbs of the command line as methods."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from textwright.batches.batch import Batch
+from textwright.batches.shards import Data, Tokens
+from textwright.checkpoint.model_folder import load_folder, save_model
+from textwright.core.config import read_config
+from textwright.core.device import choose_device
+from textwright.core.errors import InputError
+from textwright.evaluation.embed import embed_texts
+from textwright.evaluation.language_modelling import TextScore, score_text
+from textwright.generation.engine import Completion, generate
+from textwright.generation.request import SamplingConfig
+from textwright.models.language_model import LanguageModel
+from textwright.tokens import Tokenizer
+from textwright.training.config import TrainConfig
+from textwright.training.hooks import Hooks
+from textwright.training.loop import train as run_loop
+from textwright.training.report import TrainReport
+from textwright.training.run_folder import Run
+
+FIT_STEPS = 100
+FIT_TOKENS_PER_ROW = 256
+
+
+class Model:
+    """A language model and its tokenizer.
+
+    Attributes:
+        network: the torch module; see ``models.language_model`` for its contract.
+        tokenizer: ``encode`` and ``decode``.
+    """
+
+    def __init__(self, network: LanguageModel, tokenizer: Tokenizer) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+
+    def generate(self, prompt: str, *, max_new_tokens: int = 100, **sampling: Any) -> str:
+        """The prompt's continuation, without the prompt.
+
+        Args:
+            prompt: text to continue; empty means from the start of a document.
+            max_new_tokens: at most so many tokens; a document that ends earlier stops earlier.
+            **sampling: the fields of ``SamplingConfig``: temperature, top_k, top_p, min_p, seed, stop, ...
+
+        Raises:
+            InputError: a sampling value outside its range, or an unknown name.
+        """
+        return self.complete([prompt], max_new_tokens=max_new_tokens, **sampling)[0].text
+
+    def complete(
+        self, prompts: Sequence[str], *, on_text: Callable[[int, str], None] | None = None, **sampling: Any
+    ) -> list[Completion]:
+        """Completions of several prompts at once, with why each ended.
+
+        Args:
+            prompts: texts of any lengths.
+            on_text: called with (index of the completion, new text) as the text grows.
+            **sampling: the fields of ``SamplingConfig``.
+        """
+        config = read_config(SamplingConfig, sampling, "the arguments of generate")
+        return generate(self.network, self.tokenizer, prompts, config, on_text=on_text)
+
+    def evaluate(self, texts: Iterable[str], *, window: int | None = None, stride: int | None = None) -> TextScore:
+        """How well the model predicts the texts: loss, perplexities, bits per byte, with the window they hold for."""
+        return score_text(self.network, self.tokenizer, _texts(texts), window=window, stride=stride)
+
+    def fit(
+        self,
+        texts: Iterable[str | tuple[str, str]],
+        *,
+        steps: int | None = None,
+        epochs: float | None = None,
+        minutes: float | None = None,
+        rows: int = 8,
+        learning_rate: float = 3e-4,
+        seed: int = 0,
+        out: Path | str | None = None,
+    ) -> TrainReport:
+        """Train on texts, in place.
+
+        Each text is a document with its own end; short ones are packed several to a row and do not see each
+        other. A pair (prompt, completion) is one document, both parts learned. AdamW, a constant learning rate
+        after a warm-up of a tenth, decaying over the last fifth.
+
+        Args:
+            texts: texts or pairs.
+            steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
+            epochs: passes over the texts, instead of ``steps``.
+            minutes: wall-clock time, instead of ``steps``.
+            rows: rows of a step, each at most 256 tokens or the model's context.
+            learning_rate: at its highest.
+            seed: fixes the order of the data and the dropout.
+            out: a folder for the run (journal, checkpoints, model); without it nothing is written.
+
+        Returns:
+            The report: losses at the start and the end, steps, tokens, tokens per second.
+
+        Raises:
+            InputError: no text at all, or more than one of steps, epochs and minutes.
+        """
+        if sum(given is not None for given in (steps, epochs, minutes)) > 1:
+            raise InputError("more than one of steps, epochs and minutes", expected="one of them")
+        documents = [text if isinstance(text, str) else "".join(text) for text in _texts(texts)]
+        if not any(documents):
+            raise InputError("no text to learn from", expected="a list with at least one text that is not empty")
+        tokens = Tokens.from_texts(documents, self.tokenizer)
+        time = min(self.network.context_length, FIT_TOKENS_PER_ROW, tokens.num_tokens)
+        if epochs is not None:
+            steps = max(1, round(epochs * tokens.num_tokens / (rows * time)))
+        if steps is None and minutes is None:
+            steps = FIT_STEPS
+        config = TrainConfig.for_fit(
+            steps=steps, minutes=minutes, rows=rows, time=time, learning_rate=learning_rate, seed=seed
+        )
+        run = Run.create(Path(out), config) if out is not None else None
+        hooks = Hooks(save_model=lambda network, folder: save_model(network, self.tokenizer, folder))
+        report = run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
+        self.network.eval()
+        return report
+
+    @torch.inference_mode()
+    def logits(
+        self, ids: Int[Tensor, "batch time"] | Sequence[Sequence[int]]
+    ) -> Float[Tensor, "batch time vocabulary"]:
+        """What the model says of the next token at each place, in float32.
+
+        Args:
+            ids: token ids, batch x time, at most the model's context length.
+
+        Raises:
+            InputError: ids outside the vocabulary, or more of them than the context holds.
+        """
+        rows = torch.as_tensor(ids)
+        if rows.ndim != 2:
+            raise InputError(f"ids of {rows.ndim} dimensions", expected="batch x time", fix="use [ids] for one row")
+        if rows.shape[1] > self.network.context_length:
+            raise InputError(f"{rows.shape[1]} ids in a row", expected=f"at most {self.network.context_length}")
+        if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < self.network.vocab_size:
+            raise InputError("an id outside the vocabulary", expected=f"0 to {self.network.vocab_size - 1}")
+        self.network.eval()
+        batch = Batch.for_inputs(rows.to(self.device))
+        return self.network.head(self.network.run(self.network.embed(batch), batch)).float().cpu()
+
+    def embed(self, texts: Iterable[str]) -> Float[Tensor, "texts width"]:
+        """One vector a text: the mean of its last hidden states, float32."""
+        return embed_texts(self.network, self.tokenizer, list(_texts(texts)))
+
+    def save(self, folder: Path | str, *, dtype: str = "float32") -> None:
+        """Write a model folder that transformers and its relatives read as it is.
+
+        Args:
+            folder: where; an older model folder there is replaced at once, never half.
+            dtype: ``float32``, ``bfloat16`` or ``float16``.
+        """
+        save_model(self.network, self.tokenizer, Path(folder), dtype=dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def __repr__(self) -> str:
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        family = self.network.config.family
+        return f"Model({family}, {parameters:,} parameters, vocabulary {self.network.vocab_size:,}, {self.device})"
+
+
+def load(source: Path | str, *, device: str = "auto") -> Model:
+    """A model from a model folder, ours or one in Hugging Face's format; or by its Hugging Face name.
+
+    Args:
+        source: a folder; a name such as ``openai-community/gpt2`` is downloaded with the ``hub`` extra.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        InputError: nothing is there, or what is there cannot be read exactly.
+    """
+    folder = Path(source)
+    if not folder.exists():
+        folder = _download(str(source))
+    network, tokenizer = load_folder(folder, device=str(choose_device(device)))
+    return Model(network.eval(), tokenizer)
+
+
+def _download(name: str) -> Path:
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise InputError(f"there is no model folder {name}", fix="check the path")
+    try:
+        from huggingface_hub import snapshot_download
+    except ModuleNotFoundError:
+        raise InputError(
+            f"there is no model folder {name}",
+            fix="check the path; to load a Hugging Face name, install the extra: pip install 'textwright[hub]'",
+        ) from None
+    try:
+        # Safetensors and JSON only: nothing that could execute is fetched.
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "merges.txt", "vocab.bpe"]))
+    except Exception as error:
+        raise InputError(
+            f"could not get {name!r}: {type(error).__name__}", fix="check the name and the network"
+        ) from error
+
+
+def _texts(texts: Any) -> Iterable[Any]:
+    if isinstance(texts, str):
+        raise InputError("one text instead of a list of texts", fix="put it into a list: [text]")
+    return texts  # type: ignore[no-any-return]

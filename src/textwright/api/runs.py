@@ -1,0 +1,272 @@
+"""A run from config to model folder: tokenizer, shards, model, the loop with its hooks, the report.
+
+::
+
+    paths --Document--> tokenizer, shards --Batch--> the loop --> model/ --> report.html
+"""
+
+import platform
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textwright import __version__
+from textwright.api.config import RunConfig
+from textwright.batches.shards import Data, open_data, prepare_data
+from textwright.checkpoint.model_folder import save_model
+from textwright.core.config import read_toml
+from textwright.core.device import choose_device
+from textwright.core.journal import read_rows
+from textwright.core.progress import TrainingDisplay, bar, console
+from textwright.evaluation.language_modelling import score_tokens
+from textwright.generation.engine import generate
+from textwright.generation.request import SamplingConfig
+from textwright.models.catalog import build
+from textwright.models.language_model import LanguageModel
+from textwright.models.presets import preset
+from textwright.report.run_report import write_run_report
+from textwright.text.sources import find_files, read_documents
+from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
+from textwright.tokens.make import parse_spec
+from textwright.training.config import TrainConfig
+from textwright.training.hooks import Hooks
+from textwright.training.loop import train as run_loop
+from textwright.training.precision import autocast
+from textwright.training.report import TrainReport
+from textwright.training.run_folder import Run
+
+EVALUATION_ROWS = 16
+SAMPLE = SamplingConfig(max_new_tokens=80, temperature=0.8, top_p=0.95)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run that ended: its figures, and where everything is."""
+
+    run: Path
+    model: Path
+    report: TrainReport
+    data: Data
+    tokenizer: Tokenizer
+
+    def held_out_texts(self) -> Iterator[str]:
+        """The validation documents, none of which was trained on."""
+        val = self.data.val
+        if val is None:
+            return
+        start = 0
+        for end in val.document_ends.tolist():
+            yield self.tokenizer.decode(val.read(start, end).tolist())
+            start = end
+
+    def as_json(self) -> dict[str, Any]:
+        """The result by the names that others rely on."""
+        return {
+            "run": str(self.run),
+            "model": str(self.model),
+            "steps": self.report.steps,
+            "tokens": self.report.tokens,
+            "val_loss_nats": self.report.val_loss_nats,
+            "val_bits_per_byte": self.report.best.get("val_bits_per_byte"),
+            "tokens_per_s": self.report.tokens_per_s,
+            "peak_memory_bytes": self.report.peak_memory_bytes,
+        }
+
+
+def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bool = False) -> RunResult:
+    """Train a model on text, from files to model folder.
+
+    Args:
+        config: what to train on what.
+        out: the run folder; it must not hold anything yet.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        quiet: show no progress.
+
+    Raises:
+        InputError: text, tokenizer, model or training cannot be as the config has it; nothing is left behind then.
+    """
+    parse_spec(config.tokenizer)
+    preset(config.model.preset, vocab_size=257, **_choices(config))
+    find_files(config.data)
+    run = Run.create(Path(out), config)
+    return _train(run, config, choose_device(device), quiet, resume=False)
+
+
+def resume(folder: Path | str, *, steps: int | None = None, device: str = "auto", quiet: bool = False) -> RunResult:
+    """Go on with a run from its newest whole checkpoint; one without any starts from its beginning.
+
+    Args:
+        folder: the run.
+        steps: train up to this step instead of the one planned; the schedule is that of a run of so many steps.
+        device: as for ``train``.
+        quiet: show no progress.
+    """
+    run = Run.open(Path(folder))
+    config = read_toml(RunConfig, run.config)
+    if steps is not None:
+        config = config.model_copy(update={"training": config.training.lengthened(steps)})
+        run.write_config(config)
+    return _train(run, config, choose_device(device), quiet, resume=True)
+
+
+def _train(run: Run, config: RunConfig, device: torch.device, quiet: bool, *, resume: bool) -> RunResult:
+    tokenizer, data = _prepare(run, config, quiet)
+    model = build(
+        preset(config.model.preset, vocab_size=tokenizer.vocab_size, **_choices(config)), seed=config.training.seed
+    ).to(device)
+    with ExitStack() as stack:
+        display = None if quiet else stack.enter_context(TrainingDisplay(str(run.folder)))
+        if display is not None:
+            display.screen.print(describe(model, tokenizer, data))
+        hooks = _HookMaker(run, config, tokenizer, data, display)
+        report = run_loop(model, data, config.training, run=run, hooks=hooks.hooks, resume=resume)
+    result = RunResult(run.folder, run.model, report, data, tokenizer)
+    if report.ended != "interrupted":
+        write_report(result)
+    return result
+
+
+def _choices(config: RunConfig) -> dict[str, Any]:
+    model = config.model
+    return {"context_length": model.context_length, "dropout": model.dropout, "positions": model.positions}
+
+
+def _prepare(run: Run, config: RunConfig, quiet: bool) -> tuple[Tokenizer, Data]:
+    """The tokenizer and the shards: those of the run where they are there already."""
+    if (run.data / "tokenizer.json").is_file():
+        return load_tokenizer(run.data), open_data(run.data)
+    reading: dict[str, Any] = {"invalid_utf8": config.invalid_utf8, "text_field": config.text_field}
+
+    def texts() -> Iterator[str]:
+        return (document.text for document in read_documents(config.data, **reading))
+
+    if not quiet:
+        console().print(f"tokenizer: {config.tokenizer}")
+    tokenizer = make_tokenizer(config.tokenizer, texts, seed=config.training.seed)
+    with ExitStack() as stack:
+        total = sum(file.stat().st_size for file in find_files(config.data))
+        progress = None if quiet else stack.enter_context(bar("preparing data", total, unit="bytes"))
+        data = prepare_data(
+            config.data, tokenizer, run.data, val_documents=config.val_data or None, progress=progress, **reading
+        )
+    tokenizer.save(run.data)
+    return tokenizer, data
+
+
+def describe(model: LanguageModel, tokenizer: Tokenizer, data: Data) -> str:
+    """The first lines of a run: what is trained on what."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    train, val = data.train, data.val
+    split = data.manifest.split if data.manifest else "none"
+    return (
+        f"model: {model.config.family}, {parameters:,} parameters, context {model.context_length:,}\n"
+        f"text: {train.num_documents:,} documents, {train.num_bytes:,} bytes, {train.num_tokens:,} tokens "
+        f"({train.num_bytes / max(1, train.num_tokens):.2f} bytes a token, {tokenizer.kind} {tokenizer.vocab_size:,})\n"
+        f"validation: {val.num_tokens if val else 0:,} tokens ({split})"
+    )
+
+
+@dataclass
+class _HookMaker:
+    """What the loop asks of the stations above it."""
+
+    run: Run
+    config: RunConfig
+    tokenizer: Tokenizer
+    data: Data
+    display: TrainingDisplay | None
+    decided: TrainConfig = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.decided = self.config.training
+
+    @property
+    def hooks(self) -> Hooks:
+        """The functions themselves."""
+        return Hooks(
+            evaluate=self.evaluate if self.data.val is not None else None,
+            sample=self.sample,
+            on_row=self.display.show if self.display else lambda _row: None,
+            on_decided=self.remember,
+            save_model=self.save,
+        )
+
+    def evaluate(self, model: LanguageModel) -> dict[str, float]:
+        assert self.data.val is not None
+        time = min(self.decided.time or model.context_length, model.context_length)
+        with autocast(model.head_weight.device, "bfloat16" if self.decided.precision == "bfloat16" else "float32"):
+            return score_tokens(
+                model, self.data.val, time=time, rows=EVALUATION_ROWS, max_tokens=self.config.evaluation_tokens
+            )
+
+    def sample(self, model: LanguageModel) -> dict[str, Any]:
+        prompts = self.config.sample_prompts or ("",)
+        completions = generate(model, self.tokenizer, prompts, SAMPLE)
+        texts = [completion.prompt + completion.text for completion in completions]
+        return {"text": texts[0], "texts": texts}
+
+    def remember(self, decided: TrainConfig) -> None:
+        self.decided = decided
+        self.run.write_config(self.config.model_copy(update={"training": decided}))
+
+    def save(self, model: LanguageModel, folder: Path) -> None:
+        facts = {
+            "textwright": __version__,
+            "run": str(self.run.folder.name),
+            "data_sha256": self.data.manifest.fingerprint if self.data.manifest else None,
+            "tokenizer_sha256": self.tokenizer.fingerprint,
+        }
+        save_model(model, self.tokenizer, folder, facts=facts)
+
+
+def write_report(
+    result: RunResult, *, metrics: dict[str, float] | None = None, completions: list[dict[str, str]] | None = None
+) -> Path:
+    """Write the run's ``report.html`` from what is in its folder.
+
+    Args:
+        result: the run.
+        metrics: figures to show side by side, by name.
+        completions: ``prompt`` and ``text`` of completions to show.
+    """
+    run = Run.open(result.run)
+    config = read_toml(RunConfig, run.config)
+    write_run_report(
+        run.report,
+        title=result.run.name,
+        journal_rows=list(read_rows(run.journal)),
+        samples=list(read_rows(run.samples)),
+        config=config.model_dump(mode="json", exclude_none=True),
+        environment=environment(),
+        metrics=metrics or {},
+        completions=completions or [],
+        command=f"textwright train --config {shlex.quote(str(run.config))} --out NEW_RUN",
+    )
+    return run.report
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions that a result was made with."""
+    return {
+        "textwright": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "processor": processor_name(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def processor_name() -> str:
+    """The CPU's name, as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"
