@@ -153,7 +153,8 @@ def _open(path: Path) -> BinaryIO:
     if path.suffix == ".gz":
         return gzip.open(path, "rb")  # type: ignore[return-value]
     if path.suffix == ".zst":
-        return zstandard.open(path, "rb")
+        opened: BinaryIO = zstandard.open(path, "rb")
+        return opened
     return open(path, "rb")
 
 

@@ -1,0 +1,125 @@
+"""``textwright demo``: the whole way once, on text that every machine with Python has."""
+
+import json as json_format
+import sysconfig
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from textwright.api.config import ModelChoice, RunConfig
+from textwright.core.config import read_toml_values
+from textwright.core.errors import InputError
+from textwright.core.progress import console, duration
+from textwright.training.config import TrainConfig
+from textwright.training.run_folder import Run, is_run
+
+PROMPTS = ("def read_lines(path):\n", "class Stack:\n", "import os\nimport sys\n\n")
+LEFT_OUT = frozenset(("test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"))
+
+
+def demo(
+    *,
+    text: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    minutes: float = 3.0,
+    out: Path = Path("runs/demo"),
+    seed: int = 0,
+    json: bool = False,
+) -> int:
+    """From raw text to a text generator: collect, clean, split, tokenize, train, measure, write.
+
+    Parameters
+    ----------
+    text
+        Your own files or folders. Without it, the source of this Python's standard library is read: real text that
+        is on every machine (without its tests and the packages installed beside it).
+    minutes
+        How long to train, in minutes.
+    out
+        The run folder. An earlier demo there is replaced; anything else is left alone.
+    seed
+        Everything random follows from it.
+    json
+        Print one JSON object on standard output; progress stays on standard error.
+    """
+    from textwright.api import load
+    from textwright.api.runs import train, write_report
+    from textwright.evaluation.compression import compressed_bits_per_byte
+
+    screen = console()
+    if minutes <= 0:
+        raise InputError(f"--minutes {minutes:g}", expected="more than 0")
+    paths = tuple(text) if text else standard_library_files()
+    subject = "your text" if text else f"{len(paths):,} files of Python's standard library"
+    screen.print(f"textwright demo: {subject}, {minutes:g} minutes of training")
+    remove_earlier_demo(out)
+    result = train(demo_config(paths, minutes, seed, prompts=() if text else PROMPTS[:1]), out)
+    if result.report.exit_code:
+        screen.print(f"interrupted; go on with: textwright train --resume {out}")
+        return result.report.exit_code
+
+    screen.print("measuring on the held-out files ...")
+    model = load(result.model)
+    held_out = list(result.held_out_texts())
+    score = model.evaluate(held_out)
+    metrics = {"this model": score.bits_per_byte} | compressed_bits_per_byte(held_out)
+    prompts = PROMPTS if not text else tuple(_beginning(document) for document in held_out[:3])
+    completions = model.complete(prompts, max_new_tokens=80, temperature=0.7, top_p=0.95, seed=seed)
+    shown = [{"prompt": completion.prompt, "text": completion.text} for completion in completions]
+    report = write_report(result, metrics=metrics, completions=shown)
+
+    if json:
+        figures = {"held_out": score.as_json(), "yardsticks": metrics, "completions": shown, "report": str(report)}
+        print(json_format.dumps(result.as_json() | figures, ensure_ascii=False))
+        return 0
+    for item in shown:
+        screen.rule("a prompt and what the model makes of it")
+        screen.print(item["prompt"], style="bold", end="")
+        screen.print(item["text"])
+    screen.rule()
+    screen.print(f"held-out text, {score.num_bytes:,} bytes of {score.num_texts} documents, in bits per byte:")
+    for name, bits in metrics.items():
+        screen.print(f"  {bits:6.3f}  {name}")
+    screen.print(
+        f"\n{result.report.steps:,} steps, {result.report.tokens:,} tokens in {duration(result.report.elapsed_s)}, "
+        f"{result.report.tokens_per_s:,.0f} tokens/s, at most {result.report.peak_memory_bytes / 1e9:.2f} GB of memory"
+    )
+    screen.print(f"\n  run      {result.run}\n  model    {result.model}\n  report   {report}   (open it in a browser)")
+    screen.print(f"\nWhat to type next:\n  textwright generate {result.model} 'def main():' --temperature 0.7")
+    screen.print("  textwright demo --text YOUR_FILES --minutes 10")
+    return 0
+
+
+def standard_library_files() -> tuple[Path, ...]:
+    """The Python files of the running interpreter's standard library, in order."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    files = (path for path in sorted(root.rglob("*.py")) if not LEFT_OUT & set(path.relative_to(root).parts))
+    found = tuple(path for path in files if path.is_file() and path.stat().st_size)
+    if not found:
+        raise InputError(f"no source in {root}", fix="give your own text with --text")
+    return found
+
+
+def demo_config(paths: tuple[Path, ...], minutes: float, seed: int, prompts: tuple[str, ...]) -> RunConfig:
+    """What the demo trains: a small GPT with a context of 256 on a BPE of 4096 tokens."""
+    return RunConfig(
+        data=paths,
+        # The interpreter's own files hold a few that are not UTF-8 on purpose.
+        invalid_utf8="replace",
+        tokenizer="bpe:4096",
+        evaluation_tokens=32_768,
+        sample_prompts=prompts,
+        model=ModelChoice(preset="tiny"),
+        training=TrainConfig(minutes=minutes, rows=16, seed=seed),
+    )
+
+
+def remove_earlier_demo(out: Path) -> None:
+    """Make room for a new demo where an old one is; anything else stays, and is refused later."""
+    if is_run(out) and read_toml_values(out / "config.toml").get("tokenizer") == "bpe:4096":
+        Run(out).delete()
+
+
+def _beginning(text: str) -> str:
+    """The first line or so of a text, to be continued."""
+    return text.lstrip()[:200].split("\n")[0][:80]

@@ -1,0 +1,106 @@
+"""``textwright evaluate``: measure a model on a text or a task."""
+
+import json as json_format
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from textwright.core.errors import InputError
+from textwright.core.progress import bar, console
+from textwright.text.sources import find_files, read_documents
+
+
+def evaluate(
+    model: str,
+    /,
+    *,
+    text: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    task: str | None = None,
+    data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    text_field: str = "text",
+    invalid_utf8: Literal["error", "replace"] = "error",
+    window: int | None = None,
+    stride: int | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Measure a model: how well it predicts a text, or how well it does a task.
+
+    Parameters
+    ----------
+    model
+        A model folder, or a Hugging Face name (with the hub extra).
+    text
+        Files and folders of text to predict.
+    task
+        A task instead: lambada (the last word of each passage).
+    data
+        The task's data: files and folders.
+    text_field
+        The field that holds the text in jsonl, json, csv and parquet files.
+    invalid_utf8
+        error: refuse a file with bytes that are not UTF-8. replace: put U+FFFD for them.
+    window
+        Tokens the model sees at most; its context length by default.
+    stride
+        Tokens newly predicted in each window; half the window by default.
+    device
+        auto, cpu or cuda.
+    json
+        Print one JSON object on standard output.
+    """
+    if (text is None) == (task is None):
+        raise InputError("neither --text nor --task" if text is None else "--text and --task", expected="one of them")
+    if task is not None and (window or stride):
+        raise InputError("--window or --stride with --task", expected="them with --text only")
+    if task is None and data is not None:
+        raise InputError("--data without --task", fix="name the text with --text, or give a task")
+    paths = text if text is not None else data
+    if not paths:
+        raise InputError(f"--task {task} without --data", expected="files of its examples")
+    find_files(paths)
+
+    from textwright.api import load
+    from textwright.evaluation.catalog import find_task
+
+    measure = find_task(task) if task is not None else None
+    loaded = load(model, device=device)
+    texts = whole_documents(paths, invalid_utf8=invalid_utf8, text_field=text_field)
+    size = sum(file.stat().st_size for file in find_files(paths))
+    with nullcontext() if json else bar("evaluating", size, unit="bytes") as progress:
+        counted = _counted(texts, progress)
+        if measure is not None:
+            figures: dict[str, Any] = {
+                "task": task,
+                "metrics": measure(loaded.network, loaded.tokenizer, counted).as_json(),
+            }
+        else:
+            figures = loaded.evaluate(counted, window=window, stride=stride).as_json()
+    if json:
+        print(json_format.dumps(figures))
+        return
+    screen = console()
+    for name, value in figures.get("metrics", figures).items():
+        screen.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
+
+
+def whole_documents(paths: tuple[Path, ...], **reading: Any) -> Iterator[str]:
+    """The documents of files, their pieces put together again."""
+    pieces: list[str] = []
+    for document in read_documents(paths, **reading):
+        pieces.append(document.text)
+        if document.is_last:
+            yield "".join(pieces)
+            pieces = []
+
+
+def _counted(texts: Iterator[str], progress: Any) -> Iterator[str]:
+    done = 0
+    for text in texts:
+        yield text
+        done += len(text.encode())
+        if progress is not None:
+            progress(done)

@@ -1,0 +1,125 @@
+"""``textwright runs``: list, watch, measure and delete runs."""
+
+import json as json_format
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from textwright.core.errors import InputError
+from textwright.core.journal import read_rows
+from textwright.core.progress import TrainingDisplay, console, duration
+from textwright.training.run_folder import Run, find_runs
+
+ROOT = Path("runs")
+WATCH_EVERY_S = 0.5
+
+
+def list_runs(folder: Path = ROOT, /, *, json: bool = False) -> None:
+    """List the runs in a folder, with how they stand.
+
+    Parameters
+    ----------
+    folder
+        A folder of runs, or one run.
+    json
+        Print one JSON object on standard output.
+    """
+    statuses = [(run, run.status()) for run in _found(folder)]
+    if json:
+        rows = [{"run": str(run.folder)} | vars(status) for run, status in statuses]
+        print(json_format.dumps({"runs": rows}))
+        return
+    table = Table("run", "state", "step", "of", "loss", "best validation", "tokens", "time", box=None)
+    for run, status in statuses:
+        table.add_row(
+            str(run.folder),
+            status.state,
+            f"{status.step:,}",
+            f"{status.num_steps:,}" if status.num_steps else "-",
+            f"{status.loss_nats:.4f}" if status.loss_nats is not None else "-",
+            f"{status.val_loss_nats:.4f}" if status.val_loss_nats is not None else "-",
+            f"{status.tokens:,}",
+            duration(status.elapsed_s),
+        )
+    console().print(table if statuses else f"no runs in {folder}")
+
+
+def watch(run: Path, /) -> None:
+    """Watch a run that trains in another terminal, until it ends or Ctrl-C; the run is not touched.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    """
+    opened = Run.open(run)
+    shown = 0
+    with TrainingDisplay(str(run)) as display:
+        while True:
+            is_running = opened.is_running()
+            rows = list(read_rows(opened.journal))
+            for row in rows[shown:]:
+                display.show(row)
+            shown = len(rows)
+            if not is_running:
+                return
+            time.sleep(WATCH_EVERY_S)
+
+
+def disk(folder: Path = ROOT, /, *, json: bool = False) -> None:
+    """Show what runs take on disk, by part.
+
+    Parameters
+    ----------
+    folder
+        A folder of runs, or one run.
+    json
+        Print one JSON object on standard output.
+    """
+    usage = {str(run.folder): run.disk_bytes() for run in _found(folder)}
+    if json:
+        print(json_format.dumps({"runs": usage}))
+        return
+    table = Table("run", "part", "megabytes", box=None)
+    for name, parts in usage.items():
+        for part, size in parts.items():
+            table.add_row(name, part, f"{size / 1e6:,.2f}")
+        table.add_row(name, "all", f"{sum(parts.values()) / 1e6:,.2f}", style="bold")
+    console().print(table if usage else f"no runs in {folder}")
+
+
+def delete(runs: Annotated[tuple[Path, ...], Parameter(show_default=False)] = (), /, *, yes: bool = False) -> None:
+    """Delete runs, with everything in them.
+
+    Parameters
+    ----------
+    runs
+        Run folders.
+    yes
+        Do not ask.
+    """
+    if not runs:
+        raise InputError("no run", expected="one or more run folders")
+    opened = [Run.open(run) for run in runs]
+    screen = console()
+    for run in opened:
+        size = sum(run.disk_bytes().values())
+        if not yes:
+            try:
+                answer = input(f"delete {run.folder} ({size / 1e6:,.1f} MB)? [y/N] ")
+            except EOFError:
+                answer = ""
+            if answer.strip().lower() not in ("y", "yes"):
+                screen.print(f"kept {run.folder}")
+                continue
+        run.delete()
+        screen.print(f"deleted {run.folder}, {size / 1e6:,.1f} MB")
+
+
+def _found(folder: Path) -> list[Run]:
+    if not folder.exists() and folder != ROOT:
+        raise InputError(f"there is no folder {folder}", fix="check the path")
+    return find_runs(folder)

@@ -1,0 +1,132 @@
+"""``textwright train``: a new run from text, or one that goes on."""
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from textwright.api.config import ModelChoice, RunConfig
+from textwright.core.config import read_config, read_toml_values
+from textwright.core.errors import InputError
+from textwright.core.progress import console, duration
+from textwright.training.config import TrainConfig
+
+
+def train(
+    *,
+    data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    val_data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    tokenizer: str | None = None,
+    text_field: str | None = None,
+    invalid_utf8: Literal["error", "replace"] | None = None,
+    model: ModelChoice | None = None,
+    training: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+    out: Path | None = None,
+    config: Path | None = None,
+    resume: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Train a model on text.
+
+    Parameters
+    ----------
+    data
+        Files and folders of text: txt, md, py and other text, jsonl, json, csv, parquet, each also .gz or .zst.
+    val_data
+        Files and folders to validate on. Without it: a tenth of the documents, or the end of a single document.
+    tokenizer
+        byte, char, bpe:N (trained on the data), or a folder that holds a tokenizer. Default bpe:8192.
+    text_field
+        The field, column or key that holds the text in jsonl, json, csv and parquet files. Default text.
+    invalid_utf8
+        error (default): refuse a file with bytes that are not UTF-8. replace: put U+FFFD for them.
+    model
+        The model to train.
+    training
+        How to train.
+    out
+        The run folder to write; runs/NAME by default, after the first data path.
+    config
+        A TOML file with the same names; the command line wins over it.
+    resume
+        A run folder to go on with, from its newest checkpoint. With --steps N it is trained up to step N.
+    json
+        Print one JSON object on standard output; progress stays on standard error.
+    """
+    from textwright.api.runs import resume as resume_run
+    from textwright.api.runs import train as train_run
+
+    if resume is not None:
+        given = {
+            "data": data,
+            "val-data": val_data,
+            "tokenizer": tokenizer,
+            "model": model,
+            "out": out,
+            "config": config,
+        }
+        extra = [f"--{name}" for name, value in given.items() if value]
+        changed = training.model_fields_set - {"steps"} if training else set()
+        extra += [f"--{name.replace('_', '-')}" for name in sorted(changed)]
+        if extra:
+            raise InputError(
+                f"--resume with {', '.join(extra)}",
+                expected="--resume RUN, or --resume RUN --steps MORE",
+                fix="a run goes on as it was begun; start a new one to change it",
+            )
+        result = resume_run(resume, steps=training.steps if training else None)
+    else:
+        chosen = _run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
+        result = train_run(chosen, out or default_folder(chosen))
+
+    report = result.report
+    if json:
+        print(json_format.dumps(result.as_json()))
+        return report.exit_code
+    screen = console()
+    screen.print(
+        f"{report.steps:,} steps, {report.tokens:,} tokens in {duration(report.elapsed_s)}, "
+        f"{report.tokens_per_s:,.0f} tokens/s, at most {report.peak_memory_bytes / 1e9:.2f} GB of memory"
+    )
+    if report.exit_code:
+        screen.print(f"interrupted; go on with:  textwright train --resume {result.run}")
+        return report.exit_code
+    screen.print(f"  run      {result.run}\n  model    {result.model}\n  report   {result.run / 'report.html'}")
+    screen.print(f"next:  textwright generate {result.model} 'Once upon a time'")
+    return 0
+
+
+def default_folder(config: RunConfig) -> Path:
+    """``runs/`` and the name of the first data path."""
+    name = config.data[0].resolve().name.split(".")[0] if config.data else ""
+    return Path("runs") / (name or "text")
+
+
+def _run_config(
+    path: Path | None,
+    data: tuple[Path, ...] | None,
+    val_data: tuple[Path, ...] | None,
+    text_field: str | None,
+    tokenizer: str | None,
+    invalid_utf8: str | None,
+    model: ModelChoice | None,
+    training: TrainConfig | None,
+) -> RunConfig:
+    """The file's values with the command line's on top; only what was really given overrides."""
+    values: dict[str, Any] = read_toml_values(path) if path else {}
+    given = {
+        "data": data,
+        "val_data": val_data,
+        "text_field": text_field,
+        "tokenizer": tokenizer,
+        "invalid_utf8": invalid_utf8,
+    }
+    values |= {key: value for key, value in given.items() if value is not None}
+    for name, part in (("model", model), ("training", training)):
+        if part is not None:
+            values[name] = dict(values.get(name, {})) | part.model_dump(exclude_unset=True)
+    config = read_config(RunConfig, values, str(path) if path else "the command line")
+    if not config.data:
+        raise InputError("no --data", expected="files or folders of text", fix="textwright train --data FILE_OR_FOLDER")
+    return config
