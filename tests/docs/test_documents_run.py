@@ -18,7 +18,7 @@ SMALLER = {
     # what the document says -> what is run here. Every one must occur, so that none outlives its line.
     "--vocab-size 2048": "--vocab-size 300",
     "--minutes 10 --out runs/manual": f"--steps 4 {QUICK} --out runs/manual",
-    "--preset tiny": "--preset nano",
+    ".preset tiny": ".preset nano",
     "--steps 3000": "--steps 6",
     "--minutes 3 --out": f"--steps 2 {QUICK} --out",
     "bpe:2048 --model.preset modern-tiny --minutes 10": f"bpe:300 --model.preset modern-nano --steps 2 {QUICK}",

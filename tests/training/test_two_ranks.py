@@ -61,6 +61,7 @@ def _work(rank: int, size: int, port: int, out: Path) -> None:
     result = _train(rank, size)
     if rank == 0:
         save_file(result, out)
+    dist.barrier()  # a rank that leaves while another still talks aborts
     dist.destroy_process_group()
 
 

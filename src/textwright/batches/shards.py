@@ -11,6 +11,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
@@ -227,8 +228,10 @@ def prepare_data(
             return read_documents(paths, invalid_utf8=invalid_utf8, text_field=text_field)
         return source  # type: ignore[return-value]
 
-    with atomic_folder(folder) as new:
+    with atomic_folder(folder) as new, ExitStack() as stack:
         train, val = (_Writer(new, split, dtype, shard_tokens) for split in ("train", "val"))
+        for writer in (train, val):
+            stack.callback(writer.close)
         if val_documents is None:
             split = "a tenth of the documents, by hash"
             _encode(as_documents(documents), tokenizer, lambda d: val if is_validation(d.text) else train, progress)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from textwright.core.errors import InputError
-from textwright.core.progress import bar, console
+from textwright.core.progress import bar, output
 from textwright.text.sources import find_files, read_documents
 
 
@@ -82,7 +82,7 @@ def evaluate(
     if json:
         print(json_format.dumps(figures))
         return
-    screen = console()
+    screen = output()
     for name, value in figures.get("metrics", figures).items():
         screen.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
 

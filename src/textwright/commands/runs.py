@@ -10,7 +10,7 @@ from rich.table import Table
 
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
-from textwright.core.progress import TrainingDisplay, console, duration
+from textwright.core.progress import TrainingDisplay, console, duration, output
 from textwright.training.run_folder import Run, find_runs
 
 ROOT = Path("runs")
@@ -44,7 +44,7 @@ def list_runs(folder: Path = ROOT, /, *, json: bool = False) -> None:
             f"{status.tokens:,}",
             duration(status.elapsed_s),
         )
-    console().print(table if statuses else f"no runs in {folder}")
+    output().print(table if statuses else f"no runs in {folder}")
 
 
 def watch(run: Path, /) -> None:
@@ -88,7 +88,7 @@ def disk(folder: Path = ROOT, /, *, json: bool = False) -> None:
         for part, size in parts.items():
             table.add_row(name, part, f"{size / 1e6:,.2f}")
         table.add_row(name, "all", f"{sum(parts.values()) / 1e6:,.2f}", style="bold")
-    console().print(table if usage else f"no runs in {folder}")
+    output().print(table if usage else f"no runs in {folder}")
 
 
 def delete(runs: Annotated[tuple[Path, ...], Parameter(show_default=False)] = (), /, *, yes: bool = False) -> None:

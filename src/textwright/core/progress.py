@@ -20,11 +20,25 @@ from rich.text import Text
 
 SPARKS = "▁▂▃▄▅▆▇█"
 PLAIN_EVERY_S = 10.0
+FILE_WIDTH = 120
 
 
 def console() -> Console:
-    """The console for people: standard error, no markup surprises from the user's text."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    """The console for progress: standard error, no markup surprises from the user's text."""
+    return _console(stderr=True)
+
+
+def output() -> Console:
+    """The console for results that people read: standard output."""
+    return _console(stderr=False)
+
+
+def _console(*, stderr: bool) -> Console:
+    screen = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not screen.is_terminal:
+        # A file or a pipe has no width: lines stay whole.
+        screen.soft_wrap, screen.width = True, FILE_WIDTH
+    return screen
 
 
 @contextlib.contextmanager

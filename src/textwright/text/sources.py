@@ -22,6 +22,7 @@ from textwright.text.normalise import normalise
 
 OnInvalid = Literal["error", "replace"]
 READ_BYTES = 1 << 20
+ZST_READ_BYTES = 1 << 12  # little, since a few bytes of a hostile file can become very many
 TABLE_FORMATS = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"}
 # In a folder only what is likely text is read; a file that is named is read whatever it is called.
 BINARY = frozenset(
@@ -153,9 +154,41 @@ def _open(path: Path) -> BinaryIO:
     if path.suffix == ".gz":
         return gzip.open(path, "rb")  # type: ignore[return-value]
     if path.suffix == ".zst":
-        opened: BinaryIO = zstandard.open(path, "rb")
-        return opened
+        return io.BufferedReader(_ZstdFile(open(path, "rb")), READ_BYTES)
     return open(path, "rb")
+
+
+class _ZstdFile(io.RawIOBase):
+    """Zstandard frames one after the other, decompressed as they are read. zstandard's own reader takes a file that
+    is cut short for a whole one."""
+
+    def __init__(self, compressed: BinaryIO) -> None:
+        self._compressed = compressed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            raw = self._compressed.read(ZST_READ_BYTES)
+            if not raw:
+                if not self._frame.eof:
+                    raise EOFError("it ends inside a frame")
+                return 0
+            while raw:
+                if self._frame.eof:
+                    self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._ready += self._frame.decompress(raw)
+                raw = self._frame.unused_data if self._frame.eof else b""
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._compressed.close()
+        super().close()
 
 
 def _read_plain(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, _: str) -> Iterator[Document]:
@@ -176,7 +209,7 @@ def _read_plain(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, _: str) -
 def _decoded(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid) -> Iterator[str]:
     """The stream's text in parts that never end inside a character or between CR and LF."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict" if invalid_utf8 == "error" else "replace")
-    offset, held = 0, ""
+    offset, held, is_first = 0, "", True
     while True:
         raw = stream.read(READ_BYTES)
         pending = len(decoder.getstate()[0])
@@ -184,8 +217,8 @@ def _decoded(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid) -> Iterator[
             text = held + decoder.decode(raw, final=not raw)
         except UnicodeDecodeError as error:
             raise invalid(path, offset - pending + error.start) from None
-        if offset == 0:
-            text = text.removeprefix("\ufeff")
+        if is_first and text:
+            text, is_first = text.removeprefix("\ufeff"), False
         offset += len(raw)
         held = "\r" if raw and text.endswith("\r") else ""
         yield text.removesuffix("\r") if held else text

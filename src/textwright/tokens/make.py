@@ -48,7 +48,7 @@ def parse_spec(spec: str) -> Spec:
             return Spec("bpe", int(size))
         if not Path(spec).is_dir():
             raise InputError(f"tokenizer {spec!r}", expected=f"bpe:N with N from 257 to {LARGEST_VOCABULARY:,}")
-    if Path(spec).is_dir():
+    if spec and Path(spec).is_dir():
         return Spec("folder", folder=Path(spec))
     raise InputError(f"tokenizer {spec!r}", expected=expected, fix="for example --tokenizer bpe:8192")
 

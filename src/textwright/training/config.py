@@ -82,18 +82,21 @@ class TrainConfig(Config):
             gentle["warmup_steps"] = steps // 10
         return cls.model_validate(gentle | values)
 
-    def decided(self, *, steps: int, time: int, micro_rows: int, precision: Literal["float32", "bfloat16"]) -> Self:
+    def decided(
+        self, *, steps: int, time: int, micro_rows: int, precision: Literal["float32", "bfloat16"], times: int = 10
+    ) -> Self:
         """This config with nothing left open: what was found out before the first step, and all that follows from it.
 
-        ``minutes`` has done its work and is left out, so that a resumed run goes by the same ``steps``.
+        ``minutes`` has done its work and is left out, so that a resumed run goes by the same ``steps``. ``times`` is
+        how often the run evaluates, samples and saves where it is not told.
         """
-        tenth = math.ceil(steps / 10)
+        part = math.ceil(steps / times)
         found = {"steps": steps, "minutes": None, "time": time, "micro_rows": micro_rows, "precision": precision}
         follows = {
             "warmup_steps": min(math.ceil(steps / 20), 200),
-            "evaluate_every": tenth,
-            "sample_every": tenth,
-            "checkpoint_every": min(tenth, 500),
+            "evaluate_every": part,
+            "sample_every": part,
+            "checkpoint_every": min(part, 500),
         }
         given = {name for name in follows if getattr(self, name) is not None}
         return self.model_copy(update=found | {name: value for name, value in follows.items() if name not in given})

@@ -23,8 +23,10 @@ TRIAL_FRACTION = 0.03
 """Of the minutes, for trial steps: the longer the run, the longer the look."""
 AIM = 0.98
 """Of the minutes, to be used: what trial steps do not show, such as drawing the display, takes the rest."""
-NUM_TIMES = 10
-"""How often a run evaluates, samples and saves when it is not told (see TrainConfig.decided)."""
+MAX_TIMES = 10
+"""How often a run evaluates, samples and saves when it is not told, at most."""
+PAUSE_FRACTION = 0.12
+"""Of the minutes, for these pauses: a short run makes fewer of them."""
 MEMORY_FRACTION = 0.25
 """Of the free memory, for the activations of one micro-batch."""
 MAX_ACTIVATION_BYTES = 2**31
@@ -57,9 +59,9 @@ def decide(train_step: TrainStep, tokens: Tokens, config: TrainConfig, hooks: Ho
         decided = decided.model_copy(update={"micro_rows": _rows_that_fit(train_step, loader.batch(0), decided)})
     if config.minutes is None:
         return decided
-    steps = _steps_that_fit(train_step, loader, config, decided, hooks, begun_s, saves)
+    steps, times = _steps_that_fit(train_step, loader, config, decided, hooks, begun_s, saves)
     assert decided.micro_rows is not None
-    return config.decided(steps=steps, time=row_tokens, micro_rows=decided.micro_rows, precision=precision)
+    return config.decided(steps=steps, time=row_tokens, micro_rows=decided.micro_rows, precision=precision, times=times)
 
 
 def make_loader(tokens: Tokens, config: TrainConfig) -> Loader:
@@ -89,8 +91,8 @@ def _steps_that_fit(
     hooks: Hooks,
     begun_s: float,
     saves: bool,
-) -> int:
-    """The steps that end with the minutes, evaluations, samples and checkpoints included."""
+) -> tuple[int, int]:
+    """The steps that end with the minutes, and the times the run pauses to evaluate, sample and save meanwhile."""
     assert config.minutes is not None
     budget_s = config.minutes * 60
     weights = {name: value.clone() for name, value in train_step.state_dict().items()}
@@ -107,16 +109,18 @@ def _steps_that_fit(
     train_step.load_state_dict(weights)
 
     left_s = budget_s * AIM - (time.perf_counter() - begun_s)
+    pause_s = 0.0
     for every, once_s in (
         (config.evaluate_every, evaluate_s),
         (config.sample_every, sample_s),
         (config.checkpoint_every, save_s),
     ):
         if every is None:
-            left_s -= NUM_TIMES * once_s
+            pause_s += once_s
         else:
             step_s += once_s / every
-    return max(1, int(left_s / step_s))
+    times = max(1, min(MAX_TIMES, int(PAUSE_FRACTION * left_s / pause_s) if pause_s else MAX_TIMES))
+    return max(1, int((left_s - times * pause_s) / step_s)), times
 
 
 def _step_seconds(trial: TrainState, loader: Loader, config: TrainConfig, budget_s: float) -> float:

@@ -1,0 +1,135 @@
+"""Batches are a pure function of (seed, step), give every token its turn, and are the same on any number of ranks."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textwright.batches.batch import PADDING, Batch
+from textwright.batches.loader import Loader, evaluation_batches, shuffled
+from textwright.batches.shards import Tokens
+from textwright.core.errors import InputError
+from textwright.core.world import World
+
+END = 0
+
+
+def stream(lengths: list[int]) -> Tokens:
+    """Documents of these lengths, whose tokens are all different; each ends in END."""
+    documents, next_id = [], 1
+    for length in lengths:
+        documents.append([*range(next_id, next_id + length - 1), END])
+        next_id += length - 1
+    return Tokens.from_documents(documents)
+
+
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=30)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    names = ("input_ids", "target_ids", "loss_weight", "document_ids", "position_ids")
+    pairs = [(getattr(one, name), getattr(other, name)) for name in names]
+    return all((a is None and b is None) or torch.equal(a, b) for a, b in pairs)
+
+
+@settings(max_examples=50, deadline=None)
+@given(count=st.integers(1, 3000), key=st.integers(0, 2**63))
+def test_a_shuffle_is_a_permutation(count: int, key: int) -> None:
+    assert sorted(shuffled(np.arange(count), count, key).tolist()) == list(range(count))
+
+
+def test_shuffles_of_different_keys_differ() -> None:
+    orders = {tuple(shuffled(np.arange(50), 50, key).tolist()) for key in range(20)}
+    assert len(orders) == 20
+
+
+@pytest.mark.parametrize("layout", ["windows", "packed"])
+def test_a_batch_depends_on_seed_and_step_alone(layout: str) -> None:
+    tokens = stream([20] * 30)
+    one, other = (Loader(tokens, rows=4, time=8, seed=3, layout=layout) for _ in range(2))  # type: ignore[arg-type]
+    for step in (5, 0, 99, 5):
+        assert same(one.batch(step), other.batch(step))
+    assert not same(one.batch(0), one.batch(1))
+    assert not same(one.batch(0), Loader(tokens, rows=4, time=8, seed=4, layout=layout).batch(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layout", ["windows", "packed"])
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+def test_the_ranks_batches_joined_are_the_whole(layout: str, size: int) -> None:
+    loader = Loader(stream([7, 19, 3] * 20), rows=6, time=8, layout=layout)  # type: ignore[arg-type]
+    for step in (0, 17):
+        parts = [loader.batch(step, World(rank, size)) for rank in range(size)]
+        whole = loader.batch(step)
+        assert torch.equal(torch.cat([part.input_ids for part in parts]), whole.input_ids)
+        assert torch.equal(torch.cat([part.loss_weight for part in parts]), whole.loss_weight)
+        assert len({part.num_rows for part in parts}) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=LENGTHS, time=st.integers(1, 16), rows=st.integers(1, 5), seed=st.integers(0, 9))
+def test_windows_give_every_token_one_turn_an_epoch(lengths: list[int], time: int, rows: int, seed: int) -> None:
+    tokens = stream(lengths)
+    if tokens.num_tokens < time + 1:
+        with pytest.raises(InputError, match="the text has"):
+            Loader(tokens, rows=rows, time=time, seed=seed)
+        return
+    loader = Loader(tokens, rows=rows, time=time, seed=seed)
+    num_rows = loader._source.num_rows
+    batches = [loader.batch(step) for step in range(-(-2 * num_rows // rows))]
+    inputs = torch.cat([batch.input_ids for batch in batches])
+    for epoch in range(2):
+        here = inputs[epoch * num_rows : (epoch + 1) * num_rows].flatten()
+        words = here[here != END]
+        assert len(words.unique()) == len(words)
+        assert len(here) > tokens.num_tokens - 1 - 2 * time
+    whole = tokens.read(0, tokens.num_tokens).tolist()
+    follows = {whole[i]: whole[i + 1] for i in range(len(whole) - 1) if whole[i] != END}
+    for batch in batches:
+        for token, target in zip(batch.input_ids.flatten().tolist(), batch.target_ids.flatten().tolist(), strict=True):
+            assert token == END or follows[token] == target
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=LENGTHS, time=st.integers(1, 16), rows=st.integers(1, 5), seed=st.integers(0, 9))
+def test_packed_documents_are_learned_whole_end_token_too_and_padding_is_not(
+    lengths: list[int], time: int, rows: int, seed: int
+) -> None:
+    tokens = stream(lengths)
+    loader = Loader(tokens, rows=rows, time=time, seed=seed, layout="packed")
+    num_rows = loader._source.num_rows
+    steps = -(-num_rows // rows)
+    batches = [loader.batch(step) for step in range(steps)]
+    fields = {
+        name: torch.cat([getattr(batch, name) for batch in batches])[:num_rows]
+        for name in ("input_ids", "target_ids", "loss_weight", "document_ids", "position_ids")
+    }
+    learned = fields["target_ids"][fields["loss_weight"] > 0]
+    assert sorted(learned.tolist()) == sorted(tokens.read(0, tokens.num_tokens).tolist())
+    assert torch.equal(fields["document_ids"] == PADDING, fields["loss_weight"] == 0)
+    for row in range(num_rows):
+        documents, positions = fields["document_ids"][row].tolist(), fields["position_ids"][row].tolist()
+        for place in range(time):
+            if documents[place] == PADDING:
+                continue
+            begins = place == 0 or documents[place - 1] != documents[place]
+            assert positions[place] == (0 if begins else positions[place - 1] + 1)
+            if not begins:  # within a document the target before is the input here
+                assert fields["input_ids"][row, place] == fields["target_ids"][row, place - 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=LENGTHS, time=st.integers(1, 16), rows=st.integers(1, 5))
+def test_evaluation_predicts_every_token_but_the_first_once(lengths: list[int], time: int, rows: int) -> None:
+    tokens = stream(lengths)
+    targets = [batch.target_ids[batch.loss_weight > 0] for batch in evaluation_batches(tokens, rows=rows, time=time)]
+    assert (
+        torch.cat([torch.empty(0, dtype=torch.int64), *targets]).tolist() == tokens.read(1, tokens.num_tokens).tolist()
+    )
+
+
+def test_a_text_shorter_than_a_window_says_how_to_go_on() -> None:
+    with pytest.raises(
+        InputError, match=r"the text has 9 tokens; expected at least 65.*smaller --model.context-length"
+    ):
+        Loader(stream([9]), rows=1, time=64)

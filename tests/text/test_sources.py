@@ -1,0 +1,202 @@
+"""Every format of file is read as the same documents, and what cannot be read is named with its place."""
+
+import csv
+import gzip
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textwright.core.errors import InputError
+from textwright.text import document as document_module
+from textwright.text.document import Document, pieces
+from textwright.text.normalise import normalise
+from textwright.text.sources import find_files, read_documents
+from textwright.text.split import is_validation
+
+TEXTS = ["first text\nwith two lines, and a comma", "zweiter Text: größer", "床前明月光", '"quoted" text 😀']
+
+
+def as_jsonl(texts: list[str]) -> bytes:
+    return "".join(json.dumps({"id": 1, "text": text}) + "\n" for text in texts).encode()
+
+
+def as_csv(texts: list[str], delimiter: str = ",") -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerows([["id", "text"], *([index, text] for index, text in enumerate(texts))])
+    return out.getvalue().encode()
+
+
+def as_parquet(texts: list[str]) -> bytes:
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"id": list(range(len(texts))), "text": texts}), out)
+    return out.getvalue()
+
+
+FORMATS: dict[str, Callable[[list[str]], bytes]] = {
+    ".jsonl": as_jsonl,
+    ".ndjson": as_jsonl,
+    ".json": lambda texts: json.dumps([{"text": text} for text in texts]).encode(),
+    ".csv": as_csv,
+    ".tsv": lambda texts: as_csv(texts, "\t"),
+    ".parquet": as_parquet,
+}
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "": lambda raw: raw,
+    ".gz": gzip.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
+
+
+def texts_of(*paths: Path, **reading: str) -> list[str]:
+    """Whole documents, their pieces joined."""
+    found, held = [], ""
+    for item in read_documents(paths, **reading):  # type: ignore[arg-type]
+        held += item.text
+        if item.is_last:
+            found.append(held)
+            held = ""
+    assert held == "", "the last piece of a document is missing"
+    return found
+
+
+@pytest.mark.parametrize("compression", COMPRESSED)
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_tables_of_every_format_give_the_same_texts(tmp_path: Path, suffix: str, compression: str) -> None:
+    path = tmp_path / f"data{suffix}{compression}"
+    path.write_bytes(COMPRESSED[compression](FORMATS[suffix](TEXTS)))
+    assert texts_of(path) == TEXTS
+
+
+@pytest.mark.parametrize("compression", COMPRESSED)
+def test_a_plain_file_is_one_document(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / f"text.txt{compression}"
+    path.write_bytes(COMPRESSED[compression]("\n".join(TEXTS).encode()))
+    assert texts_of(path) == ["\n".join(TEXTS)]
+
+
+def test_a_folder_is_read_in_order_without_links_to_folders_hidden_or_binary_files(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("b/2.txt", "a.txt", "c.py", ".hidden.txt", "picture.png", "b/model.bin"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert [file.relative_to(tmp_path).as_posix() for file in find_files([tmp_path])] == ["a.txt", "c.py", "b/2.txt"]
+
+
+def test_another_field_may_hold_the_text_and_lists_of_lines_are_joined(tmp_path: Path) -> None:
+    path = tmp_path / "poems.json"
+    path.write_text(json.dumps([{"title": "t", "paragraphs": ["床前明月光，", "疑是地上霜。"]}], ensure_ascii=False))
+    assert texts_of(path, text_field="paragraphs") == ["床前明月光，\n疑是地上霜。"]
+    with pytest.raises(InputError, match="no field 'text'.*name the text's field with --text-field"):
+        texts_of(path)
+
+
+def test_line_ends_become_one_kind_and_nuls_go(tmp_path: Path) -> None:
+    path = tmp_path / "dos.txt"
+    path.write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\x00\n")
+    assert texts_of(path) == ["one\ntwo\nthree\n"]
+    assert normalise("a\r\n\rb") == "a\n\nb"
+
+
+@pytest.mark.parametrize("read_bytes", [1, 2, 3, 7])
+def test_characters_and_line_ends_survive_any_cut_of_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
+) -> None:
+    monkeypatch.setattr("textwright.text.sources.READ_BYTES", read_bytes)
+    path = tmp_path / "text.txt"
+    path.write_bytes("\ufeffä床😀\r\nx\r\r\ny\r".encode())
+    assert texts_of(path) == ["ä床😀\nx\n\ny\n"]
+
+
+def test_invalid_utf8_is_refused_with_file_and_offset_and_replaced_when_asked(tmp_path: Path) -> None:
+    raw = "a" * 1_500_000 + "ä" + "b\xff"
+    path = tmp_path / "latin.txt"
+    path.write_bytes(raw.encode("utf-8")[:-2] + b"\xff end")
+    with pytest.raises(InputError, match=r"latin\.txt is not UTF-8 at byte 1,500,003;.*--invalid-utf8 replace"):
+        texts_of(path)
+    assert texts_of(path, invalid_utf8="replace") == ["a" * 1_500_000 + "äb\ufffd end"]
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "message"),
+    [
+        ("empty.txt", b"", r"the file .*empty\.txt is empty"),
+        ("bad.jsonl", b'{"text": "a"}\n{"text": \n', r"not valid JSON.*bad\.jsonl:2"),
+        ("deep.jsonl", b"[" * 100_000, r"not valid JSON.*deep\.jsonl:1"),
+        ("number.jsonl", b'{"text": 5}\n', r"'text' is int; in .*number\.jsonl:1; expected text"),
+        ("field.jsonl", b'{"txt": "a"}\n', r"no field 'text'.*--text-field txt"),
+        ("half.jsonl", b'{"text": "\\ud83d"}\n', "half a surrogate pair"),
+        ("latin.jsonl", b'{"text": "a"}\n{"text": "\xe4"}\n', r"latin\.jsonl is not UTF-8 at byte 24"),
+        ("bad.json", b'[{"text": "a"}', r"not valid JSON.*bad\.json"),
+        ("rows.csv", b"id,text\n1,a\n2,b,c\n", r"another number of fields than the header; in .*rows\.csv:3"),
+        ("bad.parquet", b"PAR1 nothing", "not a Parquet file"),
+        ("cut.txt.gz", gzip.compress(b"text" * 1000)[:-12], "cannot be decompressed"),
+        ("wrong.txt.gz", b"plain text", "cannot be decompressed"),
+        ("cut.txt.zst", zstandard.ZstdCompressor().compress(os.urandom(5000))[:-2000], "cannot be decompressed"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_with_the_place(tmp_path: Path, name: str, raw: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(InputError, match=message) as caught:
+        texts_of(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_places_without_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="no text in the folder"):
+        find_files([tmp_path])
+    with pytest.raises(InputError, match="there is no file or folder .*missing"):
+        find_files([tmp_path / "missing"])
+    with pytest.raises(InputError, match="no text; expected at least one file or folder"):
+        find_files([])
+
+
+def test_a_long_document_comes_in_pieces_of_bounded_size(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    text = "some words of text, again and again\n" * 100_000
+    path.write_text(text)
+    found = list(read_documents([path]))
+    assert "".join(item.text for item in found) == text
+    assert [item.is_last for item in found] == [False] * (len(found) - 1) + [True]
+    assert len(found) >= 3
+    assert max(len(item.text) for item in found) <= document_module.PIECE_CHARACTERS
+
+
+@settings(deadline=None)
+@given(text=st.text(alphabet="ab \n\u3000月", max_size=120), size=st.integers(2, 30))
+def test_pieces_join_to_the_text_and_are_cut_only_where_white_space_begins(text: str, size: int) -> None:
+    before, document_module.PIECE_CHARACTERS = document_module.PIECE_CHARACTERS, size
+    try:
+        found = list(pieces(text))
+    finally:
+        document_module.PIECE_CHARACTERS = before
+    assert "".join(piece for piece, _ in found) == text
+    assert [is_last for _, is_last in found] == [False] * (len(found) - 1) + [True]
+    place = 0
+    for piece, _ in found[:-1]:
+        place += len(piece)
+        assert text[place].isspace()
+        assert not text[place - 1].isspace()
+
+
+def test_about_a_tenth_of_documents_validates_and_copies_stay_together() -> None:
+    chosen = [is_validation(f"document {number}") for number in range(5000)]
+    assert 400 < sum(chosen) < 600
+    assert is_validation("document 1") == is_validation("document 1")
+
+
+def test_a_document_says_where_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "mails.jsonl"
+    path.write_bytes(as_jsonl(TEXTS))
+    assert list(read_documents([path]))[1] == Document(TEXTS[1], f"{path}:2")

@@ -1,0 +1,272 @@
+"""Every kind of tokenizer: the same ids as Hugging Face's, the way back, and nothing special in a user's text."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiktoken
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as Reference
+
+from textwright.core.errors import InputError
+from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer, parse_spec
+from textwright.tokens import make as make_module
+from textwright.tokens.make import sample, train_bpe
+from textwright.tokens.tokenizer import END, GPT2_PATTERN, LONG_RUN
+
+PROSE = """The quick brown fox doesn't jump; it's 12,345.67 miles.  Two  spaces,\ttabs,
+new lines
+
+and more. 床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。 Größe, naïve, Ελλάδα, русский текст. 😀👩‍👩‍👧 def f(x):
+    return x + 1
+"""
+TRICKY = [
+    "",
+    " ",
+    "\n",
+    "  leading and trailing  ",
+    f"a {END} in a user's text, and {END}{END}",
+    "can't won't I'LL we've 'tis",
+    "a\u00a0b\u3000c\u2028d\x85e",
+    "e\u0301 and é, ﬁ ligature, ½ ² Ⅷ",
+    "nul-free \x01\x02 controls \x7f",
+    "\ufeffmark",
+    "price: $3.50 (50%)...!?  \n \n\t x",
+]
+KINDS = ("byte", "char", "bpe")
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> dict[str, Tokenizer]:
+    texts = [PROSE * 3, *TRICKY]
+    return {kind: make_tokenizer("bpe:400" if kind == "bpe" else kind, lambda: iter(texts)) for kind in KINDS}
+
+
+@pytest.fixture(params=KINDS)
+def tokenizer(request: pytest.FixtureRequest, tokenizers: dict[str, Tokenizer]) -> Tokenizer:
+    return tokenizers[request.param]
+
+
+@pytest.fixture(scope="module")
+def gpt2(data_folder: Callable[[str], Path]) -> Tokenizer:
+    return load_tokenizer(data_folder("gpt2-bpe"))
+
+
+def reference(tokenizer: Tokenizer) -> Reference:
+    """Hugging Face's tokenizer of the same file, which is told not to see special tokens in text."""
+    return Reference.from_str(json.dumps(tokenizer.json | {"added_tokens": []}))
+
+
+def test_texts_come_back_unchanged(tokenizer: Tokenizer) -> None:
+    for text in [PROSE, *TRICKY]:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=200))
+def test_any_text_comes_back_unchanged_from_bytes_and_bpe(tokenizers: dict[str, Tokenizer], text: str) -> None:
+    for kind in ("byte", "bpe"):
+        ids = tokenizers[kind].encode(text)
+        assert tokenizers[kind].decode(ids) == text
+        assert reference(tokenizers[kind]).encode(text, add_special_tokens=False).ids == ids
+
+
+def test_a_character_that_is_unknown_becomes_the_replacement_character(tokenizers: dict[str, Tokenizer]) -> None:
+    char = tokenizers["char"]
+    assert char.decode(char.encode("aÿb")) == "a\ufffdb"
+
+
+def test_ids_are_those_of_hugging_faces_tokenizers(tokenizer: Tokenizer) -> None:
+    for text in [PROSE, *TRICKY]:
+        assert tokenizer.encode(text) == reference(tokenizer).encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_auto_tokenizer_reads_what_is_written_with_the_same_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer.save(tmp_path)
+    foreign = AutoTokenizer.from_pretrained(tmp_path)
+    for text in [PROSE, *(text for text in TRICKY if END not in text)]:
+        assert foreign.encode(text, add_special_tokens=False) == tokenizer.encode(text)
+        assert foreign.decode(tokenizer.encode(text)) == text
+    assert foreign.eos_token_id == tokenizer.end_id
+    assert len(foreign) == tokenizer.vocab_size
+
+
+def test_a_saved_tokenizer_is_read_back_as_it_was(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    again = load_tokenizer(tmp_path)
+    assert (again.kind, again.token_bytes, again.end_id) == (tokenizer.kind, tokenizer.token_bytes, tokenizer.end_id)
+    assert again.fingerprint == tokenizer.fingerprint
+    assert again.encode(PROSE) == tokenizer.encode(PROSE)
+
+
+def test_the_end_token_never_comes_out_of_text(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode(f"before{END}after")
+    assert tokenizer.end_id not in ids
+    assert tokenizer.decode(ids) == f"before{END}after"
+    assert tokenizer.decode([tokenizer.end_id]) == ""
+
+
+@pytest.mark.parametrize("run", [" ", "\n", "a", "é", "1", "-", "床", "ab", " \n"])
+@pytest.mark.parametrize("length", [LONG_RUN - 1, LONG_RUN, 3 * LONG_RUN + 1])
+def test_ids_stay_the_same_on_both_sides_of_the_guard_for_long_runs(gpt2: Tokenizer, run: str, length: int) -> None:
+    text = f"start{run * (length // len(run))}x and more"
+    assert gpt2.encode(text) == reference(gpt2).encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize("run", [" ", "\n", "a"])
+def test_a_million_equal_characters_take_seconds_not_hours(gpt2: Tokenizer, run: str) -> None:
+    begun_s = time.perf_counter()
+    text = run * 1_000_000 + "b"
+    assert gpt2.decode(gpt2.encode(text)) == text
+    assert time.perf_counter() - begun_s < 15
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_streaming_gives_whole_characters_and_in_the_end_the_same_text(
+    tokenizers: dict[str, Tokenizer], kind: str
+) -> None:
+    tokenizer = tokenizers[kind]
+    text = PROSE if kind == "char" else f"{PROSE}🦊"
+    stream, pieces = tokenizer.stream(), []
+    for token_id in tokenizer.encode(text):
+        pieces.append(stream.push(token_id))
+        assert "\ufffd" not in pieces[-1]
+    assert "".join(pieces) + stream.flush() == text
+    assert any(piece == "" for piece in pieces) == (kind != "char")  # something was held back
+
+
+def test_streaming_says_in_the_end_that_a_character_stayed_half(tokenizers: dict[str, Tokenizer]) -> None:
+    stream = tokenizers["byte"].stream()
+    assert [stream.push(byte) for byte in "月".encode()[:2]] == ["", ""]
+    assert stream.flush() == "\ufffd"
+
+
+def test_gpt2s_files_give_tiktokens_and_tokenizers_ids_on_every_corpus(
+    gpt2: Tokenizer, data_folder: Callable[[str], Path]
+) -> None:
+    """A slice of each corpus; benchmarks/token_parity.py takes them whole."""
+    assert (gpt2.vocab_size, gpt2.end_id) == (50257, 50256)
+    ranks = {raw: rank for rank, raw in enumerate(gpt2.token_bytes[:50256])}
+    peer = tiktoken.Encoding("gpt2", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    hugging_face = reference(gpt2)
+    num_texts = 0
+    for text in slices(data_folder("gpt2-bpe").parent):
+        ids = gpt2.encode(text)
+        assert ids == peer.encode_ordinary(text)
+        assert ids == hugging_face.encode(text, add_special_tokens=False).ids
+        num_texts += 1
+    assert num_texts > 30
+
+
+def slices(root: Path) -> Iterator[str]:
+    """The beginning of one text file of every data set."""
+    import gzip
+
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "gpt2-bpe"):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file())[:2]:
+            with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+                yield stream.read(60_000).decode("utf-8", errors="replace")
+
+
+def test_both_pairs_of_gpt2s_file_names_are_read(data_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = data_folder("gpt2-bpe")
+    (tmp_path / "vocab.json").write_bytes((folder / "encoder.json").read_bytes())
+    (tmp_path / "merges.txt").write_bytes((folder / "vocab.bpe").read_bytes())
+    assert load_tokenizer(tmp_path).encode(PROSE) == load_tokenizer(folder).encode(PROSE)
+
+
+def test_training_takes_a_bounded_sample_that_the_seed_fixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_module, "SAMPLE_CHARACTERS", 10_000)
+    monkeypatch.setattr(make_module, "CHUNK_CHARACTERS", 102)
+    texts = [f"{number:05d} " * 17 for number in range(1000)]
+    kept = sample(iter(texts), seed=0)
+    assert 2_000 <= sum(map(len, kept)) <= 10_000
+    assert kept == sample(iter(texts), seed=0) != sample(iter(texts), seed=1)
+    assert sum(int(text[:5]) >= 500 for text in kept) > 5  # of the end as of the beginning
+
+
+def test_training_on_the_same_text_gives_the_same_tokenizer() -> None:
+    assert train_bpe([PROSE * 3], 350).fingerprint == train_bpe([PROSE * 3], 350).fingerprint
+
+
+def test_a_text_with_too_little_to_merge_says_how_many_tokens_it_yields() -> None:
+    with pytest.raises(InputError, match=r"yields only 2\d\d tokens; expected 5,000; use bpe:2\d\d or less"):
+        train_bpe(["abc abc abd"], 5000)
+
+
+@pytest.mark.parametrize("spec", ["bpe", "bpe:", "bpe:x", "bpe:12", "bpe:99999999", "words", "", "BYTE"])
+def test_a_spec_that_is_none_is_refused_in_one_line(spec: str) -> None:
+    with pytest.raises(InputError, match="expected") as caught:
+        parse_spec(spec)
+    assert "\n" not in str(caught.value)
+
+
+def broken(name: str) -> Callable[[dict[str, object]], object]:
+    changes: dict[str, Callable[[dict[str, object]], object]] = {
+        "no model": lambda json: json.pop("model"),
+        "another model": lambda json: json["model"].update(type="Unigram"),  # type: ignore[attr-defined]
+        "a suffix": lambda json: json["model"].update(end_of_word_suffix="</w>"),  # type: ignore[attr-defined]
+        "a normalizer": lambda json: json.update(normalizer={"type": "Lowercase"}),
+        "a prefix space": lambda json: json["pre_tokenizer"].update(add_prefix_space=True),  # type: ignore[attr-defined]
+        "merges of three": lambda json: json["model"].update(merges=[["a", "b", "c"]]),  # type: ignore[attr-defined]
+        "a merge of nothing known": lambda json: json["model"].update(merges=[["ab", "cd"]]),  # type: ignore[attr-defined]
+        "no end token": lambda json: (json.update(added_tokens=[]), json["model"]["vocab"].pop(END)),  # type: ignore[index]
+        "a vocabulary of words": lambda json: json["model"].update(vocab=["a", "b"]),  # type: ignore[attr-defined]
+    }
+    return changes[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no model",
+        "another model",
+        "a suffix",
+        "a normalizer",
+        "a prefix space",
+        "merges of three",
+        "a merge of nothing known",
+        "no end token",
+        "a vocabulary of words",
+    ],
+)
+def test_a_tokenizer_whose_ids_could_differ_is_refused_and_named(
+    tokenizers: dict[str, Tokenizer], tmp_path: Path, name: str
+) -> None:
+    tokenizers["bpe"].save(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    broken(name)(content)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match=r"tokenizer\.json"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[1, 2]", "list instead of an object"),
+        (b"\xff\xfe", "not UTF-8 at byte 0"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+    ],
+)
+def test_a_damaged_tokenizer_file_is_named_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        load_tokenizer(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_folder_without_a_tokenizer_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tokenizer\.json, vocab\.json \+ merges\.txt, encoder\.json \+ vocab\.bpe"):
+        load_tokenizer(tmp_path)
+    with pytest.raises(InputError, match="there is no tokenizer folder"):
+        load_tokenizer(tmp_path / "missing")
