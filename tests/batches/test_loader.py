@@ -129,7 +129,5 @@ def test_evaluation_predicts_every_token_but_the_first_once(lengths: list[int], 
 
 
 def test_a_text_shorter_than_a_window_says_how_to_go_on() -> None:
-    with pytest.raises(
-        InputError, match=r"the text has 9 tokens; expected at least 65.*smaller --model.context-length"
-    ):
+    with pytest.raises(InputError, match=r"has 9 tokens; expected at least 65.*smaller --model.context-length"):
         Loader(stream([9]), rows=1, time=64)
