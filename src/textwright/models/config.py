@@ -16,21 +16,21 @@ class GPTConfig(Config):
 
     family: Literal["gpt2", "gpt1", "modern"] = "gpt2"
     """The order and kind of the parts."""
-    vocab_size: int = Field(ge=1)
+    vocab_size: int = Field(ge=1, le=1 << 24)
     """Number of different tokens."""
-    context_length: int = Field(ge=1)
+    context_length: int = Field(ge=1, le=1 << 24)
     """The most tokens the model sees at once."""
-    num_layers: int = Field(ge=1)
+    num_layers: int = Field(ge=1, le=1000)
     """Number of blocks."""
-    num_heads: int = Field(ge=1)
+    num_heads: int = Field(ge=1, le=1 << 16)
     """Query heads of each attention."""
-    num_key_value_heads: int = Field(default=0, ge=0)
+    num_key_value_heads: int = Field(default=0, ge=0, le=1 << 16)
     """Key and value heads; 0 means as many as query heads. Each serves num_heads / num_key_value_heads query heads."""
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, le=1 << 16)
     """Width of the residual stream."""
-    head_width: int = Field(default=0, ge=0)
+    head_width: int = Field(default=0, ge=0, le=1 << 16)
     """Width of one head; 0 means width / num_heads."""
-    mlp_width: int = Field(default=0, ge=0)
+    mlp_width: int = Field(default=0, ge=0, le=1 << 20)
     """Inner width of the MLP; 0 means 4 x width."""
     positions: Literal["learned", "sinusoidal", "rotary"] = "learned"
     """How the model knows positions."""
