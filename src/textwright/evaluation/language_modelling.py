@@ -27,6 +27,7 @@ from textwright.batches.shards import Tokens
 from textwright.core.errors import InputError
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
+from textwright.tokens.tokenizer import UNKNOWN
 
 LOGITS_AT_ONCE = 1 << 24
 DETOKENISED = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
@@ -49,6 +50,8 @@ class TextScore:
     num_words_detokenised: int
     num_bytes: int
     num_characters: int
+    num_unknown_characters: int
+    """Characters that the tokenizer does not know and the model never saw: where there are any, all figures flatter."""
     num_texts: int
     window: int
     """Tokens the model sees at most."""
@@ -92,9 +95,11 @@ def score_text(
         raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
     model.eval()
     total, num_tokens, num_words, num_detokenised, num_bytes, num_characters, num_texts = 0.0, 0, 0, 0, 0, 0, 0
+    num_unknown = 0
     for text in texts:
         ids = [tokenizer.end_id, *tokenizer.encode(text)]
         num_texts += 1
+        num_unknown += tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN)
         num_words += len(text.split())
         num_detokenised += sum(1 for _ in DETOKENISED.finditer(text))
         num_bytes += len(text.encode())
@@ -118,6 +123,7 @@ def score_text(
         num_words_detokenised=num_detokenised,
         num_bytes=num_bytes,
         num_characters=num_characters,
+        num_unknown_characters=num_unknown,
         num_texts=num_texts,
         window=window,
         stride=stride,
