@@ -17,7 +17,9 @@ from textwright.evaluation.lambada import last_word_accuracy
 from textwright.evaluation.language_modelling import score_text, score_tokens
 from textwright.models.catalog import build
 from textwright.models.config import GPTConfig
+from textwright.models.gpt import GPT
 from textwright.models.language_model import LanguageModel
+from textwright.models.probe import Probe
 from textwright.tokens import Tokenizer, make_tokenizer
 
 TEXTS = ["The first text isn't long.", "x", "A longer text,\nof two lines: 床前明月光! " * 4]
@@ -139,23 +141,17 @@ def test_last_words_are_judged_whole_and_by_their_context(model: LanguageModel, 
 
 
 def test_a_model_that_knows_the_word_gets_it_right(tokenizer: Tokenizer) -> None:
-    class Parrot(torch.nn.Module):
+    class Parrot(GPT):
         """Finds 'b' after every token that is a space, and a space after everything else."""
 
-        context_length, vocab_size, width = CONTEXT, 257, 257
-        head_weight = torch.zeros(257, 257)
-
-        def embed(self, batch: Batch) -> torch.Tensor:
+        def run(self, embedded: torch.Tensor, batch: Batch, probe: Probe | None = None) -> torch.Tensor:
             follows = torch.where(batch.input_ids == ord(" "), ord("b"), ord(" "))
             return torch.nn.functional.one_hot(follows, 257).float() * 20
-
-        def run(self, embedded: torch.Tensor, _batch: Batch) -> torch.Tensor:
-            return embedded
 
         def head(self, hidden: torch.Tensor) -> torch.Tensor:
             return hidden
 
-    parrot: LanguageModel = Parrot().eval()  # type: ignore[assignment]
+    parrot = Parrot(GPTConfig(vocab_size=257, context_length=CONTEXT, num_layers=1, num_heads=2, width=16)).eval()
     assert last_word_accuracy(parrot, tokenizer, ["a b", "a c", "x y b", "x bb"]).accuracy == 0.5
 
 

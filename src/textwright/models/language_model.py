@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from textwright.models.config import GPTConfig
 from textwright.models.probe import Probe
 
 
+@runtime_checkable
 class State(Protocol):
     """What decoding carries from one ``extend`` to the next. It belongs to the caller, never to a module.
 

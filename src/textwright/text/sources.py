@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import zstandard
 
@@ -150,9 +150,9 @@ def _read_file(path: Path, invalid_utf8: OnInvalid, text_field: str) -> Iterator
         raise InputError(f"the file {path} may not be read", fix="change its permissions") from None
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> io.BufferedIOBase:
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return gzip.open(path, "rb")
     if path.suffix == ".zst":
         return io.BufferedReader(_ZstdFile(open(path, "rb")), READ_BYTES)
     return open(path, "rb")
@@ -162,7 +162,7 @@ class _ZstdFile(io.RawIOBase):
     """Zstandard frames one after the other, decompressed as they are read. zstandard's own reader takes a file that
     is cut short for a whole one."""
 
-    def __init__(self, compressed: BinaryIO) -> None:
+    def __init__(self, compressed: io.BufferedIOBase) -> None:
         self._compressed = compressed
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._ready = b""
@@ -191,7 +191,7 @@ class _ZstdFile(io.RawIOBase):
         super().close()
 
 
-def _read_plain(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, _: str) -> Iterator[Document]:
+def _read_plain(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, _: str) -> Iterator[Document]:
     """One document, in pieces as it is read."""
     waiting, is_empty = "", True
     for text in _decoded(stream, path, invalid_utf8):
@@ -206,7 +206,7 @@ def _read_plain(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, _: str) -
         yield Document(waiting, str(path))
 
 
-def _decoded(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid) -> Iterator[str]:
+def _decoded(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid) -> Iterator[str]:
     """The stream's text in parts that never end inside a character or between CR and LF."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict" if invalid_utf8 == "error" else "replace")
     offset, held, is_first = 0, "", True
@@ -235,7 +235,7 @@ def invalid(path: Path, offset: int) -> InputError:
     )
 
 
-def _lines(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid) -> Iterator[tuple[int, str]]:
+def _lines(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid) -> Iterator[tuple[int, str]]:
     """(line number from 1, line) of a stream, one at a time."""
     offset = 0
     for number, raw in enumerate(stream, 1):
@@ -247,7 +247,7 @@ def _lines(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid) -> Iterator[tu
         yield number, line.removeprefix("\ufeff") if number == 1 else line
 
 
-def _read_jsonl(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, field: str) -> Iterator[Document]:
+def _read_jsonl(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, field: str) -> Iterator[Document]:
     for number, line in _lines(stream, path, invalid_utf8):
         if not line.strip():
             continue
@@ -259,7 +259,7 @@ def _read_jsonl(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, field: st
         yield from _documents(_text_of(value, field, where), where)
 
 
-def _read_json(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, field: str) -> Iterator[Document]:
+def _read_json(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, field: str) -> Iterator[Document]:
     raw = b"".join(iter(lambda: stream.read(READ_BYTES), b""))
     try:
         values = json.loads(
@@ -274,7 +274,7 @@ def _read_json(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, field: str
         yield from _documents(_text_of(value, field, where), where)
 
 
-def _read_csv(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, field: str) -> Iterator[Document]:
+def _read_csv(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, field: str) -> Iterator[Document]:
     delimiter = "\t" if ".tsv" in path.suffixes else ","
     lines = (line for _, line in _lines(stream, path, invalid_utf8))
     reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
@@ -288,7 +288,7 @@ def _read_csv(stream: BinaryIO, path: Path, invalid_utf8: OnInvalid, field: str)
         raise InputError(f"not valid CSV: {error}", where=f"{path}:{reader.line_num}") from None
 
 
-def _read_parquet(stream: BinaryIO, path: Path, _: OnInvalid, field: str) -> Iterator[Document]:
+def _read_parquet(stream: io.BufferedIOBase, path: Path, _: OnInvalid, field: str) -> Iterator[Document]:
     import pyarrow
     import pyarrow.parquet
 
@@ -307,7 +307,7 @@ def _read_parquet(stream: BinaryIO, path: Path, _: OnInvalid, field: str) -> Ite
             number += 1
 
 
-_Reader = Callable[[BinaryIO, Path, OnInvalid, str], Iterator[Document]]
+_Reader = Callable[[io.BufferedIOBase, Path, OnInvalid, str], Iterator[Document]]
 _READERS: dict[str, _Reader] = {
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
