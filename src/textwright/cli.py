@@ -5,6 +5,7 @@ import os
 import sys
 
 from cyclopts import App, CycloptsError
+from pydantic import ValidationError
 
 from textwright import __version__
 from textwright.core.errors import TextwrightError, unknown_name
@@ -61,7 +62,7 @@ def main() -> None:
     except TextwrightError as error:
         _fail(str(error), error.exit_code, arguments)
     except CycloptsError as error:
-        _fail(" ".join(str(error).split()), 2, arguments)
+        _fail(_in_one_line(error), 2, arguments)
     except KeyboardInterrupt:
         _fail("stopped by Ctrl-C", 130, arguments)
     except BrokenPipeError:
@@ -80,6 +81,17 @@ def _check_verb(arguments: list[str]) -> None:
         inner = {name.split(" ")[1] for name in VERBS if name.startswith(f"{verb} ")}
         if len(arguments) > 1 and not arguments[1].startswith("-") and arguments[1] not in inner:
             raise unknown_name(f"verb of {verb}", arguments[1], inner)
+
+
+def _in_one_line(error: CycloptsError) -> str:
+    """What is wrong with an argument; what a config class says of a value comes with the option's name."""
+    if isinstance(error.__cause__, ValidationError) and error.argument is not None:
+        first = error.__cause__.errors()[0]
+        group = error.argument.name.strip("-*")
+        path = [*([group] if group else []), *(str(part).replace("_", "-") for part in first["loc"])]
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        return f"--{'.'.join(path)} {first['input']}; expected {message}" if first["loc"] else message
+    return " ".join(str(error).split())
 
 
 def _fail(message: str, code: int, arguments: list[str]) -> None:

@@ -104,7 +104,7 @@ class Model:
             The report: losses at the start and the end, steps, tokens, tokens per second.
 
         Raises:
-            InputError: no text at all, or more than one of steps, epochs and minutes.
+            InputError: no text at all, more than one of steps, epochs and minutes, or a value outside its range.
         """
         if sum(given is not None for given in (steps, epochs, minutes)) > 1:
             raise InputError("more than one of steps, epochs and minutes", expected="one of them")

@@ -21,6 +21,7 @@ from textwright.batches.shards import Data, open_data, prepare_data
 from textwright.checkpoint.model_folder import save_model
 from textwright.core.config import read_toml
 from textwright.core.device import choose_device
+from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
 from textwright.core.progress import TrainingDisplay, bar, console
 from textwright.evaluation.language_modelling import score_tokens
@@ -36,6 +37,7 @@ from textwright.tokens.make import parse_spec
 from textwright.training.config import TrainConfig
 from textwright.training.hooks import Hooks
 from textwright.training.loop import train as run_loop
+from textwright.training.objectives.catalog import make_objective
 from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
@@ -89,12 +91,19 @@ def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bo
 
     Raises:
         InputError: text, tokenizer, model or training cannot be as the config has it; nothing is left behind then.
+        TrainingStoppedError: the loss or the gradient was not finite for many steps in a row; the run stays.
     """
+    make_objective(config.training.objective)
     parse_spec(config.tokenizer)
     preset(config.model.preset, vocab_size=257, **_choices(config))
     find_files(config.data)
     run = Run.create(Path(out), config)
-    return _train(run, config, choose_device(device), quiet, resume=False)
+    try:
+        return _train(run, config, choose_device(device), quiet, resume=False)
+    except InputError:
+        if not run.has_begun():
+            run.delete()  # what could not be trained leaves no run to stumble over
+        raise
 
 
 def resume(folder: Path | str, *, steps: int | None = None, device: str = "auto", quiet: bool = False) -> RunResult:

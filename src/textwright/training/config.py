@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from textwright.core.config import Config
+from textwright.core.config import Config, read_config
 
 DEFAULT_STEPS = 1000
 """Optimizer steps when neither steps nor minutes are given."""
@@ -80,7 +80,7 @@ class TrainConfig(Config):
         gentle = {"optimizer": "adamw", "schedule": "wsd", "layout": "packed"}
         if steps is not None:
             gentle["warmup_steps"] = steps // 10
-        return cls.model_validate(gentle | values)
+        return read_config(cls, gentle | values, "the arguments of fit")
 
     def decided(
         self, *, steps: int, time: int, micro_rows: int, precision: Literal["float32", "bfloat16"], times: int = 10

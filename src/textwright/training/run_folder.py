@@ -137,6 +137,10 @@ class Run:
         except InputError:
             return True
 
+    def has_begun(self) -> bool:
+        """Whether a step was done."""
+        return any(row["kind"] == "train" for row in read_rows(self.journal))
+
     def status(self) -> RunStatus:
         """How the run stands; also while another process writes it."""
         last: dict[str, dict[str, Any]] = {}
