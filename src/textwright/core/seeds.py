@@ -2,8 +2,6 @@
 
 import hashlib
 
-import numpy as np
-
 
 def hash_u64(*parts: int | str) -> int:
     """A stable 64-bit hash of the parts (BLAKE2b). ``(1, "2")`` and ``("1", 2)`` differ."""
@@ -12,8 +10,3 @@ def hash_u64(*parts: int | str) -> int:
         raw = f"{type(part).__name__}:{part}".encode()
         digest.update(len(raw).to_bytes(8, "little") + raw)
     return int.from_bytes(digest.digest(), "little")
-
-
-def generator(*parts: int | str) -> np.random.Generator:
-    """A random generator that depends on the parts alone."""
-    return np.random.Generator(np.random.Philox(hash_u64(*parts)))

@@ -9,6 +9,8 @@ from textwright.core.config import Config, read_config
 
 DEFAULT_STEPS = 1000
 """Optimizer steps when neither steps nor minutes are given."""
+LEARNING_RATES = {"muon": 6e-3, "adamw": 1e-3}
+"""AdamW's, by optimizer: beside Muon it moves only embeddings, norms and biases, which bear more."""
 
 
 class TrainConfig(Config):
@@ -30,17 +32,17 @@ class TrainConfig(Config):
     """What is learned: a name in the table of objectives."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon: Muon for hidden matrices and AdamW for the rest, best from scratch. adamw: AdamW for everything."""
-    learning_rate: float = Field(default=3e-3, ge=0)
-    """AdamW's learning rate at its highest."""
+    learning_rate: float | None = Field(default=None, ge=0)
+    """AdamW's learning rate at its highest; 0.006 beside Muon and 0.001 alone, when not given."""
     muon_learning_rate: float = Field(default=0.02, ge=0)
     """Muon's learning rate at its highest: how far, as a spectral norm, a square matrix moves in a step."""
     weight_decay: float = Field(default=0.1, ge=0)
     """How much of themselves matrices lose in a step, times the learning rate. Vectors do not decay."""
-    schedule: Literal["cosine", "wsd"] = "cosine"
-    """cosine: warm up, then fall along a half cosine. wsd: warm up, stay, fall in a line at the end."""
+    schedule: Literal["cosine", "wsd"] = "wsd"
+    """wsd: warm up, stay, fall in a line at the end. cosine: warm up, then fall along a half cosine."""
     warmup_steps: int | None = Field(default=None, ge=0)
     """Steps over which the learning rate rises in a line; a twentieth of the steps, at most 200, when not given."""
-    decay_fraction: float = Field(default=0.2, ge=0, le=1)
+    decay_fraction: float = Field(default=0.6, ge=0, le=1)
     """The last part of the steps, 0 to 1, over which wsd falls."""
     final_fraction: float = Field(default=0.0, ge=0, le=1)
     """The learning rate at the end, as a fraction (0 to 1) of the highest."""
@@ -70,6 +72,11 @@ class TrainConfig(Config):
             raise ValueError("steps or minutes, not both")
         return self
 
+    @property
+    def highest_learning_rate(self) -> float:
+        """AdamW's learning rate at its highest, given or not."""
+        return LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+
     @classmethod
     def for_fit(cls, **values: Any) -> Self:
         """The defaults for teaching a trained model a few texts.
@@ -77,7 +84,7 @@ class TrainConfig(Config):
         AdamW at a rate that warms up over a tenth, stays, and falls over the last fifth; packed documents.
         """
         steps = values.get("steps")
-        gentle = {"optimizer": "adamw", "schedule": "wsd", "layout": "packed"}
+        gentle = {"optimizer": "adamw", "schedule": "wsd", "decay_fraction": 0.2, "layout": "packed"}
         if steps is not None:
             gentle["warmup_steps"] = steps // 10
         return read_config(cls, gentle | values, "the arguments of fit")
@@ -93,6 +100,7 @@ class TrainConfig(Config):
         part = math.ceil(steps / times)
         found = {"steps": steps, "minutes": None, "time": time, "micro_rows": micro_rows, "precision": precision}
         follows = {
+            "learning_rate": self.highest_learning_rate,
             "warmup_steps": min(math.ceil(steps / 20), 200),
             "evaluate_every": part,
             "sample_every": part,

@@ -140,7 +140,7 @@ class _Session:
             loss_nats=done.loss_nats,
             tokens=self.state.progress.tokens,
             tokens_per_s=round(self.pace.recent_tokens_per_s, 1),
-            learning_rate=self.config.learning_rate * done.fraction,
+            learning_rate=self.config.highest_learning_rate * done.fraction,
             grad_norm=done.grad_norm,
             memory_bytes=used_bytes(self.device),
         )

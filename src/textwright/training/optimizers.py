@@ -34,7 +34,7 @@ class Optimizer:
                 {"params": [p for p in rest.values() if p.ndim < 2], "weight_decay": 0.0},
             ]
             groups = [group for group in groups if group["params"]]
-            self._parts.append(torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True))
+            self._parts.append(torch.optim.AdamW(groups, lr=config.highest_learning_rate, betas=BETAS, fused=True))
         self._highest = [[group["lr"] for group in part.param_groups] for part in self._parts]
 
     @property
