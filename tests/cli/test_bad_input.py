@@ -70,11 +70,6 @@ def test_a_text_smaller_than_one_window(train: Run, tmp_path: Path) -> None:
     assert_one_line(train("--data", tmp_path / "small.txt", *QUICK), "the text has", "at least 65", "context-length")
 
 
-def test_a_tokenizer_that_the_text_cannot_make(train: Run, text_file: Path) -> None:
-    arguments = ("--data", text_file, *QUICK[:-1], "bpe:5000")
-    assert_one_line(train(*arguments), "yields only", "expected 5,000")
-
-
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [

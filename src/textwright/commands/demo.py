@@ -1,6 +1,7 @@
 """``textwright demo``: the whole way once, on text that every machine with Python has."""
 
 import json as json_format
+import math
 import sysconfig
 from pathlib import Path
 from typing import Annotated
@@ -8,13 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from textwright.api.config import ModelChoice, RunConfig
-from textwright.core.config import read_toml_values
 from textwright.core.errors import InputError
 from textwright.core.progress import console, duration
 from textwright.training.config import TrainConfig
 from textwright.training.run_folder import Run, is_run
 
 PROMPTS = ("def read_lines(path):\n", "class Stack:\n", "import os\nimport sys\n\n")
+OWN_RUN = Path("runs/demo")
 LEFT_OUT = frozenset(("test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"))
 
 
@@ -22,7 +23,7 @@ def demo(
     *,
     text: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
     minutes: float = 3.0,
-    out: Path = Path("runs/demo"),
+    out: Path = OWN_RUN,
     seed: int = 0,
     json: bool = False,
 ) -> int:
@@ -36,7 +37,7 @@ def demo(
     minutes
         How long to train, in minutes.
     out
-        The run folder. An earlier demo there is replaced; anything else is left alone.
+        The run folder. An earlier demo in runs/demo is replaced; a run anywhere else is never touched.
     seed
         Everything random follows from it.
     json
@@ -47,12 +48,13 @@ def demo(
     from textwright.evaluation.compression import compressed_bits_per_byte
 
     screen = console()
-    if minutes <= 0:
+    if not 0 < minutes < math.inf:
         raise InputError(f"--minutes {minutes:g}", expected="more than 0")
     paths = tuple(text) if text else standard_library_files()
     subject = "your text" if text else f"{len(paths):,} files of Python's standard library"
     screen.print(f"textwright demo: {subject}, {minutes:g} minutes of training")
-    remove_earlier_demo(out)
+    if out == OWN_RUN and is_run(out):
+        Run(out).delete()
     result = train(demo_config(paths, minutes, seed, prompts=() if text else PROMPTS[:1]), out)
     if result.report.exit_code:
         screen.print(f"interrupted; go on with: textwright train --resume {out}")
@@ -101,7 +103,7 @@ def standard_library_files() -> tuple[Path, ...]:
 
 
 def demo_config(paths: tuple[Path, ...], minutes: float, seed: int, prompts: tuple[str, ...]) -> RunConfig:
-    """What the demo trains: a small GPT with a context of 256 on a BPE of 4096 tokens."""
+    """What the demo trains: a small GPT with a context of 256, on a BPE of at most 4096 tokens."""
     return RunConfig(
         data=paths,
         # The interpreter's own files hold a few that are not UTF-8 on purpose.
@@ -112,12 +114,6 @@ def demo_config(paths: tuple[Path, ...], minutes: float, seed: int, prompts: tup
         model=ModelChoice(preset="tiny"),
         training=TrainConfig(minutes=minutes, rows=16, seed=seed),
     )
-
-
-def remove_earlier_demo(out: Path) -> None:
-    """Make room for a new demo where an old one is; anything else stays, and is refused later."""
-    if is_run(out) and read_toml_values(out / "config.toml").get("tokenizer") == "bpe:4096":
-        Run(out).delete()
 
 
 def _beginning(text: str) -> str:

@@ -41,7 +41,7 @@ def train_tokenizer(
     out
         The folder to write.
     vocab_size
-        Number of tokens of a bpe tokenizer, the end token among them.
+        Most tokens of a bpe tokenizer, the end token among them; a small text makes fewer.
     kind
         bpe: byte-pair encoding over bytes. char: a token for each character. byte: a token for each byte.
     seed
