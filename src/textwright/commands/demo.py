@@ -14,7 +14,7 @@ from textwright.core.progress import console, duration
 from textwright.training.config import TrainConfig
 from textwright.training.run_folder import Run, is_run
 
-PROMPTS = ("def read_lines(path):\n", "class Stack:\n", "import os\nimport sys\n\n")
+PROMPTS = ("def read_lines(path):\n", "class Stack:\n", "# Return true if the file")
 OWN_RUN = Path("runs/demo")
 LEFT_OUT = frozenset(("test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"))
 

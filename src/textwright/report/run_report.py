@@ -10,6 +10,7 @@ from textwright.report.chart import Line, bar_chart, line_chart
 from textwright.report.html import chart, facts, folded, heading, page, passage, section, table
 
 Row = Mapping[str, Any]
+MAX_LISTED = 8
 
 
 def write_run_report(
@@ -123,5 +124,12 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = value
+            flat[f"{prefix}{name}"] = _shortened(value)
     return flat
+
+
+def _shortened(value: object) -> object:
+    """A list too long to read, as its length and its ends; the run's config.toml has all of it."""
+    if isinstance(value, (list, tuple)) and len(value) > MAX_LISTED:
+        return f"{len(value):,}: {value[0]}, {value[1]}, ..., {value[-1]}"
+    return value
