@@ -7,9 +7,16 @@ from rich.console import Console
 from textwright.core.progress import TrainingDisplay, duration, sparkline
 
 ROWS = [
-    {"kind": "event", "step": 0, "event": "start", "num_steps": 100, "message": "training for 100 steps"},
-    {"kind": "train", "step": 50, "elapsed_s": 30.0, "loss_nats": 2.5, "tokens_per_s": 12345.0, "memory_bytes": 2e9},
-    {"kind": "val", "step": 50, "val_loss_nats": 2.25, "val_bits_per_byte": 1.5, "elapsed_s": 30.0},
+    {
+        "kind": "event",
+        "step": 0,
+        "elapsed_s": 9.0,
+        "event": "started",
+        "num_steps": 100,
+        "message": "training for 100 steps",
+    },
+    {"kind": "train", "step": 50, "elapsed_s": 39.0, "loss_nats": 2.5, "tokens_per_s": 12345.0, "memory_bytes": 2e9},
+    {"kind": "val", "step": 50, "val_loss_nats": 2.25, "val_bits_per_byte": 1.5, "elapsed_s": 39.0},
     {"kind": "sample", "step": 50, "text": "def [bold]not markup[/bold]"},
 ]
 

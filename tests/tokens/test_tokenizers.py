@@ -1,6 +1,8 @@
 """Every kind of tokenizer: the same ids as Hugging Face's, the way back, and nothing special in a user's text."""
 
+import itertools
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from textwright.core.errors import InputError
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer, parse_spec
 from textwright.tokens import make as make_module
 from textwright.tokens.make import sample, train_bpe
-from textwright.tokens.tokenizer import END, GPT2_PATTERN, LONG_RUN
+from textwright.tokens.tokenizer import END, GPT2_PATTERN, LONG_RUN, has_long_run
 
 PROSE = """The quick brown fox doesn't jump; it's 12,345.67 miles.  Two  spaces,\ttabs,
 new lines
@@ -117,6 +119,15 @@ def test_the_end_token_never_comes_out_of_text(tokenizer: Tokenizer) -> None:
 def test_ids_stay_the_same_on_both_sides_of_the_guard_for_long_runs(gpt2: Tokenizer, run: str, length: int) -> None:
     text = f"start{run * (length // len(run))}x and more"
     assert gpt2.encode(text) == reference(gpt2).encode(text, add_special_tokens=False).ids
+
+
+def test_the_guard_sees_every_long_run_and_nothing_else() -> None:
+    for seed in range(300):
+        draw = random.Random(seed)
+        lengths = [draw.choice([1, 7, LONG_RUN // 2, LONG_RUN - 1, LONG_RUN]) for _ in range(5)]
+        text = "".join(draw.choice(["a", " "]) * length for length in lengths)
+        runs = (len(list(run)) for _, run in itertools.groupby(text))
+        assert has_long_run(text) == (max(runs) >= LONG_RUN)
 
 
 @pytest.mark.parametrize("run", [" ", "\n", "a"])

@@ -71,6 +71,7 @@ class TrainingDisplay:
         self.title = title
         self.screen = screen or console()
         self.num_steps = 0
+        self.begun: dict[str, Any] = {}
         self.latest: dict[str, Any] = {}
         self.validation: dict[str, Any] = {}
         self.losses: deque[float] = deque(maxlen=4096)
@@ -107,7 +108,8 @@ class TrainingDisplay:
         elif kind == "sample":
             self.sample = f"step {row.get('step', 0):,}: {row.get('text', '')}"
         elif kind == "event":
-            self.num_steps = row.get("num_steps", self.num_steps)
+            if "num_steps" in row:
+                self.num_steps, self.begun = row["num_steps"], row
             self.events.append(str(row.get("message", row.get("event", ""))))
         if self._live is None:
             self._print_plainly(row)
@@ -144,10 +146,13 @@ class TrainingDisplay:
         return Panel(Group(*parts), title=self.title, title_align="left")
 
     def _time_left(self) -> str:
-        step, elapsed_s = self.latest.get("step", 0), self.latest.get("elapsed_s", 0.0)
-        if not step or not self.num_steps:
+        """At the pace since this session's first step; what was done before it, such as trial steps, is no guide."""
+        step = self.latest.get("step", 0)
+        num_done = step - self.begun.get("step", 0)
+        if num_done <= 0 or not self.num_steps:
             return "-"
-        return duration(elapsed_s / step * max(0, self.num_steps - step))
+        took_s = self.latest.get("elapsed_s", 0.0) - self.begun.get("elapsed_s", 0.0)
+        return duration(took_s / num_done * max(0, self.num_steps - step))
 
     def _print_plainly(self, row: dict[str, Any]) -> None:
         kind = row.get("kind")

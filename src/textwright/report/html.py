@@ -20,7 +20,8 @@ section.card { background: var(--card); border: 1px solid var(--line); border-ra
   margin: 12px 0; overflow-x: auto; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0; }
 .fact { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
-.fact b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; letter-spacing: -0.01em; white-space: nowrap; }
+.fact b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; letter-spacing: -0.01em;
+  white-space: nowrap; }
 .fact span { color: var(--soft); font-size: 0.85rem; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 13.5px/1.5 ui-monospace, monospace; margin: 0; }
 pre mark { background: none; color: var(--soft); }
