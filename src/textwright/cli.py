@@ -1,7 +1,9 @@
 """The table of verbs, and where errors become exit codes. Imports nothing heavy: a verb loads when it is called."""
 
+import errno
 import json
 import os
+import signal
 import sys
 
 from cyclopts import App, CycloptsError
@@ -14,6 +16,7 @@ from textwright.core.errors import TextwrightError, unknown_name
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo:demo", "The main job end to end on real text, with nothing to download."),
     "train": ("train:train", "Train a model on text: a new run, or one resumed."),
+    "verify": ("verify:verify", "Check every byte of a run against what was written."),
     "evaluate": ("evaluate:evaluate", "Measure a model on a text or a task."),
     "generate": ("generate:generate", "Continue prompts."),
     "embed": ("embed:embed", "Turn texts into vectors."),
@@ -25,6 +28,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "runs delete": ("runs:delete", "Delete a run."),
 }
 GROUPS = {"tokenizer": "Train and inspect tokenizers.", "runs": "List, watch, measure and delete runs."}
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the disk may say that is no bug of ours."""
 
 
 def build_app() -> App:
@@ -63,12 +69,19 @@ def main() -> None:
         _fail(str(error), error.exit_code, arguments)
     except CycloptsError as error:
         _fail(_in_one_line(error), 2, arguments)
-    except KeyboardInterrupt:
-        _fail("stopped by Ctrl-C", 130, arguments)
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args else signal.SIGINT
+        _fail("stopped at once" if stop.args else "stopped by Ctrl-C", 128 + number, arguments)
     except BrokenPipeError:
         # The reader of our output has left (`textwright ... | head`); nothing of ours is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"the disk: {error.strerror}{where}", 2, arguments)
 
 
 def _check_verb(arguments: list[str]) -> None:

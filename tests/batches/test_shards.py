@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from textwright.batches import shards as shards_module
-from textwright.batches.shards import open_data, prepare_data, verify_data
+from textwright.batches.shards import damage_of_data, open_data, prepare_data
 from textwright.core.errors import InputError
 from textwright.text.document import Document
 from textwright.tokens import Tokenizer, make_tokenizer
@@ -45,7 +45,7 @@ def test_every_document_is_on_one_side_whole_and_once(tokenizer: Tokenizer, tmp_
     assert 2 <= len(val) <= 25
     assert data.train.num_bytes + data.val.num_bytes == sum(len(text.encode()) for text in TEXTS)
     assert data.train.num_characters + data.val.num_characters == sum(map(len, TEXTS))
-    assert verify_data(tmp_path / "data") == []
+    assert damage_of_data(tmp_path / "data") is None
 
 
 def test_the_same_text_gives_the_same_split_in_any_order(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_of_a_single_document_the_last_tenth_validates(tmp_path: Path, spec: str
     assert data.val.num_bytes == len(val.encode())
     assert data.manifest is not None
     assert data.manifest.split == "the last tenth of the text"
-    assert verify_data(tmp_path / "data") == []
+    assert damage_of_data(tmp_path / "data") is None
 
 
 def test_given_validation_documents_are_taken_and_nothing_is_cut_off(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_flipped_bit_a_cut_and_a_missing_file_are_found(tokenizer: Tokenizer, 
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 4
     path.write_bytes(bytes(raw))
-    assert verify_data(tmp_path / "data") == ["val-00000.bin"]
+    assert damage_of_data(tmp_path / "data") == f"{path} has other content than was written"
     path.write_bytes(bytes(raw)[:-2])
     with pytest.raises(InputError, match=r"the shard .*val-00000\.bin has .* bytes; expected"):
         open_data(tmp_path / "data")

@@ -1,6 +1,5 @@
 """A checkpoint is whole or it is passed over; the newest whole one is never deleted."""
 
-import json
 import random
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import torch
 from textwright.checkpoint.training_state import (
     checkpoints,
     damage,
-    newest_checkpoint,
     prune,
     read_checkpoint,
+    snapshot,
     write_checkpoint,
 )
 from textwright.core.errors import InputError
@@ -22,7 +21,8 @@ TENSORS = {"weights/a": torch.arange(600.0), "optimizer/a": torch.ones(3, 4, dty
 
 def test_what_is_written_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     shared = torch.zeros(4)
-    path = write_checkpoint(tmp_path, 7, TENSORS | {"x": shared, "y": shared}, {"step": 7, "best": {"loss": 0.1}})
+    tensors = snapshot(TENSORS | {"x": shared, "y": shared})
+    path = write_checkpoint(tmp_path, 7, tensors, {"step": 7, "best": {"loss": 0.1}})
     tensors, facts = read_checkpoint(path)
     assert facts == {"step": 7, "best": {"loss": 0.1}}
     assert all(torch.equal(tensors[name], value) for name, value in TENSORS.items())
@@ -40,17 +40,10 @@ def test_any_flipped_bit_or_cut_is_found_and_named(tmp_path: Path) -> None:
         hurt = bytes(changed) if attempt % 2 else raw[: rng.randrange(len(raw))]
         victim.write_bytes(hurt)
         found = damage(path)
-        harmless = victim.name == "manifest.json" and hurt.strip() and _says_the_same(hurt, raw)
-        assert harmless or (found is not None and str(path) in found)
+        assert found is not None
+        assert str(victim) in found or "manifest.json" in found
         victim.write_bytes(raw)
     assert damage(path) is None
-
-
-def _says_the_same(hurt: bytes, raw: bytes) -> bool:
-    try:
-        return bool(json.loads(hurt)["files"] == json.loads(raw)["files"])
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def test_a_damaged_newest_one_is_passed_over_and_the_whole_one_kept(tmp_path: Path) -> None:
@@ -58,10 +51,9 @@ def test_a_damaged_newest_one_is_passed_over_and_the_whole_one_kept(tmp_path: Pa
         write_checkpoint(tmp_path, step, TENSORS, {"step": step})
     assert [path.name for path in checkpoints(tmp_path)] == ["step-100", "step-10", "step-9"]
     (tmp_path / "step-100" / "state.safetensors").write_bytes(b"torn")
-    newest = newest_checkpoint(tmp_path)
-    assert newest is not None
-    assert newest.name == "step-10"
     prune(tmp_path, keep=1)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-100", "step-10", "step-9"]
+    prune(tmp_path, keep=2)
     assert [path.name for path in checkpoints(tmp_path)] == ["step-100", "step-10"]
 
 
@@ -71,7 +63,6 @@ def test_strangers_links_and_half_written_folders_are_no_checkpoints(tmp_path: P
     (tmp_path / "step-7").symlink_to(tmp_path)
     (tmp_path / "step-8").write_text("a file")
     assert [path.name for path in checkpoints(tmp_path)] in ([], ["step-٣"])
-    assert newest_checkpoint(tmp_path) is None
     assert checkpoints(tmp_path / "missing") == []
 
 

@@ -91,13 +91,13 @@ def test_a_non_finite_gradient_moves_nothing_and_is_counted(
     handle = bias.register_hook(lambda gradient: gradient * float("nan"))
     before = {name: value.clone() for name, value in state.train_step.state_dict().items()}
     done = update(state, RAGGED, config)
-    assert not done.applied
+    assert done.refusal is not None
     assert (state.progress.step, state.progress.bad_steps, state.progress.skipped_steps) == (1, 1, 1)
     assert all(torch.equal(value, before[name]) for name, value in state.train_step.state_dict().items())
     assert state.optimizer.tensors() == {}
     assert all(parameter.grad is None for parameter in state.optimizer.parameters)
     handle.remove()
-    assert update(state, RAGGED, config).applied
+    assert update(state, RAGGED, config).refusal is None
     assert (state.progress.bad_steps, state.progress.skipped_steps) == (0, 1)
 
 

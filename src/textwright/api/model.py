@@ -1,6 +1,7 @@
 """The model object people hold: a network with its tokenizer, and the verbs of the command line as methods."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ class Model:
         )
         run = Run.create(Path(out), config) if out is not None else None
         hooks = Hooks(save_model=lambda network, folder: save_model(network, self.tokenizer, folder))
-        report = run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
+        with run.locked() if run is not None else nullcontext():
+            report = run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
         self.network.eval()
         return report
 

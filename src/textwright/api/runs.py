@@ -7,7 +7,7 @@
 
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,10 @@ import torch
 
 from textwright import __version__
 from textwright.api.config import RunConfig
-from textwright.batches.shards import Data, open_data, prepare_data
+from textwright.batches.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
 from textwright.checkpoint.model_folder import save_model
 from textwright.core.config import read_toml
-from textwright.core.device import choose_device
+from textwright.core.device import choose_device, processor_name
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
 from textwright.core.progress import TrainingDisplay, bar, console
@@ -31,11 +31,12 @@ from textwright.models.catalog import build
 from textwright.models.language_model import LanguageModel
 from textwright.models.presets import preset
 from textwright.report.run_report import write_run_report
-from textwright.text.sources import find_files, read_documents
+from textwright.text.sources import find_files, fingerprint, read_documents
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
 from textwright.training.config import TrainConfig
 from textwright.training.hooks import Hooks
+from textwright.training.loop import Resume
 from textwright.training.loop import train as run_loop
 from textwright.training.objectives.catalog import make_objective
 from textwright.training.precision import autocast
@@ -99,31 +100,72 @@ def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bo
     find_files(config.data)
     run = Run.create(Path(out), config)
     try:
-        return _train(run, config, choose_device(device), quiet, resume=False)
+        with run.locked():
+            return _train(run, config, choose_device(device), quiet)
     except InputError:
         if not run.has_begun():
             run.delete()  # what could not be trained leaves no run to stumble over
         raise
 
 
-def resume(folder: Path | str, *, steps: int | None = None, device: str = "auto", quiet: bool = False) -> RunResult:
+def resume(
+    folder: Path | str,
+    *,
+    steps: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    accepts_changed_data: bool = False,
+    device: str = "auto",
+    quiet: bool = False,
+) -> RunResult:
     """Go on with a run from its newest whole checkpoint; one without any starts from its beginning.
 
     Args:
         folder: the run.
         steps: train up to this step instead of the one planned; the schedule is that of a run of so many steps.
+        changes: fields of the training config to change, of those in ``training.config.CHANGEABLE``.
+        accepts_changed_data: go on although the text or the token shards changed since the run was begun. A run learns
+            from its shards; text that changed after it was begun is not read again.
         device: as for ``train``.
         quiet: show no progress.
+
+    Raises:
+        InputError: there is no run, another process works on it, or its data or config changed.
     """
     run = Run.open(Path(folder))
-    config = read_toml(RunConfig, run.config)
-    if steps is not None:
-        config = config.model_copy(update={"training": config.training.lengthened(steps)})
-        run.write_config(config)
-    return _train(run, config, choose_device(device), quiet, resume=True)
+    with run.locked():
+        run.sweep()
+        config = read_toml(RunConfig, run.config)
+        notes = _check_data(run, config, accepts_changed_data)
+        training = config.training.model_copy(update=dict(changes or {}))
+        if steps is not None:
+            training = training.lengthened(steps)
+        if training != config.training:
+            config = config.model_copy(update={"training": training})
+            run.write_config(config)
+        return _train(run, config, choose_device(device), quiet, resume=Resume(accepts_changed_data, notes))
 
 
-def _train(run: Run, config: RunConfig, device: torch.device, quiet: bool, *, resume: bool) -> RunResult:
+def _check_data(run: Run, config: RunConfig, accepts_changes: bool) -> tuple[str, ...]:
+    """See that a run's shards are whole and its text is what it was. Returns what changed and was accepted."""
+    if not run.data.is_dir():
+        return ()  # killed before there was any; the text is read as it is now
+    found = damage_of_data(run.data)
+    if found is not None:
+        raise InputError(found, fix="put the run's data folder back, or start a new run")
+    manifest = read_manifest(run.data)
+    paths = [*config.data, *config.val_data]
+    if not all(path.exists() for path in paths) or fingerprint(paths) == manifest.sources_sha256:
+        return ()
+    said = "the text changed since the run was begun; it goes on with the text as it was"
+    if not accepts_changes:
+        raise InputError(
+            f"the text in {', '.join(map(str, paths[:3]))} changed since the run was begun",
+            fix="start a new run to learn from it, or go on with the text as it was: --accept-changed-data",
+        )
+    return (said,)
+
+
+def _train(run: Run, config: RunConfig, device: torch.device, quiet: bool, resume: Resume | None = None) -> RunResult:
     tokenizer, data = _prepare(run, config, quiet)
     model = build(
         preset(config.model.preset, vocab_size=tokenizer.vocab_size, **_choices(config)), seed=config.training.seed
@@ -147,7 +189,7 @@ def _choices(config: RunConfig) -> dict[str, Any]:
 
 def _prepare(run: Run, config: RunConfig, quiet: bool) -> tuple[Tokenizer, Data]:
     """The tokenizer and the shards: those of the run where they are there already."""
-    if (run.data / "tokenizer.json").is_file():
+    if run.data.is_dir():
         return load_tokenizer(run.data), open_data(run.data)
     reading: dict[str, Any] = {"invalid_utf8": config.invalid_utf8, "text_field": config.text_field}
 
@@ -163,7 +205,6 @@ def _prepare(run: Run, config: RunConfig, quiet: bool) -> tuple[Tokenizer, Data]
         data = prepare_data(
             config.data, tokenizer, run.data, val_documents=config.val_data or None, progress=progress, **reading
         )
-    tokenizer.save(run.data)
     return tokenizer, data
 
 
@@ -269,13 +310,3 @@ def environment() -> dict[str, Any]:
         "processor": processor_name(),
         "threads": torch.get_num_threads(),
     }
-
-
-def processor_name() -> str:
-    """The CPU's name, as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown"

@@ -5,11 +5,11 @@
     FOLDER/  train-00000.bin   token ids, little-endian uint16 or uint32, documents one after the other
              train-00000.idx   where each document ends, little-endian uint64, counted from the shard's start
              val-00000.bin ...
-             manifest.json     types, counts, and the SHA-256 of every shard and of the tokenizer
+             tokenizer.json    the tokenizer, with its config beside it
+             manifest.json     types, counts, and the SHA-256 of every shard, of the tokenizer and of itself
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder, sha256_file
+from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.text.document import Document
-from textwright.text.sources import OnInvalid, read_documents
+from textwright.text.sources import OnInvalid, fingerprint, read_documents
 from textwright.text.split import is_validation
 from textwright.tokens.tokenizer import Tokenizer
 
@@ -64,6 +65,10 @@ class DataManifest:
     tokenizer_sha256: str
     split: str
     """How validation was chosen, in words."""
+    sources_sha256: str | None
+    """Fingerprint of the files the text was read from, as ``sources.fingerprint`` has it; None for other documents."""
+    tokenizer_files: dict[str, dict[str, Any]]
+    """Size and SHA-256 of the tokenizer's files."""
     splits: dict[str, SplitFacts]
     version: int = FORMAT_VERSION
 
@@ -223,11 +228,12 @@ def prepare_data(
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
 
     def as_documents(source: Iterable[Document] | Sequence[Path]) -> Iterable[Document]:
-        paths = [item for item in source if isinstance(item, Path)] if isinstance(source, Sequence) else []
-        if paths:
+        if paths := _paths(source):
             return read_documents(paths, invalid_utf8=invalid_utf8, text_field=text_field)
         return source  # type: ignore[return-value]
 
+    paths = [*_paths(documents), *_paths(val_documents or ())]
+    sources = fingerprint(paths) if paths else None
     with atomic_folder(folder) as new, ExitStack() as stack:
         train, val = (_Writer(new, split, dtype, shard_tokens) for split in ("train", "val"))
         for writer in (train, val):
@@ -246,9 +252,15 @@ def prepare_data(
         if not facts["train"].num_tokens:
             raise InputError("no text to train on", expected="at least one document that is not empty")
         name: Literal["uint16", "uint32"] = "uint16" if dtype.itemsize == 2 else "uint32"
-        manifest = DataManifest(name, tokenizer.fingerprint, split, facts)
-        (new / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+        tokenizer.save(new)
+        tokenizer_files = describe_files(new, ("tokenizer.json", "tokenizer_config.json"))
+        manifest = DataManifest(name, tokenizer.fingerprint, split, sources, tokenizer_files, facts)
+        (new / "manifest.json").write_text(seal(asdict(manifest)), encoding="utf-8")
     return open_data(folder)
+
+
+def _paths(source: Iterable[Document] | Sequence[Path]) -> list[Path]:
+    return [item for item in source if isinstance(item, Path)] if isinstance(source, Sequence) else []
 
 
 def _encode(
@@ -324,7 +336,7 @@ def _cut_last_tenth(whole: _Writer, folder: Path, tokenizer: Tokenizer, shard_to
 
 
 def open_data(folder: Path) -> Data:
-    """The token shards in a folder; sizes are checked, hashes only by ``verify_data``.
+    """The token shards in a folder; sizes are checked, hashes only by ``damage_of_data``.
 
     Raises:
         InputError: no shards there, or some are missing or of another size than the manifest says.
@@ -342,7 +354,7 @@ def read_manifest(folder: Path) -> DataManifest:
     """The manifest of token shards. Raises InputError where there is none or it does not read as one."""
     path = folder / "manifest.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = unseal(path.read_text(encoding="utf-8"))
         splits = {
             name: SplitFacts(**(facts | {"shards": tuple(ShardFacts(**shard) for shard in facts["shards"])}))
             for name, facts in values.pop("splits").items()
@@ -357,16 +369,20 @@ def read_manifest(folder: Path) -> DataManifest:
     return manifest
 
 
-def verify_data(folder: Path) -> list[str]:
-    """Names of the shard files whose bytes are not those of the manifest."""
-    damaged = []
-    for facts in read_manifest(folder).splits.values():
+def damage_of_data(folder: Path) -> str | None:
+    """What is wrong with token shards, naming the file; None when every byte is as it was written."""
+    try:
+        manifest = read_manifest(folder)
+        open_data(folder)
+    except InputError as error:
+        return str(error)
+    for facts in manifest.splits.values():
         for shard in facts.shards:
             for suffix, expected in ((".bin", shard.sha256_bin), (".idx", shard.sha256_idx)):
                 path = folder / f"{shard.name}{suffix}"
-                if not path.is_file() or sha256_file(path) != expected:
-                    damaged.append(path.name)
-    return damaged
+                if sha256_file(path) != expected:
+                    return f"{path} has other content than was written"
+    return damage_of_files(folder, manifest.tokenizer_files)
 
 
 def _open_shards(folder: Path, facts: SplitFacts, dtype: np.dtype[Any]) -> tuple[list[Ids], npt.NDArray[np.int64]]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from textwright.checkpoint.mapping import read_model_config, to_ours, to_theirs, write_model_config
 from textwright.checkpoint.safetensors_folder import SINGLE, read_tensors
+from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder
+from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.models.catalog import build
 from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel
@@ -25,6 +26,7 @@ from textwright.models.layers.positions import sinusoidal_table
 from textwright.tokens import Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
+OURS = "textwright.json"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -58,18 +60,21 @@ def save_model(
         tensors["position_embedding.weight"] = sinusoidal_table(model.context_length, model.width)
     with atomic_folder(folder) as new:
         theirs = {name: _cast(name, tensor, DTYPES[dtype]) for name, tensor in to_theirs(tensors, model.config).items()}
-        save_file(theirs, new / SINGLE, metadata={"format": "pt"})
+        write_safetensors(new / SINGLE, theirs, metadata={"format": "pt"})
         config = write_model_config(model.config, end_id=tokenizer.end_id, dtype=dtype)
         _write_json(new / "config.json", config)
         _write_json(
             new / "generation_config.json",
             {"bos_token_id": tokenizer.end_id, "eos_token_id": tokenizer.end_id, "pad_token_id": tokenizer.end_id},
         )
-        _write_json(
-            new / "textwright.json",
-            {"version": FORMAT_VERSION, "model": model.config.model_dump(), "facts": facts or {}},
-        )
         tokenizer.save(new)
+        ours = {
+            "version": FORMAT_VERSION,
+            "model": model.config.model_dump(),
+            "facts": facts or {},
+            "files": describe_files(new, sorted(path.name for path in new.iterdir())),
+        }
+        (new / OURS).write_text(seal(ours), encoding="utf-8")
 
 
 def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
@@ -116,9 +121,31 @@ def load_folder(folder: Path, *, device: str = "cpu") -> tuple[LanguageModel, To
     return model, tokenizer
 
 
+def damage_of_model(folder: Path) -> str | None:
+    """What is wrong with a model folder of ours, naming the file; None when every byte is as it was written.
+
+    A folder that was changed on purpose since is called damaged too.
+    """
+    path = folder / OURS
+    try:
+        files = unseal(path.read_text(encoding="utf-8"))["files"]
+    except FileNotFoundError:
+        return f"{path} is missing"
+    except (OSError, ValueError, KeyError) as error:
+        return f"{path} does not read: {error}"
+    found = damage_of_files(folder, files)
+    if found is not None:
+        return found
+    try:
+        load_folder(folder)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def read_facts(folder: Path) -> dict[str, Any]:
     """Where a model of ours came from; nothing for a foreign folder."""
-    content = _read_json(folder / "textwright.json") if (folder / "textwright.json").is_file() else {}
+    content = _read_json(folder / OURS) if (folder / OURS).is_file() else {}
     facts = content.get("facts", {})
     return facts if isinstance(facts, dict) else {}
 
@@ -128,12 +155,12 @@ def _read_config(folder: Path) -> GPTConfig:
     if not path.is_file():
         raise InputError(f"no config.json in {folder}", expected="a model folder", fix="check the path")
     config = read_model_config(_read_json(path), str(path))
-    if (folder / "textwright.json").is_file():
-        ours = _read_json(folder / "textwright.json")
+    if (folder / OURS).is_file():
+        ours = _read_json(folder / OURS)
         if ours.get("version") != FORMAT_VERSION:
             raise InputError(
                 f"format version {ours.get('version')!r}",
-                where=str(folder / "textwright.json"),
+                where=str(folder / OURS),
                 expected=str(FORMAT_VERSION),
                 fix="use a newer Textwright",
             )

@@ -4,21 +4,22 @@
 
     checkpoints/step-400/  state.safetensors   tensors by name
                            facts.json          plain values
-                           manifest.json       size and SHA-256 of the other two, written last
+                           manifest.json       size and SHA-256 of the other two, written last, and its own
 """
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.errors import InputError
-from textwright.core.files import atomic_folder, sha256_file
+from textwright.core.files import atomic_folder, remove_folder
+from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 
 STATE, FACTS, MANIFEST = "state.safetensors", "facts.json", "manifest.json"
 _STEP = re.compile(r"step-(\d{1,18})")
@@ -30,7 +31,7 @@ def write_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], facts:
     Args:
         folder: the run's folder of checkpoints.
         step: optimizer steps done.
-        tensors: by name; those that share memory are written once each.
+        tensors: by name, as ``snapshot`` gives them.
         facts: plain values, as JSON has them.
 
     Raises:
@@ -38,51 +39,43 @@ def write_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], facts:
     """
     final = folder / f"step-{step}"
     with atomic_folder(final) as new:
-        save_file({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}, new / STATE)
+        digest = write_safetensors(new / STATE, tensors)
         (new / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
-        files = {
-            name: {"size_bytes": (new / name).stat().st_size, "sha256": sha256_file(new / name)}
-            for name in (STATE, FACTS)
-        }
-        (new / MANIFEST).write_text(json.dumps({"version": 1, "files": files}) + "\n", encoding="utf-8")
+        files = {STATE: {"size_bytes": (new / STATE).stat().st_size, "sha256": digest}}
+        files |= describe_files(new, (FACTS,))
+        (new / MANIFEST).write_text(seal({"version": 1, "files": files}), encoding="utf-8")
     return final
+
+
+def snapshot(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, which training does not change any more; what shares memory is copied once each."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, newest first, whole or not. Links are no checkpoints."""
     if not folder.is_dir():
         return []
-    found = [
-        (int(match[1]), path)
-        for path in folder.iterdir()
-        if (match := _STEP.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
-    ]
-    return [path for _, path in sorted(found, reverse=True)]
+    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _STEP.fullmatch(path.name))]
+    return [path for _, path in sorted(found, reverse=True) if path.is_dir() and not path.is_symlink()]
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint's name says."""
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def damage(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, naming the file; None when it is whole."""
+    path = checkpoint / MANIFEST
     try:
-        files = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["files"]
-        expected = {name: (files[name]["size_bytes"], files[name]["sha256"]) for name in (STATE, FACTS)}
+        manifest = unseal(path.read_text(encoding="utf-8"))
+        files = {name: manifest["files"][name] for name in (STATE, FACTS)}
     except FileNotFoundError:
-        return f"{checkpoint / MANIFEST} is missing"
-    except (ValueError, KeyError, TypeError):
-        return f"{checkpoint / MANIFEST} does not read"
-    for name, (size, digest) in expected.items():
-        path = checkpoint / name
-        if not path.is_file() or path.is_symlink():
-            return f"{path} is missing"
-        if path.stat().st_size != size:
-            return f"{path} has {path.stat().st_size:,} bytes instead of {size:,}"
-        if sha256_file(path) != digest:
-            return f"{path} has other content than was written"
-    return None
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole; damaged ones are passed over."""
-    return next((path for path in checkpoints(folder) if damage(path) is None), None)
+        return f"{path} is missing"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{path} does not read: {error}"
+    return damage_of_files(checkpoint, files)
 
 
 def read_checkpoint(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -92,16 +85,20 @@ def read_checkpoint(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]
         InputError: it cannot be read.
     """
     try:
-        tensors = load_file(checkpoint / STATE)
-        facts = json.loads((checkpoint / FACTS).read_text(encoding="utf-8"))
+        return load_file(checkpoint / STATE), read_facts(checkpoint)
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"the checkpoint {checkpoint} cannot be read: {error}", fix="use an older one") from None
-    return tensors, facts
+
+
+def read_facts(checkpoint: Path) -> dict[str, Any]:
+    """The facts alone."""
+    facts: dict[str, Any] = json.loads((checkpoint / FACTS).read_text(encoding="utf-8"))
+    return facts
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest ``keep`` checkpoints, never the newest whole one."""
-    newest = newest_checkpoint(folder)
-    for path in checkpoints(folder)[keep:]:
-        if path != newest:
-            shutil.rmtree(path, ignore_errors=True)
+    """Delete all but the newest ``keep`` checkpoints; none is deleted before a newer one is found whole."""
+    found = checkpoints(folder)
+    if len(found) > keep and any(damage(path) is None for path in found[:keep]):
+        for path in found[keep:]:
+            remove_folder(path)

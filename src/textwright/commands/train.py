@@ -10,7 +10,7 @@ from textwright.api.config import ModelChoice, RunConfig
 from textwright.core.config import read_config, read_toml_values
 from textwright.core.errors import InputError
 from textwright.core.progress import console, duration
-from textwright.training.config import TrainConfig
+from textwright.training.config import CHANGEABLE, TrainConfig
 
 
 def train(
@@ -25,6 +25,7 @@ def train(
     out: Path | None = None,
     config: Path | None = None,
     resume: Path | None = None,
+    accept_changed_data: bool = False,
     json: bool = False,
 ) -> int:
     """Train a model on text.
@@ -50,7 +51,9 @@ def train(
     config
         A TOML file with the same names; the command line wins over it.
     resume
-        A run folder to go on with, from its newest checkpoint. With --steps N it is trained up to step N.
+        A run folder to go on with, from its newest whole checkpoint. With --steps N it is trained up to step N.
+    accept_changed_data
+        With --resume: go on although the text or its token shards changed since the run was begun.
     json
         Print one JSON object on standard output; progress stays on standard error.
     """
@@ -67,15 +70,16 @@ def train(
             "config": config,
         }
         extra = [f"--{name}" for name, value in given.items() if value]
-        changed = training.model_fields_set - {"steps"} if training else set()
-        extra += [f"--{name.replace('_', '-')}" for name in sorted(changed)]
+        changes = training.model_dump(exclude_unset=True) if training else {}
+        extra += [_option(name) for name in sorted(changes.keys() - CHANGEABLE)]
         if extra:
             raise InputError(
                 f"--resume with {', '.join(extra)}",
-                expected="--resume RUN, or --resume RUN --steps MORE",
+                expected=f"with --resume only {', '.join(map(_option, sorted(CHANGEABLE)))}",
                 fix="a run goes on as it was begun; start a new one to change it",
             )
-        result = resume_run(resume, steps=training.steps if training else None)
+        steps = changes.pop("steps", None)
+        result = resume_run(resume, steps=steps, changes=changes, accepts_changed_data=accept_changed_data)
     else:
         chosen = _run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
         result = train_run(chosen, out or default_folder(chosen))
@@ -95,6 +99,10 @@ def train(
     screen.print(f"  run      {result.run}\n  model    {result.model}\n  report   {result.run / 'report.html'}")
     screen.print(f"next:  textwright generate {result.model} 'Once upon a time'")
     return 0
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def default_folder(config: RunConfig) -> Path:

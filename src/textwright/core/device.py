@@ -1,5 +1,7 @@
 """Where and how exactly to compute. Decided once, by name or by looking at the machine."""
 
+import platform
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from textwright.core.errors import InputError
@@ -53,3 +55,13 @@ def choose_precision(device: "torch.device", name: str = "auto") -> Precision:
     if name == "bfloat16":
         return "bfloat16"
     raise InputError(f"precision {name!r}", expected="auto, float32 or bfloat16")
+
+
+def processor_name() -> str:
+    """The CPU's name, as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"

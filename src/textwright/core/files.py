@@ -11,11 +11,14 @@ from pathlib import Path
 
 from textwright.core.errors import InputError
 
+TEMPORARY = ".tmp"
+"""How the names of half-written things end; they begin with a dot."""
+
 
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part. Synced to disk."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
@@ -46,7 +49,7 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     Every file in it is synced before the rename. An older folder of that name is replaced.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=TEMPORARY))
     try:
         os.chmod(temporary, 0o777 & ~_umask())
         yield temporary
@@ -57,7 +60,7 @@ def atomic_folder(final: Path) -> Iterator[Path]:
         sync_folder(temporary)
         if final.exists():
             # Two renames: for a moment only the old folder's other name exists, but nothing is ever half there.
-            old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old."))
+            old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old.", suffix=TEMPORARY))
             os.replace(final, old / final.name)
             os.replace(temporary, final)
             shutil.rmtree(old, ignore_errors=True)
@@ -67,6 +70,25 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder so that no part of it is ever found under its name."""
+    doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=TEMPORARY))
+    os.replace(folder, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what killed processes left half-written in a folder. Only for who holds the folder's lock."""
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name.startswith(".") and path.name.endswith(TEMPORARY):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def sha256_file(path: Path) -> str:

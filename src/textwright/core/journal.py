@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,30 +14,56 @@ class Journal:
     """Appends rows to a JSON-lines file.
 
     Every row has ``kind`` (``train``, ``val``, ``sample``, ``event``) and is written whole, so that a reader who
-    follows the file sees at most one unfinished line: the last.
+    follows the file sees at most one unfinished line: the last. What a full disk does not take is kept in memory
+    and written when there is room again.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self.failure: OSError | None = None
+        """Why the last row could not be written; None when all rows are."""
+        self._pending = b""
+        self._descriptor = self._open()
 
     def write(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Append one row and return it. A non-finite number is written as null: JSON has no name for it."""
         row = {"kind": kind} | {key: _finite(value) for key, value in fields.items()}
-        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self._file.flush()
+        self._pending += (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", errors="replace")
+        self._flush()
         return row
+
+    def _flush(self) -> None:
+        try:
+            while self._pending:
+                done = os.write(self._descriptor, self._pending)
+                self._pending = self._pending[done:]
+            self.failure = None
+        except OSError as error:
+            self.failure = error
+
+    def sync(self) -> None:
+        """Have the rows so far on the disk itself.
+
+        Raises:
+            OSError: it does not take them.
+        """
+        if self.failure is not None:
+            raise self.failure
+        os.fsync(self._descriptor)
 
     def cut_after(self, step: int) -> None:
         """Drop the rows of steps after ``step``: what a resumed run is about to do again."""
-        self._file.close()
+        self.close()
         kept = [row for row in read_rows(self.path) if row.get("step", 0) <= step]
         write_atomically(self.path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
-        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._descriptor = self._open()
 
     def close(self) -> None:
         """Close the file; the journal takes no more rows."""
-        self._file.close()
+        os.close(self._descriptor)
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

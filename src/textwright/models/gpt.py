@@ -11,6 +11,7 @@
 Source: gpt1: Radford et al. 2018; gpt2: Radford et al. 2019; modern: the Qwen3 report (arXiv:2505.09388).
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -42,9 +43,13 @@ class PreNormBlock(nn.Module):
     ) -> Tensor:
         """[rows, time, width] -> [rows, time, width]"""
         attended = self.attention(self.attention_norm(x), attending, extension, probe)
-        x = x + self.drop(_at(probe, f"layer.{self.attention.layer}.attention_out", attended))
+        x = x + self.drop(self._at(probe, "attention_out", attended))
         thought = self.mlp(self.mlp_norm(x))
-        return cast(Tensor, x + self.drop(_at(probe, f"layer.{self.attention.layer}.mlp_out", thought)))
+        return cast(Tensor, x + self.drop(self._at(probe, "mlp_out", thought)))
+
+    def _at(self, probe: Probe | None, site: str, value: Tensor) -> Tensor:
+        # The name is made only where it is used: compiled, a block must not depend on which layer it is.
+        return value if probe is None else probe.at(f"layer.{self.attention.layer}.{site}", value)
 
 
 class PostNormBlock(PreNormBlock):
@@ -55,9 +60,9 @@ class PostNormBlock(PreNormBlock):
     ) -> Tensor:
         """[rows, time, width] -> [rows, time, width]"""
         attended = self.attention(x, attending, extension, probe)
-        x = self.attention_norm(x + self.drop(_at(probe, f"layer.{self.attention.layer}.attention_out", attended)))
+        x = self.attention_norm(x + self.drop(self._at(probe, "attention_out", attended)))
         thought = self.mlp(x)
-        return cast(Tensor, self.mlp_norm(x + self.drop(_at(probe, f"layer.{self.attention.layer}.mlp_out", thought))))
+        return cast(Tensor, self.mlp_norm(x + self.drop(self._at(probe, "mlp_out", thought))))
 
 
 def _at(probe: Probe | None, site: str, value: Tensor) -> Tensor:
@@ -70,6 +75,7 @@ class GPT(LanguageModel):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
+        self._compiled_block: Callable[[nn.Module, Tensor, Attending], Tensor] | None = None
         self.token_embedding = nn.Embedding(config.vocab_size, config.width)
         if config.positions == "learned":
             self.position_embedding: nn.Module | None = nn.Embedding(config.context_length, config.width)
@@ -163,6 +169,10 @@ class GPT(LanguageModel):
         state.lengths = ends
         return hidden, state
 
+    def compile_for_training(self) -> None:
+        """Compile the block, once for all layers: they differ in their tensors only."""
+        self._compiled_block = torch.compile(type(self.blocks[0]).forward, dynamic=False)
+
     def sites(self) -> tuple[str, ...]:
         """What a probe may record or replace, in the order of computation."""
         of_layer = ("attention.pattern", "attention.head_out", "attention_out", "mlp_out", "residual")
@@ -189,7 +199,11 @@ class GPT(LanguageModel):
         self, hidden: Tensor, attending: Attending, extension: Extension | None, probe: Probe | None
     ) -> Tensor:
         hidden = _at(probe, "embedding", hidden)
+        compiled = self._compiled_block if self.training and extension is None and probe is None else None
         for layer, block in enumerate(self.blocks):
-            hidden = block(hidden, attending, extension, probe)
+            if compiled is not None:
+                hidden = compiled(block, hidden, attending)
+            else:
+                hidden = block(hidden, attending, extension, probe)
             hidden = _at(probe, f"layer.{layer}.residual", hidden)
         return _at(probe, "final_norm", self.final_norm(hidden))

@@ -99,6 +99,12 @@ class LanguageModel(nn.Module, ABC):
             Hidden states (those of padding mean nothing) and the new state.
         """
 
+    def compile_for_training(self) -> None:
+        """Compile what a training step spends its time in, with torch.compile; evaluating and decoding stay.
+
+        A family for which that is of no use leaves it out.
+        """
+
     @abstractmethod
     def sites(self) -> tuple[str, ...]:
         """The names a probe may use."""

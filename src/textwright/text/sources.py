@@ -6,6 +6,7 @@ A file of plain text is one document. A line, an element or a row of the other f
 import codecs
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any, Literal
 import zstandard
 
 from textwright.core.errors import InputError, nearest
+from textwright.core.files import sha256_file
 from textwright.text.document import PIECE_CHARACTERS, Document, last_border, pieces
 from textwright.text.normalise import normalise
 
@@ -101,6 +103,15 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
         else:
             raise InputError(f"there is no file or folder {path}", fix="check the path")
     return files
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """SHA-256 over the hashes of the files at ``paths``: the same bytes in the same order, the same fingerprint.
+
+    Raises:
+        InputError: as ``find_files``.
+    """
+    return hashlib.sha256(" ".join(map(sha256_file, find_files(paths))).encode()).hexdigest()
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -12,6 +12,11 @@ DEFAULT_STEPS = 1000
 LEARNING_RATES = {"muon": 6e-3, "adamw": 1e-3}
 """AdamW's, by optimizer: beside Muon it moves only embeddings, norms and biases, which bear more."""
 
+CHANGEABLE = frozenset(
+    ("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "patience", "max_bad_steps")
+)
+"""What may change between the sessions of a run: when it ends, and how often it looks and saves."""
+
 
 class TrainConfig(Config):
     """How to train. What is not given is decided once, before the first step, and written to the run's config.toml."""
@@ -62,7 +67,11 @@ class TrainConfig(Config):
     patience: int | None = Field(default=None, ge=1)
     """Evaluations in a row without a better validation loss after which training ends; never when not given."""
     max_bad_steps: int = Field(default=10, ge=1)
-    """Steps in a row with a non-finite loss or gradient after which training stops. Such a step changes no weight."""
+    """Steps in a row with a non-finite loss or gradient, or a spike, after which training stops; they move nothing."""
+    max_loss_deviations: float | None = Field(default=None, gt=0)
+    """A loss so many deviations above the last hundred is a spike, and moves no weight; 6 is usual. Off by default."""
+    compile: bool = False
+    """Compile the blocks of the model with torch.compile; needs a C++ compiler."""
     seed: int = Field(default=0, ge=0)
     """Fixes the order of the data and the dropout."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from textwright.batches.batch import Batch
 from textwright.batches.loader import Loader
 from textwright.batches.shards import Tokens
-from textwright.checkpoint.training_state import write_checkpoint
+from textwright.checkpoint.training_state import snapshot, write_checkpoint
 from textwright.training.config import DEFAULT_STEPS, TrainConfig
 from textwright.training.hooks import Hooks
 from textwright.training.memory import free_bytes, saved_bytes
@@ -136,7 +136,8 @@ def _step_seconds(trial: TrainState, loader: Loader, config: TrainConfig, budget
 
 def _save_and_forget(trial: TrainState) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        write_checkpoint(Path(folder), 0, *trial.gather())
+        tensors, facts = trial.gather()
+        write_checkpoint(Path(folder), 0, snapshot(tensors), facts)
 
 
 def _seconds(action: Callable[[], object]) -> float:

@@ -15,6 +15,11 @@ class Diary:
         self._samples = Journal(run.samples) if run else None
         self._on_row = on_row
 
+    @property
+    def failure(self) -> OSError | None:
+        """Why the disk does not take the newest rows; None when it does."""
+        return next((journal.failure for journal in self._journals if journal.failure), None)
+
     def write(self, kind: str, **fields: Any) -> None:
         """One row. ``fields`` begin with ``step`` and ``elapsed_s``."""
         row = {"kind": kind} | fields
@@ -24,16 +29,23 @@ class Diary:
                 self._samples.write(kind, **fields)
         self._on_row(row)
 
+    def sync(self) -> None:
+        """Have the rows so far on the disk itself. Raises OSError where it does not take them."""
+        for journal in self._journals:
+            journal.sync()
+
     def cut_after(self, step: int) -> None:
         """Drop the rows of steps that a resumed run is about to do again."""
-        for journal in (self._journal, self._samples):
-            if journal is not None:
-                journal.cut_after(step)
+        for journal in self._journals:
+            journal.cut_after(step)
+
+    @property
+    def _journals(self) -> list[Journal]:
+        return [journal for journal in (self._journal, self._samples) if journal is not None]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for journal in (self._journal, self._samples):
-            if journal is not None:
-                journal.close()
+        for journal in self._journals:
+            journal.close()

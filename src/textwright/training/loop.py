@@ -1,38 +1,45 @@
 """The one training loop."""
 
-import shutil
 import time
 from collections import deque
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from textwright.batches.shards import Data
-from textwright.checkpoint.training_state import (
-    checkpoints,
-    newest_checkpoint,
-    prune,
-    read_checkpoint,
-    write_checkpoint,
-)
-from textwright.core.errors import TrainingStoppedError
+from textwright.checkpoint.training_state import checkpoints, damage, read_checkpoint, snapshot, step_of
+from textwright.core.errors import InputError, TrainingStoppedError
+from textwright.core.files import remove_folder
 from textwright.models.language_model import LanguageModel
+from textwright.training.compilation import compile_model
 from textwright.training.config import TrainConfig
 from textwright.training.decide import decide, make_loader
 from textwright.training.diary import Diary
 from textwright.training.hooks import Hooks
+from textwright.training.identity import Identity
 from textwright.training.memory import peak_bytes, used_bytes
 from textwright.training.objectives.catalog import make_objective
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
+from textwright.training.saver import Best, Saver
 from textwright.training.signals import Interruption, finish_step_first
 from textwright.training.step import TrainStep
 from textwright.training.train_state import TrainState
-from textwright.training.update import Update, update
+from textwright.training.update import update
 
 Ending = Literal["finished", "patience", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Resume:
+    """That a run goes on, and how."""
+
+    accepts_changed_data: bool = False
+    """Go on although the data is not what the run was begun with; the journal says so."""
+    notes: tuple[str, ...] = ()
+    """What was found before, for the journal."""
 
 
 def train(
@@ -42,7 +49,7 @@ def train(
     *,
     run: Run | None = None,
     hooks: Hooks | None = None,
-    resume: bool = False,
+    resume: Resume | None = None,
 ) -> TrainReport:
     """Train a model, in place.
 
@@ -50,28 +57,29 @@ def train(
         model: on the device to train on.
         data: its ``train`` tokens are learned from; what to evaluate is the hooks' affair.
         config: what it leaves open is decided first, and told to ``hooks.on_decided``.
-        run: where journal, checkpoints and the finished model go; without one nothing is written.
+        run: where journal, checkpoints and the finished model go, locked by the caller; without one nothing is written.
         hooks: evaluation, samples, a watcher, the writer of the model folder.
-        resume: go on from the run's newest checkpoint; from the start where there is none yet.
+        resume: go on from the run's newest whole checkpoint; from the start where there is none yet.
 
     Returns:
         The report. With a run and evaluations the model is left as it was at its best, else as it was at the end.
 
     Raises:
-        InputError: the text is too short, the checkpoint is of another model, or another process trains the run.
-        TrainingStoppedError: the loss or the gradient was not finite for ``max_bad_steps`` steps in a row.
+        InputError: the text is too short, the checkpoint is of another model, the data or the config changed, or the
+            disk has no room for the run.
+        TrainingStoppedError: ``max_bad_steps`` updates in a row could not be trusted and were not applied.
     """
     hooks = hooks or Hooks()
     device = next(model.parameters()).device
     with ExitStack() as stack:
-        if run is not None:
-            stack.enter_context(run.locked())
         # Dropout seeds torch's generator at every step; the caller's is given back as it was.
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         diary = stack.enter_context(Diary(run, hooks.on_row))
         session = _Session(model, data, config, run, hooks, diary)
-        if resume:
-            session.resume()
+        if session.saver is not None:
+            stack.enter_context(session.saver)
+        if resume is not None:
+            session.resume(resume)
         return session.train(stack.enter_context(finish_step_first()))
 
 
@@ -85,26 +93,40 @@ class _Session:
         self.run, self.hooks, self.diary = run, hooks, diary
         self.device = next(model.parameters()).device
         train_step = TrainStep(model, make_objective(config.objective).to(self.device)).train()
+        if config.compile:
+            compile_model(model)
         self.config = decide(train_step, data.train, config, hooks, saves=run is not None)
         hooks.on_decided(self.config)
         self.loader = make_loader(data.train, self.config)
         self.state = TrainState.begin(train_step, self.config)
+        self.identity = Identity.of(model, data, self.config)
+        self.saver: Saver | None = None
+        if run is not None:
+            run.check_space(sum(p.nbytes for p in train_step.parameters()), self.config.keep_checkpoints)
+            self.saver = Saver(run, diary, self.config.keep_checkpoints)
+        self.failed_saves = 0
+        self.disk_is_full = False
         self.earlier_s = 0.0
         self.pace = _Pace()
         self.last_loss_nats: float | None = None
 
-    def resume(self) -> None:
-        """Take over the newest checkpoint, and forget what was written after it."""
+    def resume(self, resume: Resume) -> None:
+        """Take over the newest checkpoint that is whole, and forget what was written after it."""
         assert self.run is not None, "only a run can be resumed"
-        newest = newest_checkpoint(self.run.checkpoints)
+        newest, passed_over = self.run.newest_checkpoint()
+        notes = [*resume.notes, *(f"passed over: {why}" for why in passed_over)]
         if newest is not None:
-            self.state.restore(*read_checkpoint(newest))
+            tensors, facts = read_checkpoint(newest)
+            notes += self.identity.compare(facts["identity"], accepts_changed_data=resume.accepts_changed_data)
+            self.state.restore(tensors, facts["progress"])
         progress = self.state.progress
         self.earlier_s = progress.elapsed_s
         self.diary.cut_after(progress.step)
         for folder in checkpoints(self.run.best):
-            if _step_of(folder) > progress.step:
-                shutil.rmtree(folder)
+            if step_of(folder) > progress.step:
+                remove_folder(folder)
+        where = f"from {newest.name}" if newest else "from the beginning: there is no whole checkpoint"
+        self._tell("resumed", "; ".join([f"going on {where}", *notes]), notes=notes)
 
     def train(self, interruption: Interruption) -> TrainReport:
         """Step after step, until there is a reason to end."""
@@ -124,6 +146,7 @@ class _Session:
             if ending or _is_due(config.checkpoint_every, progress.step):
                 self._save()
 
+        self._finish_saving()
         self.state.train_step.eval()
         if ending != "interrupted":
             self._finish()
@@ -144,20 +167,29 @@ class _Session:
             grad_norm=done.grad_norm,
             memory_bytes=used_bytes(self.device),
         )
-        if not done.applied:
-            self._skipped(done)
+        if done.refusal is not None:
+            self._skipped(done.refusal)
 
-    def _skipped(self, done: Update) -> None:
+    def _skipped(self, why: str) -> None:
         progress = self.state.progress
-        what = f"loss {done.loss_nats}, gradient norm {done.grad_norm}"
-        self._tell("skipped", f"step {progress.step:,} was left out: {what}", skipped_steps=progress.skipped_steps)
+        self._tell("skipped", f"step {progress.step:,} was left out: {why}", skipped_steps=progress.skipped_steps)
         if progress.bad_steps >= self.config.max_bad_steps:
-            self._tell("stopped", f"{progress.bad_steps} steps in a row were not finite")
+            self._finish_saving()
+            self._tell("stopped", f"{progress.bad_steps} steps in a row were left out")
             raise TrainingStoppedError(
-                f"the loss or the gradient was not finite for {progress.bad_steps} steps in a row (step "
-                f"{progress.step:,}: {what}); their updates were not applied; "
-                "lower learning_rate and muon_learning_rate, or use --precision float32"
+                f"{progress.bad_steps} steps in a row were left out, the last one, {progress.step:,}, with {why}; no "
+                f"weight was moved by them; {self._where_to_go_on()}"
             )
+
+    def _where_to_go_on(self) -> str:
+        newest = self.run.newest_checkpoint()[0] if self.run is not None else None
+        anew = "start anew with lower learning rates, or with --precision float32"
+        if newest is None or self.run is None:
+            return anew
+        return (
+            f"go on from step {step_of(newest):,} with: textwright train --resume {self.run.folder} "
+            f"--max-bad-steps {2 * self.config.max_bad_steps}; or {anew}"
+        )
 
     def _evaluate(self) -> None:
         """Measure, and keep the model if it is the best so far."""
@@ -168,8 +200,8 @@ class _Session:
         self.state.train_step.train()
         if not progress.best or numbers["val_loss_nats"] < progress.best["val_loss_nats"]:
             progress.best, progress.best_step, progress.evaluations_without_gain = dict(numbers), progress.step, 0
-            if self.run is not None:
-                write_checkpoint(self.run.best, progress.step, self.state.weights(), dict(numbers))
+            if self.saver is not None:
+                self.saver.best = Best(progress.step, snapshot(self.state.weights()), dict(numbers))
         else:
             progress.evaluations_without_gain += 1
         self._write("val", **numbers)
@@ -192,26 +224,34 @@ class _Session:
         return None
 
     def _save(self) -> None:
-        """Write a checkpoint; then drop the older ones, and the best models that no checkpoint left knows."""
-        if self.run is None:
+        """Begin to write a checkpoint; training goes on meanwhile."""
+        if self.saver is None:
             return
+        self._finish_saving()
         progress = self.state.progress
         progress.elapsed_s = self._elapsed_s()
-        write_checkpoint(self.run.checkpoints, progress.step, *self.state.gather())
-        prune(self.run.checkpoints, self.config.keep_checkpoints)
-        oldest = _step_of(checkpoints(self.run.checkpoints)[-1])
-        # Best models get better with their steps: of those the oldest checkpoint knows, it needs the last.
-        known = [folder for folder in checkpoints(self.run.best) if _step_of(folder) <= oldest]
-        for folder in known[1:]:
-            shutil.rmtree(folder)
+        tensors, facts = self.state.gather()
+        self.saver.start(progress.step, tensors, {"progress": facts, "identity": self.identity.as_json()})
+
+    def _finish_saving(self) -> None:
+        """Wait for the checkpoint in the making. A disk that does not take it ends nothing."""
+        failure = self.saver.wait() if self.saver is not None else None
+        if failure is not None:
+            self.failed_saves += 1
+            self._tell("save_failed", f"a checkpoint could not be written: {failure}; the one before is whole")
 
     def _finish(self) -> None:
         """Go back to the best model and write its folder, once."""
-        if self.run is None:
+        if self.run is None or self.saver is None:
             return
-        if self.state.progress.best_step is not None:
-            weights, _ = read_checkpoint(self.run.best / f"step-{self.state.progress.best_step}")
-            self.state.restore_weights(weights)
+        best_step = self.state.progress.best_step
+        if self.saver.best is not None:
+            self.state.restore_weights(self.saver.best.weights)
+        elif best_step is not None:
+            best = self.run.best / f"step-{best_step}"
+            if (found := damage(best)) is not None:
+                raise InputError(found, fix=f"textwright train --resume {self.run.folder} goes back to what is whole")
+            self.state.restore_weights(read_checkpoint(best)[0])
         if self.hooks.save_model is not None:
             self.hooks.save_model(self.state.train_step.model, self.run.model)
 
@@ -228,6 +268,7 @@ class _Session:
             best=progress.best,
             best_step=progress.best_step,
             skipped_steps=progress.skipped_steps,
+            failed_saves=self.failed_saves,
             peak_memory_bytes=peak_bytes(self.device),
             signal_number=interruption.number if ending == "interrupted" else None,
         )
@@ -238,6 +279,11 @@ class _Session:
     def _write(self, kind: str, **fields: Any) -> None:
         elapsed_s = round(self._elapsed_s(), 3)
         self.diary.write(kind, step=self.state.progress.step, elapsed_s=elapsed_s, **fields)
+        failure = self.diary.failure
+        if (failure is not None) != self.disk_is_full:
+            self.disk_is_full = failure is not None
+            said = f"the journal waits in memory: {failure}" if failure else "the journal is written again"
+            self._tell("journal", said)
 
     def _tell(self, event: str, message: str, **fields: Any) -> None:
         self._write("event", event=event, message=message, **fields)
@@ -277,7 +323,3 @@ class _Pace:
 
 def _is_due(every: int | None, step: int) -> bool:
     return every is not None and step % every == 0
-
-
-def _step_of(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))

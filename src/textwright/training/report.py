@@ -27,7 +27,9 @@ class TrainReport:
     best_step: int | None
     """Its step; the model that is left is this one where a run folder keeps it, else the last."""
     skipped_steps: int
-    """Steps left out because their loss or gradient was not finite."""
+    """Steps left out because their loss or gradient was not finite, or the loss a spike."""
+    failed_saves: int
+    """Checkpoints that the disk did not take in this session."""
     peak_memory_bytes: int
     """The most memory this process (or its GPU) used."""
     signal_number: int | None = None

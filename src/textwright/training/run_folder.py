@@ -20,9 +20,10 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
+from textwright.checkpoint.training_state import checkpoints, damage, read_facts
 from textwright.core.config import to_toml
 from textwright.core.errors import InputError
-from textwright.core.files import folder_size, lock_file, write_atomically
+from textwright.core.files import atomic_folder, folder_size, lock_file, remove_folder, sweep, write_atomically
 from textwright.core.journal import read_rows
 
 PARTS = ("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "data", "report.html")
@@ -62,11 +63,11 @@ class Run:
             if not is_run(folder):
                 fix = "choose another --out"
             raise InputError(f"{folder} is there already", fix=fix)
-        folder.mkdir(parents=True, exist_ok=True)
-        run = cls(folder)
-        run.write_config(config)
-        run.journal.touch()
-        return run
+        with atomic_folder(folder) as new:
+            run = cls(new)
+            run.write_config(config)
+            run.journal.touch()
+        return cls(folder)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -79,6 +80,9 @@ class Run:
             raise InputError(f"there is no folder {folder}", expected="a run folder")
         if not is_run(folder):
             raise InputError(f"{folder} is not a run", expected="a folder with config.toml and journal.jsonl")
+        for part in PARTS:
+            if (folder / part).is_symlink():
+                raise InputError(f"{folder / part} is a link", expected="a run whose parts are all in its folder")
         return cls(folder)
 
     @property
@@ -126,6 +130,43 @@ class Run:
         """
         with lock_file(self.folder / ".lock", f"the run {self.folder}"):
             yield
+
+    def sweep(self) -> None:
+        """Delete what killed processes left half-written. Only while the run is locked."""
+        for folder in (self.folder, self.checkpoints, self.best):
+            sweep(folder)
+
+    def newest_checkpoint(self) -> tuple[Path | None, list[str]]:
+        """The newest checkpoint that is whole, with the best model it knows; and why newer ones are passed over."""
+        passed_over: list[str] = []
+        for path in checkpoints(self.checkpoints):
+            found = damage(path) or self._damage_of_best(path)
+            if found is None:
+                return path, passed_over
+            passed_over.append(found)
+        return None, passed_over
+
+    def _damage_of_best(self, checkpoint: Path) -> str | None:
+        best_step = read_facts(checkpoint)["progress"]["best_step"]
+        return None if best_step is None else damage(self.best / f"step-{best_step}")
+
+    def check_space(self, weights_bytes: int, keep_checkpoints: int) -> None:
+        """See that the disk has room for a run whose weights take so much.
+
+        Raises:
+            InputError: it has not.
+        """
+        # A checkpoint is at most three times the weights; one more is written before one is deleted. With them go
+        # the best model, its successor, and the finished model.
+        needed = weights_bytes * (3 * (keep_checkpoints + 1) + 3)
+        held = self.disk_bytes()
+        free = shutil.disk_usage(self.folder).free + sum(held.get(part, 0) for part in ("checkpoints", "best", "model"))
+        if free < needed:
+            raise InputError(
+                f"{free / 1e6:,.0f} MB of disk for the run {self.folder}",
+                expected=f"at least {needed / 1e6:,.0f} MB",
+                fix="make room, keep fewer checkpoints with --keep-checkpoints, or choose another --out",
+            )
 
     def is_running(self) -> bool:
         """Whether a process trains it now."""
@@ -189,10 +230,7 @@ class Run:
                 f"{self.folder} holds what no run writes: {', '.join(foreign)}", fix="move that away first"
             )
         with self.locked():
-            # Renamed first: if this is cut short, what is left does not pass for a run.
-            doomed = self.folder.with_name(f".{self.folder.name}.deleted")
-            self.folder.rename(doomed)
-            shutil.rmtree(doomed)
+            remove_folder(self.folder)
 
 
 def is_run(folder: Path) -> bool:

@@ -26,7 +26,7 @@ def finish_step_first() -> Iterator[Interruption]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         if interruption.number is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         interruption.number = number
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

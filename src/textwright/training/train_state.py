@@ -24,9 +24,11 @@ class Progress:
     elapsed_s: float = 0.0
     """Seconds of training, over all sessions."""
     bad_steps: int = 0
-    """Steps in a row whose loss or gradient was not finite."""
+    """Steps in a row whose update was not applied."""
     skipped_steps: int = 0
     """All such steps."""
+    recent_losses: list[float] = field(default_factory=list)
+    """The last hundred losses that were learned from, where the run looks out for spikes."""
     first_loss_nats: float | None = None
     """Loss of the first step."""
     best_step: int | None = None

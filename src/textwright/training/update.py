@@ -1,4 +1,4 @@
-"""One optimizer step: micro-batches, one loss, a clipped gradient, and no update that is not finite."""
+"""One optimizer step: micro-batches, one loss, a clipped gradient, and no update from a loss that cannot be trusted."""
 
 import math
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from textwright.core.seeds import hash_u64
 from textwright.training.config import TrainConfig
 from textwright.training.precision import autocast
 from textwright.training.schedules import learning_rate_fraction
+from textwright.training.spikes import NUM_RECENT, deviations_above
 from textwright.training.train_state import TrainState
 
 
@@ -26,8 +27,8 @@ class Update:
     """The learning rate as a fraction of its highest."""
     tokens: int
     """Tokens learned from."""
-    applied: bool
-    """False when the loss or the gradient was not finite: no weight moved."""
+    refusal: str | None
+    """Why no weight moved: the loss or the gradient was not finite, or the loss was a spike. None when they did."""
 
 
 def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
@@ -39,7 +40,7 @@ def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
     norm = torch.nn.utils.clip_grad_norm_(state.optimizer.parameters, config.clip, foreach=True)
     loss, grad_norm = torch.stack([loss_nats, norm]).tolist()  # one wait for a GPU, not two
 
-    applied = math.isfinite(loss) and math.isfinite(grad_norm)
+    refusal = _refusal(loss, grad_norm, state, config)
     fraction = learning_rate_fraction(
         step,
         steps=config.steps,
@@ -48,13 +49,15 @@ def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
         decay_fraction=config.decay_fraction,
         final_fraction=config.final_fraction,
     )
-    if applied:
+    if refusal is None:
         state.optimizer.step(fraction)
     state.optimizer.free_gradients()
 
     tokens = int(batch.loss_weight.count_nonzero())
-    _count(state, loss, tokens, applied)
-    return Update(loss, grad_norm, fraction, tokens, applied)
+    _count(state, loss, tokens, refusal is None)
+    if refusal is None and config.max_loss_deviations is not None:
+        state.progress.recent_losses = [*state.progress.recent_losses[1 - NUM_RECENT :], loss]
+    return Update(loss, grad_norm, fraction, tokens, refusal)
 
 
 def add_gradients(state: TrainState, batch: Batch, config: TrainConfig) -> torch.Tensor:
@@ -78,6 +81,17 @@ def add_gradients(state: TrainState, batch: Batch, config: TrainConfig) -> torch
         part.backward()
         loss += part.detach()
     return loss
+
+
+def _refusal(loss: float, grad_norm: float, state: TrainState, config: TrainConfig) -> str | None:
+    """Why an update must not be applied, if so."""
+    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+        return f"loss {loss}, gradient norm {grad_norm}"
+    if config.max_loss_deviations is not None:
+        deviations = deviations_above(loss, state.progress.recent_losses)
+        if deviations > config.max_loss_deviations:
+            return f"loss {loss:.4f}, {deviations:.1f} deviations above the last {len(state.progress.recent_losses)}"
+    return None
 
 
 def _count(state: TrainState, loss: float, tokens: int, applied: bool) -> None:

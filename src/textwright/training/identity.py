@@ -1,0 +1,82 @@
+"""What makes a run the run it is: recorded in every checkpoint, and compared when the run goes on."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+
+from textwright.batches.shards import Data
+from textwright.core.device import processor_name
+from textwright.core.errors import InputError
+from textwright.models.language_model import LanguageModel
+from textwright.training.config import CHANGEABLE, TrainConfig
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A run's data, model, decided config and machine, as plain values."""
+
+    data_sha256: str | None
+    model: dict[str, Any]
+    training: dict[str, Any]
+    machine: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: LanguageModel, data: Data, config: TrainConfig) -> Self:
+        """The identity of a run that begins or goes on now."""
+        device = next(model.parameters()).device
+        machine = {
+            "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+        return cls(
+            data.manifest.fingerprint if data.manifest else None,
+            model.config.model_dump(mode="json"),
+            config.model_dump(mode="json"),
+            machine,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for the facts of a checkpoint."""
+        return asdict(self)
+
+    def compare(self, before: Mapping[str, Any], *, accepts_changed_data: bool) -> list[str]:
+        """What is different now from ``before``, an earlier ``as_json()``, and harmless; each as a line.
+
+        Raises:
+            InputError: the data changed and that is not accepted, or the model or the config changed in a way that
+                would make this another run.
+        """
+        notes = []
+        if self.data_sha256 != before["data_sha256"]:
+            if not accepts_changed_data:
+                raise InputError(
+                    "the data is not what this run was begun with",
+                    fix="put the run's data folder back, or accept it with --accept-changed-data",
+                )
+            notes.append("the data is not what the run was begun with; accepted")
+        refused = _differences(before["model"], self.model)
+        for name, line in _named_differences(before["training"], self.training):
+            (notes if name in CHANGEABLE else refused).append(line)
+        if refused:
+            raise InputError(
+                f"the config was changed since the run was begun: {'; '.join(refused)}",
+                fix="change it back, or start a new run",
+            )
+        machine = _differences(before["machine"], self.machine)
+        if machine:
+            notes.append(f"another machine ({'; '.join(machine)}): the last bits of the weights may differ")
+        return notes
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [line for _, line in _named_differences(before, now)]
+
+
+def _named_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    names = sorted(before.keys() | now.keys())
+    return [
+        (name, f"{name} {before.get(name)} -> {now.get(name)}") for name in names if before.get(name) != now.get(name)
+    ]
