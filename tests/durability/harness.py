@@ -73,7 +73,7 @@ def child(order: dict[str, Any]) -> None:
     code = 0
     try:
         work(order)
-    except TextwrightError as error:
+    except (TextwrightError, OSError) as error:
         print(error, file=sys.stderr)
         code = 2
     except BaseException:
