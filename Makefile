@@ -4,13 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?=
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-kill check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textwright demo $(DEMO)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+# Every kill point and power cut; twenty minutes, and docs/reliability.md.
+test-kill: $(VENV)/.installed-test
+	$(BIN)/python -m tests.durability.record
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

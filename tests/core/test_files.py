@@ -1,6 +1,7 @@
 """Files are whole or not there."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from textwright.core.errors import InputError
-from textwright.core.files import atomic_folder, folder_size, lock_file, sha256_file, write_atomically
+from textwright.core.files import (
+    atomic_folder,
+    folder_size,
+    lock_file,
+    remove_folder,
+    sha256_file,
+    sweep,
+    write_atomically,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,3 +77,27 @@ def test_hash_and_size_are_those_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path)
     assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert folder_size(tmp_path) >= 8
+
+
+def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    precious = tmp_path / "elsewhere"
+    precious.mkdir()
+    (tmp_path / ".step-4.abc.tmp").mkdir()
+    (tmp_path / ".step-4.abc.tmp" / "half").write_text("x")
+    (tmp_path / ".config.toml.abc.tmp").write_text("x")
+    (tmp_path / ".link.tmp").symlink_to(precious)
+    kept = {"elsewhere", ".lock", "notes.tmp", ".hidden"}
+    for name in kept - {"elsewhere"}:
+        (tmp_path / name).write_text("x")
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_removed_folder_is_never_seen_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "step-4"
+    folder.mkdir()
+    (folder / "a").write_text("x")
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+    remove_folder(folder)
+    assert not folder.exists()
+    assert [path.name.endswith(".tmp") for path in tmp_path.iterdir()] == [True]

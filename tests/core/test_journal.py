@@ -1,6 +1,10 @@
 """The journal is readable at any moment, and can be cut back."""
 
+import errno
+import os
 from pathlib import Path
+
+import pytest
 
 from textwright.core.journal import Journal, read_rows
 
@@ -27,4 +31,33 @@ def test_cutting_back_drops_later_steps_and_goes_on(tmp_path: Path) -> None:
     journal.cut_after(2)
     journal.write("train", step=3, again=True)
     assert [(row["step"], row.get("again")) for row in read_rows(journal.path)] == [(1, None), (2, None), (3, True)]
+    journal.close()
+
+
+def test_what_a_full_disk_does_not_take_is_written_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.write("train", step=1)
+    write, room = os.write, [10]
+
+    def nearly_full(descriptor: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = write(descriptor, data[: room[0]])
+        room[0] -= done
+        return done
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    journal.write("train", step=2)
+    assert journal.failure is not None
+    with pytest.raises(OSError, match="No space"):
+        journal.sync()
+    journal.write("train", step=3)
+    assert [row["step"] for row in read_rows(journal.path)] == [1]
+    room[0] = 10_000
+    journal.write("train", step=4)
+    assert journal.failure is None
+    assert [row["step"] for row in read_rows(journal.path)] == [1, 2, 3, 4]
+    journal.sync()
     journal.close()

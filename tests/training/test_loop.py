@@ -1,6 +1,7 @@
 """The loop as a whole: what it writes, how it ends, and that a resumed run is the run."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -255,6 +256,74 @@ def test_a_signal_lets_the_step_finish_and_saves(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert train(make_model(), data, quick(), run=run, resume=Resume()).ended == "finished"
     assert len(_losses(run)) == 6
+
+
+def test_a_second_signal_leaves_at_once_and_harms_nothing(
+    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+) -> None:
+    whole = Run.create(tmp_path / "whole", quick())
+    model = make_model(dropout=0.1)
+    train(model, data, quick(), run=whole)
+    run, saved = Run.create(tmp_path / "run", quick()), []
+
+    def interrupt_twice(row: dict[str, Any]) -> None:
+        if row["kind"] == "train" and row["step"] == 4:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    hooks = Hooks(on_row=interrupt_twice, save_model=lambda model, folder: saved.append(folder))
+    with pytest.raises(KeyboardInterrupt) as left:
+        train(make_model(dropout=0.1), data, quick(checkpoint_every=2), run=run, hooks=hooks)
+    assert left.value.args == (signal.SIGTERM,)
+    assert len(_losses(run)) == 4
+    resumed = make_model(dropout=0.1)
+    train(resumed, data, quick(), run=run, resume=Resume())
+    assert _same(_weights(resumed), _weights(model))
+    assert _losses(run) == _losses(whole)
+
+
+def test_a_disk_that_does_not_take_a_checkpoint_ends_nothing(
+    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textwright.training import saver
+
+    write, calls = saver.write_checkpoint, []
+
+    def sometimes_full(folder: Path, step: int, *rest: Any) -> Path:
+        calls.append(step)
+        if folder.name == "checkpoints" and step in (2, 3):
+            raise OSError(28, "No space left on device")
+        return write(folder, step, *rest)
+
+    monkeypatch.setattr(saver, "write_checkpoint", sometimes_full)
+    run = Run.create(tmp_path / "run", quick())
+    report = train(make_model(), data, quick(checkpoint_every=1), run=run)
+    assert (report.ended, report.failed_saves) == ("finished", 2)
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-5", "step-6"]
+    messages = [row["message"] for row in read_rows(run.journal) if row.get("event") == "save_failed"]
+    assert len(messages) == 2
+    assert "No space left on device; the one before is whole" in messages[0].replace("[Errno 28] ", "")
+
+
+def test_a_bug_in_the_saver_is_no_disk_error(
+    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textwright.training import saver
+
+    def broken(*_: object) -> Path:
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr(saver, "write_checkpoint", broken)
+    with pytest.raises(ZeroDivisionError):
+        train(make_model(), data, quick(), run=Run.create(tmp_path / "run", quick()))
+
+
+def test_without_a_compiler_compiling_is_refused(
+    make_model: MakeModel, data: Data, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(InputError, match="without a C"):
+        train(make_model(), data, quick(compile=True))
 
 
 def test_minutes_are_kept_evaluations_included(make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path) -> None:

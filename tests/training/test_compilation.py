@@ -1,0 +1,41 @@
+"""Compiled training is the same training, in a process without the type checks that the tests put around every call."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import numpy, torch
+from textwright.batches.shards import Data, Tokens
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+from textwright.training.config import TrainConfig
+from textwright.training.loop import train
+
+torch.set_num_threads(1)
+ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 4000)) % 60
+data = Data(train=Tokens.from_documents([ids]), val=None)
+shape = {"num_layers": 3, "width": 32, "num_heads": 2, "num_key_value_heads": 2, "head_width": 16, "mlp_width": 64}
+for name in ("nano", "modern-nano"):
+    weights, losses = [], []
+    for compiled in (False, True):
+        model = build(preset(name, vocab_size=64, context_length=16).model_copy(update=shape), seed=0)
+        config = TrainConfig(steps=5, rows=4, time=16, precision="float32", optimizer="adamw", compile=compiled)
+        losses.append(train(model, data, config).last_loss_nats)
+        weights.append(model.state_dict())
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, atol=1e-4, rtol=1e-3)
+    assert abs(losses[0] - losses[1]) < 1e-4, losses
+print("same", torch._dynamo.utils.counters["frames"]["ok"])
+"""
+
+
+def test_compiled_training_learns_what_eager_training_learns() -> None:
+    if not any(map(shutil.which, ("g++", "clang++", "c++"))):
+        pytest.skip("needs a C++ compiler")
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    # One frame for each family, not one for each of its three layers.
+    assert done.stdout == "same 2\n"

@@ -1,0 +1,66 @@
+"""A loss far outside the last ones is noticed; an ordinary one is not."""
+
+import random
+from collections.abc import Callable
+
+import torch
+
+from textwright.batches.batch import Batch
+from textwright.models.language_model import LanguageModel
+from textwright.training.config import TrainConfig
+from textwright.training.objectives.catalog import make_objective
+from textwright.training.spikes import MIN_RECENT, NUM_RECENT, deviations_above
+from textwright.training.step import TrainStep
+from textwright.training.train_state import TrainState
+from textwright.training.update import update
+
+BATCH = Batch.from_rows([[1, 2, 3, 4, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1]])
+
+
+def test_deviations_are_counted_from_the_mean_of_the_recent_losses() -> None:
+    recent = [1.0, 3.0] * 20
+    assert deviations_above(8.0, recent) == 6.0
+    assert deviations_above(-4.0, recent) == -6.0
+    assert deviations_above(99.0, recent[: MIN_RECENT - 1]) == 0.0
+    assert deviations_above(99.0, [2.0] * 30) == 0.0
+
+
+def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
+    state = TrainState.begin(TrainStep(model, make_objective("next_token")), config)
+    draw = random.Random(0)
+    state.progress.recent_losses = [0.5 + draw.random() / 100 for _ in range(NUM_RECENT)]
+    return state
+
+
+def test_a_spike_moves_no_weight_and_is_not_learned_from_later(
+    make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
+) -> None:
+    config = quick(max_loss_deviations=6.0).decided(steps=6, time=8, micro_rows=2, precision="float32")
+    state = _state(make_model(), config)
+    before = {name: value.clone() for name, value in state.train_step.state_dict().items()}
+    recent = list(state.progress.recent_losses)
+    done = update(state, BATCH, config)
+    assert done.refusal is not None
+    assert "deviations above the last 100" in done.refusal
+    assert all(torch.equal(value, before[name]) for name, value in state.train_step.state_dict().items())
+    assert (state.progress.bad_steps, state.progress.skipped_steps) == (1, 1)
+    assert state.progress.recent_losses == recent
+
+
+def test_without_being_asked_for_nothing_is_a_spike(
+    make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
+) -> None:
+    config = quick().decided(steps=6, time=8, micro_rows=2, precision="float32")
+    state = _state(make_model(), config)
+    assert update(state, BATCH, config).refusal is None
+    assert len(state.progress.recent_losses) == NUM_RECENT
+
+
+def test_the_memory_is_of_the_last_hundred(
+    make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
+) -> None:
+    config = quick(max_loss_deviations=1e9).decided(steps=6, time=8, micro_rows=2, precision="float32")
+    state = _state(make_model(), config)
+    loss = update(state, BATCH, config).loss_nats
+    assert len(state.progress.recent_losses) == NUM_RECENT
+    assert state.progress.recent_losses[-1] == loss
