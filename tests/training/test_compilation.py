@@ -22,7 +22,8 @@ for name in ("nano", "modern-nano"):
     weights, losses = [], []
     for compiled in (False, True):
         model = build(preset(name, vocab_size=64, context_length=16).model_copy(update=shape), seed=0)
-        config = TrainConfig(steps=5, rows=4, time=16, precision="float32", optimizer="adamw", compile=compiled)
+        common = {"steps": 5, "rows": 4, "micro_rows": 4, "time": 16, "precision": "float32", "optimizer": "adamw"}
+        config = TrainConfig(compile=compiled, **common)
         losses.append(train(model, data, config).last_loss_nats)
         weights.append(model.state_dict())
     for key, value in weights[0].items():
