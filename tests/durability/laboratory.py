@@ -124,6 +124,14 @@ class Laboratory:
             return f"only {done} of {kills} kills came before the end: too few steps"
         return self.finishes(folder, steps)
 
+    def survives_standstill(self, seconds: float, steps: int) -> str | None:
+        """Stop a run (SIGSTOP) for a while, and let it go on."""
+        folder = self._fresh("stopped")
+        code = self.run(folder, steps=steps, stop_for_s=seconds)
+        if code != 0:
+            return f"ended with {code}"
+        return None if result(folder) == self.reference(steps) else "different"
+
     def interrupted_run(self) -> Path:
         """A run killed late, with two checkpoints."""
         folder = self.folder / "interrupted" / "run"

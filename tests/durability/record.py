@@ -41,6 +41,11 @@ def main() -> None:
                     [failure] if (failure := lab.survives_random_kills(RANDOM_STEPS, RANDOM_KILLS, seed=1)) else [],
                 ),
                 (
+                    "a process stopped for a minute (SIGSTOP), then let go on",
+                    1,
+                    [failure] if (failure := lab.survives_standstill(seconds=60, steps=100)) else [],
+                ),
+                (
                     "a bit flipped or a file cut in weights, optimizer state, manifests, shards",
                     *every("damages", range(DAMAGES), lab.notices_damage),
                 ),

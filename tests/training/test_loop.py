@@ -1,5 +1,6 @@
 """The loop as a whole: what it writes, how it ends, and that a resumed run is the run."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -303,6 +304,30 @@ def test_a_disk_that_does_not_take_a_checkpoint_ends_nothing(
     messages = [row["message"] for row in read_rows(run.journal) if row.get("event") == "save_failed"]
     assert len(messages) == 2
     assert "No space left on device; the one before is whole" in messages[0].replace("[Errno 28] ", "")
+
+
+def test_a_clock_set_back_changes_nothing(
+    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = quick(checkpoint_every=2)
+    whole, model = make_model(), make_model()
+    train(whole, data, config)
+    backwards = itertools.count(2e9, -1000.0)
+    monkeypatch.setattr(time, "time", lambda: next(backwards))
+    run = Run.create(tmp_path / "run", config)
+    calls = iter(range(100))
+
+    def die_after_step_5(row: dict[str, Any]) -> None:
+        if row["kind"] == "train" and next(calls) == 4:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make_model(), data, config, run=run, hooks=Hooks(on_row=die_after_step_5))
+    for name, when in (("step-4", 0.0), ("step-2", 2e9)):
+        os.utime(run.checkpoints / name, (when, when))  # the newer one looks older
+    train(model, data, config, run=run, resume=Resume())
+    assert _same(_weights(model), _weights(whole))
+    assert [row["step"] for row in read_rows(run.journal) if row["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_bug_in_the_saver_is_no_disk_error(

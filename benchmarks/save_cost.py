@@ -1,0 +1,101 @@
+"""What saving in the background costs a run: steps with a save in flight beside steps without, interleaved.
+
+    python benchmarks/save_cost.py [--preset small] [--rounds 6] [--seconds 20] [--json]
+
+Text is random ids: the cost does not depend on it. The share is of a run that saves every minute.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from textwright.batches.shards import Tokens
+from textwright.checkpoint.training_state import checkpoints
+from textwright.core.device import processor_name
+from textwright.core.files import folder_size
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+from textwright.training.config import TrainConfig
+from textwright.training.decide import make_loader
+from textwright.training.diary import Diary
+from textwright.training.objectives.catalog import make_objective
+from textwright.training.run_folder import Run
+from textwright.training.saver import Saver
+from textwright.training.step import TrainStep
+from textwright.training.train_state import TrainState
+from textwright.training.update import update
+
+VOCABULARY = 8192
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--preset", default="small")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rows", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+
+    model = build(preset(arguments.preset, vocab_size=VOCABULARY), seed=0)
+    time_ = min(512, model.context_length)
+    config = TrainConfig(steps=10**6, rows=arguments.rows).decided(
+        steps=10**6, time=time_, micro_rows=arguments.rows, precision="bfloat16"
+    )
+    state = TrainState.begin(TrainStep(model, make_objective("next_token")).train(), config)
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, 500_000)
+    loader = make_loader(Tokens.from_documents([ids]), config)
+    for _ in range(3):
+        update(state, loader.batch(state.progress.step), config)
+    begun_s = time.perf_counter()
+    update(state, loader.batch(state.progress.step), config)
+    num_steps = max(2, round(arguments.seconds / (time.perf_counter() - begun_s)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", config)
+        extra, plain, blocked = [], [], []
+        with Diary(run, lambda _: None) as diary, Saver(run, diary, keep=2) as saver:
+            for _ in range(arguments.rounds):
+                took = {}
+                for saves in (False, True):
+                    begun_s = time.perf_counter()
+                    if saves:
+                        tensors, facts = state.gather()
+                        saver.start(state.progress.step, tensors, {"progress": facts | {"best_step": None}})
+                        blocked.append(time.perf_counter() - begun_s)
+                    for _ in range(num_steps):
+                        update(state, loader.batch(state.progress.step), config)
+                    if (failure := saver.wait()) is not None:
+                        raise failure
+                    took[saves] = time.perf_counter() - begun_s
+                extra.append(took[True] - took[False])
+                plain.append(took[False])
+        size = folder_size(checkpoints(run.checkpoints)[0])
+    result = {
+        "preset": arguments.preset,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "checkpoint_bytes": size,
+        "steps_in_a_block": num_steps,
+        "block_s": statistics.median(plain),
+        "blocked_s": statistics.median(blocked),
+        "extra_s": sorted(extra),
+        "share_of_a_minute": statistics.median(extra) / 60,
+        "machine": {"processor": processor_name(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+    }
+    if arguments.json:
+        print(json.dumps(result))
+        return
+    print(f"{arguments.preset}, {result['parameters']:,} parameters, {size / 1e6:,.0f} MB a save")
+    print(f"{num_steps} steps take {result['block_s']:.2f} s, with a save {statistics.median(extra):+.2f} s")
+    print(f"(from {min(extra):+.2f} to {max(extra):+.2f}; {result['blocked_s']:.2f} s of copying in the way)")
+    print(f"saving every minute costs {result['share_of_a_minute']:.1%}")
+
+
+if __name__ == "__main__":
+    main()
