@@ -7,6 +7,7 @@
 
 import platform
 import shlex
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -35,10 +36,12 @@ from textwright.text.sources import find_files, fingerprint, read_documents
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
 from textwright.training.config import TrainConfig
+from textwright.training.foresee import foresee
 from textwright.training.hooks import Hooks
 from textwright.training.loop import Resume
 from textwright.training.loop import train as run_loop
 from textwright.training.objectives.catalog import make_objective
+from textwright.training.plan import Plan, describe_plan
 from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
@@ -94,10 +97,7 @@ def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bo
         InputError: text, tokenizer, model or training cannot be as the config has it; nothing is left behind then.
         TrainingStoppedError: the loss or the gradient was not finite for many steps in a row; the run stays.
     """
-    make_objective(config.training.objective)
-    parse_spec(config.tokenizer)
-    preset(config.model.preset, vocab_size=257, **_choices(config))
-    find_files(config.data)
+    _check(config)
     run = Run.create(Path(out), config)
     try:
         with run.locked():
@@ -145,6 +145,26 @@ def resume(
         return _train(run, config, choose_device(device), quiet, resume=Resume(accepts_changed_data, notes))
 
 
+def plan(config: RunConfig, *, device: str = "auto", quiet: bool = False) -> Plan:
+    """Foresee a run: the text is prepared in a temporary folder, and some steps are tried.
+
+    Args:
+        config: as for ``train``.
+        device: as for ``train``.
+        quiet: show no progress.
+
+    Raises:
+        InputError: text, tokenizer, model or training cannot be as the config has it.
+    """
+    _check(config)
+    with tempfile.TemporaryDirectory(prefix="textwright-plan-") as folder:
+        run = Run.create(Path(folder) / "run", config)
+        tokenizer, data, model = _begin(run, config, choose_device(device), quiet)
+        if not quiet:
+            console().print(describe(model, tokenizer, data))
+        return foresee(model, data, config.training, _HookMaker(run, config, tokenizer, data, None).hooks)
+
+
 def _check_data(run: Run, config: RunConfig, accepts_changes: bool) -> tuple[str, ...]:
     """See that a run's shards are whole and its text is what it was. Returns what changed and was accepted."""
     if not run.data.is_dir():
@@ -165,11 +185,16 @@ def _check_data(run: Run, config: RunConfig, accepts_changes: bool) -> tuple[str
     return (said,)
 
 
+def _check(config: RunConfig) -> None:
+    """See what can be seen of a config before any work is done."""
+    make_objective(config.training.objective)
+    parse_spec(config.tokenizer)
+    preset(config.model.preset, vocab_size=257, **_choices(config))
+    find_files(config.data)
+
+
 def _train(run: Run, config: RunConfig, device: torch.device, quiet: bool, resume: Resume | None = None) -> RunResult:
-    tokenizer, data = _prepare(run, config, quiet)
-    model = build(
-        preset(config.model.preset, vocab_size=tokenizer.vocab_size, **_choices(config)), seed=config.training.seed
-    ).to(device)
+    tokenizer, data, model = _begin(run, config, device, quiet)
     with ExitStack() as stack:
         display = None if quiet else stack.enter_context(TrainingDisplay(str(run.folder)))
         if display is not None:
@@ -180,6 +205,13 @@ def _train(run: Run, config: RunConfig, device: torch.device, quiet: bool, resum
     if report.ended != "interrupted":
         write_report(result)
     return result
+
+
+def _begin(run: Run, config: RunConfig, device: torch.device, quiet: bool) -> tuple[Tokenizer, Data, LanguageModel]:
+    """Tokenizer, text and the model as it starts."""
+    tokenizer, data = _prepare(run, config, quiet)
+    shape = preset(config.model.preset, vocab_size=tokenizer.vocab_size, **_choices(config))
+    return tokenizer, data, build(shape, seed=config.training.seed).to(device)
 
 
 def _choices(config: RunConfig) -> dict[str, Any]:
@@ -243,6 +275,7 @@ class _HookMaker:
             sample=self.sample,
             on_row=self.display.show if self.display else lambda _row: None,
             on_decided=self.remember,
+            on_plan=self.tell,
             save_model=self.save,
         )
 
@@ -263,6 +296,10 @@ class _HookMaker:
     def remember(self, decided: TrainConfig) -> None:
         self.decided = decided
         self.run.write_config(self.config.model_copy(update={"training": decided}))
+
+    def tell(self, plan: Plan) -> None:
+        if self.display is not None:
+            self.display.screen.print(describe_plan(plan))
 
     def save(self, model: LanguageModel, folder: Path) -> None:
         facts = {

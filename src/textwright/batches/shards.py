@@ -98,6 +98,11 @@ class Tokens:
         self.num_bytes, self.num_characters = num_bytes, num_characters
         self.num_tokens, self.num_documents = int(self._starts[-1]), len(document_ends)
 
+    @property
+    def stored_bytes(self) -> int:
+        """What the ids take, on disk or in memory."""
+        return sum(part.nbytes for part in self._parts)
+
     @classmethod
     def from_documents(cls, documents: Sequence[npt.ArrayLike], *, num_bytes: int = 0, num_characters: int = 0) -> Self:
         """Documents in memory, as token ids that end in the end token."""

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from textwright.batches.batch import Batch
 from textwright.models.config import GPTConfig
@@ -76,6 +77,7 @@ class GPT(LanguageModel):
         super().__init__()
         self.config = config
         self._compiled_block: Callable[[nn.Module, Tensor, Attending], Tensor] | None = None
+        self._recomputes = False
         self.token_embedding = nn.Embedding(config.vocab_size, config.width)
         if config.positions == "learned":
             self.position_embedding: nn.Module | None = nn.Embedding(config.context_length, config.width)
@@ -173,6 +175,13 @@ class GPT(LanguageModel):
         """Compile the block, once for all layers: they differ in their tensors only."""
         self._compiled_block = torch.compile(type(self.blocks[0]).forward, dynamic=False)
 
+    def recompute_for_training(self) -> None:
+        """Keep the residual stream between the blocks, and compute each block's inside again in the backward pass.
+
+        Source: Chen et al. 2016 (arXiv:1604.06174).
+        """
+        self._recomputes = True
+
     def sites(self) -> tuple[str, ...]:
         """What a probe may record or replace, in the order of computation."""
         of_layer = ("attention.pattern", "attention.head_out", "attention_out", "mlp_out", "residual")
@@ -200,8 +209,11 @@ class GPT(LanguageModel):
     ) -> Tensor:
         hidden = _at(probe, "embedding", hidden)
         compiled = self._compiled_block if self.training and extension is None and probe is None else None
+        recomputes = self._recomputes and self.training and extension is None and probe is None
         for layer, block in enumerate(self.blocks):
-            if compiled is not None:
+            if recomputes:
+                hidden = checkpoint(compiled or type(block).forward, block, hidden, attending, use_reentrant=False)
+            elif compiled is not None:
                 hidden = compiled(block, hidden, attending)
             else:
                 hidden = block(hidden, attending, extension, probe)

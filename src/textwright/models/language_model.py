@@ -105,6 +105,12 @@ class LanguageModel(nn.Module, ABC):
         A family for which that is of no use leaves it out.
         """
 
+    def recompute_for_training(self) -> None:
+        """Keep only what goes into each block for the backward pass, and compute the rest again there.
+
+        A family that cannot leaves it out, and keeps everything.
+        """
+
     @abstractmethod
     def sites(self) -> tuple[str, ...]:
         """The names a probe may use."""

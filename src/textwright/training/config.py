@@ -41,6 +41,8 @@ class TrainConfig(Config):
     """AdamW's learning rate at its highest; 0.006 beside Muon and 0.001 alone, when not given."""
     muon_learning_rate: float = Field(default=0.02, ge=0)
     """Muon's learning rate at its highest: how far, as a spectral norm, a square matrix moves in a step."""
+    muon_momentum: float = Field(default=0.95, ge=0, lt=1)
+    """How much of Muon's running mean of gradients is kept in a step. Short runs want less, such as 0.8."""
     weight_decay: float = Field(default=0.1, ge=0)
     """How much of themselves matrices lose in a step, times the learning rate. Vectors do not decay."""
     schedule: Literal["cosine", "wsd"] = "wsd"
@@ -72,6 +74,9 @@ class TrainConfig(Config):
     """A loss so many deviations above the last hundred is a spike, and moves no weight; 6 is usual. Off by default."""
     compile: bool = False
     """Compile the blocks of the model with torch.compile; needs a C++ compiler."""
+    recompute: bool = False
+    """Compute each block again in the backward pass instead of keeping its activations: less memory, about a third
+    slower."""
     seed: int = Field(default=0, ge=0)
     """Fixes the order of the data and the dropout."""
 

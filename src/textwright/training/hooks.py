@@ -7,6 +7,7 @@ from typing import Any
 
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
+from textwright.training.plan import Plan
 
 
 def _ignore(_: Any) -> None:
@@ -25,5 +26,7 @@ class Hooks:
     """Gets every journal row as it is written."""
     on_decided: Callable[[TrainConfig], None] = _ignore
     """Gets the config with nothing left open, before the first step."""
+    on_plan: Callable[[Plan], None] = _ignore
+    """Gets what the run will take, after that."""
     save_model: Callable[[LanguageModel, Path], None] | None = None
     """Writes the finished model's folder."""

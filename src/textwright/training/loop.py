@@ -10,22 +10,21 @@ import torch
 
 from textwright.batches.shards import Data
 from textwright.checkpoint.training_state import checkpoints, damage, read_checkpoint, snapshot, step_of
+from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError, TrainingStoppedError
 from textwright.core.files import remove_folder
 from textwright.models.language_model import LanguageModel
-from textwright.training.compilation import compile_model
 from textwright.training.config import TrainConfig
-from textwright.training.decide import decide, make_loader
+from textwright.training.decide import decide, make_loader, prepare_step
 from textwright.training.diary import Diary
 from textwright.training.hooks import Hooks
 from textwright.training.identity import Identity
 from textwright.training.memory import peak_bytes, used_bytes
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.plan import make_plan
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
 from textwright.training.saver import Best, Saver
 from textwright.training.signals import Interruption, finish_step_first
-from textwright.training.step import TrainStep
 from textwright.training.train_state import TrainState
 from textwright.training.update import update
 
@@ -92,11 +91,11 @@ class _Session:
         self.begun_s = time.perf_counter()
         self.run, self.hooks, self.diary = run, hooks, diary
         self.device = next(model.parameters()).device
-        train_step = TrainStep(model, make_objective(config.objective).to(self.device)).train()
-        if config.compile:
-            compile_model(model)
-        self.config = decide(train_step, data.train, config, hooks, saves=run is not None)
+        keep_freed_memory()
+        train_step = prepare_step(model, config)
+        self.config, activations = decide(train_step, data.train, config, hooks, saves=run is not None)
         hooks.on_decided(self.config)
+        hooks.on_plan(make_plan(train_step, data.train, self.config, activations, saves=run is not None))
         self.loader = make_loader(data.train, self.config)
         self.state = TrainState.begin(train_step, self.config)
         self.identity = Identity.of(model, data, self.config)

@@ -1,15 +1,24 @@
-"""How much memory training takes, measured."""
+"""How much memory training takes: measured, and foreseen."""
 
 import resource
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from textwright.batches.batch import Batch
+from textwright.training.config import TrainConfig
+from textwright.training.objectives.next_token import MAX_LOGITS
+from textwright.training.optimizers import hidden_matrices
+from textwright.training.precision import autocast
 from textwright.training.step import TrainStep
 
+HEAP = 1.35
+"""What the heap holds for each byte in use at the highest moment: it keeps gaps. Measured (docs/experiments.md)."""
 STATM = Path("/proc/self/statm")
+STATUS = Path("/proc/self/status")
 
 
 def used_bytes(device: torch.device) -> int:
@@ -25,6 +34,11 @@ def peak_bytes(device: torch.device) -> int:
     """The most memory used so far."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if STATUS.exists():
+        # Not getrusage's ru_maxrss: that also counts the process that started this one, up to the exec.
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -40,8 +54,93 @@ def free_bytes(device: torch.device) -> int:
     return 4 * 2**30
 
 
-def saved_bytes(train_step: TrainStep, batch: Batch) -> int:
-    """What one forward pass keeps for its backward pass: activations, not weights."""
+@dataclass(frozen=True)
+class Activations:
+    """What a forward pass keeps for its backward pass."""
+
+    fixed_bytes: int
+    """Whatever the number of rows: the head's gradient."""
+    row_bytes: int
+    """For each row more."""
+    used_bytes: int
+    """What the process held before any training: the interpreter, torch, the model."""
+
+    def of(self, rows: int) -> int:
+        """Bytes kept for so many rows."""
+        return self.fixed_bytes + rows * self.row_bytes
+
+
+def measure_activations(train_step: TrainStep, config: TrainConfig) -> Activations:
+    """Find what rows keep, from a forward pass of one row and one of two."""
+    assert config.time is not None
+    time, device = config.time, next(train_step.parameters()).device
+    with (
+        torch.compiler.set_stance("force_eager"),  # to compile for two more shapes takes longer than the rest
+        autocast(device, "bfloat16" if config.precision == "bfloat16" else "float32"),
+    ):
+        # The first backward pass brings torch's own code and buffers into memory.
+        train_step(_blank(rows=1, time=min(time, 16)).to(device)).total.backward()
+        train_step.zero_grad()
+        used = used_bytes(device)
+        one, two = (_saved_bytes(train_step, _blank(rows=rows, time=time).to(device)) for rows in (1, 2))
+    row_bytes = max(1, two - one)
+    if config.recompute:
+        # The hooks see what would be kept without it: of that one block at a time, and what goes into each.
+        layers = train_step.model.config.num_layers
+        row_bytes = row_bytes // layers + layers * time * train_step.model.width * 4
+    return Activations(max(0, one - (two - one)), row_bytes, used)
+
+
+def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Activations, *, saves: bool) -> int:
+    """The most memory a process will hold while it trains. docs/how-it-works.md has the sum; a test holds it to 10 %.
+
+    Two moments may be the highest: the loss of the last micro-batch, with all activations there, and the end of the
+    backward pass, with all gradients there.
+    """
+    assert config.micro_rows is not None
+    assert config.time is not None
+    trained = {name: p.numel() for name, p in train_step.named_parameters() if p.requires_grad}
+    hidden = hidden_matrices(train_step)
+    copies = 2 * sum(trained[name] for name in hidden) if config.precision == "bfloat16" else 0
+    optimizer = optimizer_bytes(train_step, config)
+    gradients = 4 * sum(trained.values())
+    head = train_step.model.head_weight
+    num_logits = min(MAX_LOGITS, config.micro_rows * config.time * len(head))
+    logits = num_logits * 8
+    at_loss = activations.of(config.micro_rows) + logits + (gradients if config.micro_rows < config.rows else 0)
+    at_end = gradients + copies + max(head.numel() * 4, _muon_bytes(train_step) if config.optimizer == "muon" else 0)
+    weights = sum(parameter.nbytes for parameter in train_step.parameters())
+    assert config.steps is not None
+    # A checkpoint is written from a copy, and so is the best model, while training goes on.
+    every = config.checkpoint_every or config.steps
+    copied = 2 * weights + optimizer if saves and every < config.steps else 0
+    return activations.used_bytes + int(HEAP * (optimizer + copies + max(at_loss, at_end) + copied))
+
+
+def optimizer_bytes(train_step: TrainStep, config: TrainConfig) -> int:
+    """What the optimizer keeps: one number a parameter in Muon, two in AdamW, all float32."""
+    by_muon = hidden_matrices(train_step) if config.optimizer == "muon" else {}
+    trained = {name: p.numel() for name, p in train_step.named_parameters() if p.requires_grad}
+    return sum(4 * size * (1 if name in by_muon else 2) for name, size in trained.items())
+
+
+def _muon_bytes(train_step: TrainStep) -> int:
+    """Muon's own working memory: the largest batch of equal matrices, four times over."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    parameters = dict(train_step.named_parameters())
+    for name, cuts in hidden_matrices(train_step).items():
+        columns = parameters[name].shape[1]
+        for rows in cuts:
+            sizes[rows, columns] += rows * columns * 4
+    return 4 * max(sizes.values(), default=0)
+
+
+def _blank(*, rows: int, time: int) -> Batch:
+    """Full rows; which tokens does not matter."""
+    return Batch.from_ids(torch.zeros(rows, time + 1, dtype=torch.int64))
+
+
+def _saved_bytes(train_step: TrainStep, batch: Batch) -> int:
     weights = {parameter.untyped_storage().data_ptr() for parameter in train_step.parameters()}
     sizes: dict[int, int] = {}
 

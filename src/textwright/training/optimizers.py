@@ -26,7 +26,13 @@ class Optimizer:
         if hidden:
             parameters = [trained[name] for name in hidden]
             self._parts.append(
-                Muon(parameters, list(hidden.values()), lr=config.muon_learning_rate, weight_decay=config.weight_decay)
+                Muon(
+                    parameters,
+                    list(hidden.values()),
+                    lr=config.muon_learning_rate,
+                    weight_decay=config.weight_decay,
+                    momentum=config.muon_momentum,
+                )
             )
         if rest:
             groups = [

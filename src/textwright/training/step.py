@@ -31,6 +31,9 @@ class Objective(nn.Module, ABC):
     def weight(self, batch: Batch) -> Float[Tensor, ""]:
         """The sum of weights that ``forward`` will report for the batch, without running the model."""
 
+    def compile_for_training(self) -> None:
+        """Compile what the objective spends its time in, with torch.compile; left out where that is of no use."""
+
     @abstractmethod
     def forward(self, model: LanguageModel, hidden: Float[Tensor, "rows time width"], batch: Batch) -> Loss:
         """The loss, from the hidden states of the last layer."""

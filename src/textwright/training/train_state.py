@@ -8,6 +8,7 @@ from torch import Tensor
 from textwright.core.errors import InputError
 from textwright.training.config import TrainConfig
 from textwright.training.optimizers import Optimizer
+from textwright.training.precision import Float32Weights, computing_weights
 from textwright.training.step import TrainStep
 
 WEIGHTS, OPTIMIZER = "weights/", "optimizer/"
@@ -46,11 +47,14 @@ class TrainState:
     train_step: TrainStep
     optimizer: Optimizer
     progress: Progress
+    computing: Float32Weights
+    """Computes losses with the weights, or with copies of them; it follows from them, and is not saved."""
 
     @classmethod
     def begin(cls, train_step: TrainStep, config: TrainConfig) -> Self:
         """The state before the first step."""
-        return cls(train_step, Optimizer(train_step, config), Progress())
+        computing = computing_weights(train_step, config.precision)
+        return cls(train_step, Optimizer(train_step, config), Progress(), computing)
 
     def gather(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All tensors by name, and all plain facts."""
@@ -84,6 +88,7 @@ class TrainState:
             raise InputError(
                 f"the checkpoint is of another model: {error}", fix="resume with the config the run was begun with"
             ) from None
+        self.computing.refresh()
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.training.config import TrainConfig
-from textwright.training.precision import autocast
 from textwright.training.schedules import learning_rate_fraction
 from textwright.training.spikes import NUM_RECENT, deviations_above
 from textwright.training.train_state import TrainState
@@ -51,6 +51,7 @@ def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
     )
     if refusal is None:
         state.optimizer.step(fraction)
+        state.computing.refresh()
     state.optimizer.free_gradients()
 
     tokens = int(batch.loss_weight.count_nonzero())
@@ -76,9 +77,9 @@ def add_gradients(state: TrainState, batch: Batch, config: TrainConfig) -> torch
     for first_row in range(0, batch.num_rows, micro_rows):
         torch.manual_seed(hash_u64("dropout", config.seed, state.progress.step, first_row))
         micro = batch.rows(first_row, min(first_row + micro_rows, batch.num_rows)).to(device)
-        with autocast(device, "bfloat16" if config.precision == "bfloat16" else "float32"):
-            part = train_step(micro).total / weight.to(device)
-        part.backward()
+        part: Tensor = state.computing.loss(micro).total / weight.to(device)
+        part.backward()  # type: ignore[no-untyped-call]
+        state.computing.take_gradients()
         loss += part.detach()
     return loss
 

@@ -1,6 +1,6 @@
 """Cross-entropy of the next token, without ever holding the logits of all positions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -12,12 +12,21 @@ from textwright.batches.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.training.step import Loss, Objective
 
+LossAndGradient = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 MAX_LOGITS = 2**24
 """Logits held at once: 64 MB in float32. Enough rows for the matrix products to run at full speed."""
 
 
 class NextToken(Objective):
     """The weighted sum of -log p(target) over the positions whose weight is not zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loss_and_gradient: LossAndGradient = loss_and_gradient
+
+    def compile_for_training(self) -> None:
+        """Compile what is done to the logits: one pass over them instead of six."""
+        self._loss_and_gradient = torch.compile(fusible_loss_and_gradient, dynamic=False)
 
     def weight(self, batch: Batch) -> Float[Tensor, ""]:
         return batch.loss_weight.sum()
@@ -29,7 +38,7 @@ class NextToken(Objective):
         counted = weights.nonzero().squeeze(1)
         if len(counted) < len(weights):
             flat, targets, weights = flat[counted], targets[counted], weights[counted]
-        total = cross_entropy_sum(flat, model.head_weight, targets, weights)
+        total = cross_entropy_sum(flat, model.head_weight, targets, weights, self._loss_and_gradient)
         return Loss(total, weights.sum(), {})
 
 
@@ -38,6 +47,7 @@ def cross_entropy_sum(
     head: Float[Tensor, "vocabulary width"],
     targets: Int[Tensor, " positions"],
     weights: Float[Tensor, " positions"],
+    of_chunk: LossAndGradient | None = None,
 ) -> Float[Tensor, ""]:
     """Sum over positions of weight x cross-entropy of ``hidden @ head.T`` against the target, in nats.
 
@@ -50,7 +60,9 @@ def cross_entropy_sum(
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
     if torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad):
-        total: Tensor = _CrossEntropySum.apply(hidden, head, targets, weights, dtype)  # type: ignore[no-untyped-call]
+        total: Tensor = _CrossEntropySum.apply(  # type: ignore[no-untyped-call]
+            hidden, head, targets, weights, dtype, of_chunk or loss_and_gradient
+        )
         return total
     total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
     inputs, matrix = hidden.to(dtype), head.to(dtype)
@@ -63,21 +75,28 @@ class _CrossEntropySum(torch.autograd.Function):
     """The sum with its gradient. Keeps one gradient the size of ``hidden`` and one the size of ``head``, no logits."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        dtype: torch.dtype,
+        of_chunk: LossAndGradient,
+    ) -> Tensor:
         total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
         of_hidden = torch.empty_like(hidden)
         of_head = torch.zeros_like(head, dtype=_at_least_float32(dtype))
         with torch.autocast(hidden.device.type, enabled=False):
             inputs, matrix = hidden.to(dtype), head.to(dtype)
             for part in _chunks(hidden, head):
-                log_p = _log_p(inputs[part], matrix)  # [chunk, vocabulary]
-                total -= weights[part] @ log_p.gather(1, targets[part, None]).squeeze(1)
-                # The gradient of weight x -log softmax(z)[target] is weight x (softmax(z) - one_hot(target)).
-                of_logits = log_p.exp_()
-                of_logits.scatter_add_(1, targets[part, None], of_logits.new_full((len(log_p), 1), -1.0))
-                of_logits = of_logits.mul_(weights[part, None]).to(dtype)
+                loss, of_logits = of_chunk(inputs[part] @ matrix.t(), targets[part], weights[part])
+                total += loss
                 of_hidden[part] = of_logits @ matrix
-                of_head += of_logits.t() @ inputs[part]
+                if of_head.dtype == dtype:
+                    of_head.addmm_(of_logits.t(), inputs[part])
+                else:
+                    of_head += of_logits.t() @ inputs[part]
         ctx.save_for_backward(of_hidden, of_head.to(head.dtype))
         return total
 
@@ -86,7 +105,30 @@ class _CrossEntropySum(torch.autograd.Function):
     def backward(ctx: Any, of_total: Tensor) -> tuple[Tensor | None, ...]:
         of_hidden, of_head = ctx.saved_tensors
         # In place: the head's gradient can be the largest tensor of a step.
-        return of_hidden.mul_(of_total), of_head.mul_(of_total), None, None, None
+        return of_hidden.mul_(of_total), of_head.mul_(of_total), None, None, None, None
+
+
+def loss_and_gradient(
+    logits: Float[Tensor, "chunk vocabulary"], targets: Int[Tensor, " chunk"], weights: Float[Tensor, " chunk"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "chunk vocabulary"]]:
+    """The weighted loss of some positions, and its gradient in the logits' type; in place as far as it can be."""
+    log_p = torch.log_softmax(logits, dim=1, dtype=_at_least_float32(logits.dtype))
+    loss = -(weights @ log_p.gather(1, targets[:, None]).squeeze(1))
+    # The gradient of weight x -log softmax(z)[target] is weight x (softmax(z) - one_hot(target)).
+    of_logits = log_p.exp_()
+    of_logits.scatter_add_(1, targets[:, None], of_logits.new_full((len(log_p), 1), -1.0))
+    return loss, of_logits.mul_(weights[:, None]).to(logits.dtype)
+
+
+def fusible_loss_and_gradient(
+    logits: Float[Tensor, "chunk vocabulary"], targets: Int[Tensor, " chunk"], weights: Float[Tensor, " chunk"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "chunk vocabulary"]]:
+    """The same, written so that a compiler makes one pass of it."""
+    z = logits.to(_at_least_float32(logits.dtype))
+    log_total = z.logsumexp(1, keepdim=True)
+    loss = (weights * (log_total - z.gather(1, targets[:, None])).squeeze(1)).sum()
+    hit = torch.arange(logits.shape[1], device=logits.device) == targets[:, None]
+    return loss, (((z - log_total).exp() - hit.to(z.dtype)) * weights[:, None]).to(logits.dtype)
 
 
 def _log_p(hidden: Tensor, head: Tensor) -> Tensor:
@@ -98,6 +140,7 @@ def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
 
 
 def _chunks(hidden: Tensor, head: Tensor) -> Iterator[slice]:
-    """Slices of positions whose logits together are at most MAX_LOGITS."""
-    size = max(1, MAX_LOGITS // len(head))
+    """Slices of positions whose logits together are at most MAX_LOGITS, as equal as can be: a compiler likes that."""
+    count = max(1, -(-len(hidden) * len(head) // MAX_LOGITS))
+    size = max(1, -(-len(hidden) // count))
     return (slice(start, start + size) for start in range(0, len(hidden), size))

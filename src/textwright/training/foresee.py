@@ -1,0 +1,35 @@
+"""A run foreseen: its plan, with the time it will take."""
+
+from dataclasses import replace
+
+from textwright.batches.shards import Data
+from textwright.core.allocator import keep_freed_memory
+from textwright.models.language_model import LanguageModel
+from textwright.training.config import TrainConfig
+from textwright.training.decide import decide, make_loader, measure_costs, prepare_step
+from textwright.training.hooks import Hooks
+from textwright.training.plan import Plan, make_plan
+
+NUM_TRIAL_STEPS = 20
+
+
+def foresee(model: LanguageModel, data: Data, config: TrainConfig, hooks: Hooks) -> Plan:
+    """The plan of a run that writes a run folder, timed by 20 steps and one pause of each kind.
+
+    Args:
+        model: on the device to train on; its weights are left as they were.
+        data: its ``train`` tokens are learned from.
+        config: how to train.
+        hooks: evaluation and samples, timed once each.
+
+    Raises:
+        InputError: the text is too short for one row.
+    """
+    keep_freed_memory()
+    train_step = prepare_step(model, config)
+    decided, activations = decide(train_step, data.train, config, hooks, saves=True)
+    plan = make_plan(train_step, data.train, decided, activations, saves=True)
+    hooks.on_decided(decided)
+    loader = make_loader(data.train, decided)
+    costs = measure_costs(train_step, loader, decided, hooks, True, NUM_TRIAL_STEPS)
+    return replace(plan, seconds=costs.total_s(decided))

@@ -1,0 +1,100 @@
+"""What a run will take, before its first step: memory, disk, time, and whether it makes sense."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from textwright.batches.shards import Tokens
+from textwright.training.config import TrainConfig
+from textwright.training.memory import Activations, free_bytes, optimizer_bytes, training_bytes
+from textwright.training.step import TrainStep
+
+MAX_EPOCHS = 4
+"""Reading a text up to four times is nearly as good as new text; after that it is learned by heart.
+
+Source: Muennighoff et al. 2023 (arXiv:2305.16264)."""
+MIN_TOKENS_A_PARAMETER = 0.1
+"""Below this a model hardly leaves its start. What is best for a given effort is about 20.
+
+Source of the 20: Hoffmann et al. 2022 (arXiv:2203.15556)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run in figures."""
+
+    parameters: int
+    """Of the model."""
+    steps: int
+    """Optimizer steps."""
+    tokens: int
+    """Tokens learned from, each as often as it is read."""
+    epochs: float
+    """How often the text is read."""
+    micro_batch: int
+    """Rows computed at once."""
+    memory_bytes: int
+    """The most memory the process will hold."""
+    disk_bytes: int
+    """The most the run folder will hold, its token shards included."""
+    warnings: tuple[str, ...]
+    """What should be thought over first."""
+    seconds: float | None = None
+    """From the first step to the end, evaluations, samples and checkpoints included; None where it was not measured."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures by the names that others rely on."""
+        return vars(self) | {"warnings": list(self.warnings)}
+
+
+def make_plan(
+    train_step: TrainStep, tokens: Tokens, config: TrainConfig, activations: Activations, *, saves: bool
+) -> Plan:
+    """Foresee a run with a decided config.
+
+    Args:
+        train_step: on the device it will be trained on; nothing else has been made for the training yet.
+        tokens: the text to learn from.
+        config: with nothing left open.
+        activations: of this training step.
+        saves: whether the run has a folder.
+    """
+    assert config.steps is not None
+    assert config.time is not None
+    assert config.micro_rows is not None
+    device = next(train_step.parameters()).device
+    weights = sum(parameter.nbytes for parameter in train_step.parameters())
+    parameters = sum(parameter.numel() for parameter in train_step.parameters())
+    seen = config.steps * config.rows * config.time
+    epochs = seen / max(1, tokens.num_tokens)
+    memory = training_bytes(train_step, config, activations, saves=saves)
+    checkpoint = weights + optimizer_bytes(train_step, config)
+    # Checkpoints and the one being written; the best model and its successor; the finished one.
+    disk = tokens.stored_bytes + (config.keep_checkpoints + 1) * checkpoint + 3 * weights if saves else 0
+    warnings = []
+    if epochs > MAX_EPOCHS:
+        enough = max(1, MAX_EPOCHS * tokens.num_tokens // (config.rows * config.time))
+        warnings.append(
+            f"the text is read {epochs:,.0f} times, and after about {MAX_EPOCHS} a model learns it by heart: train on "
+            f"more text, with at most --steps {enough:,}, or a smaller model"
+        )
+    if seen < MIN_TOKENS_A_PARAMETER * parameters:
+        warnings.append(
+            f"{seen:,} tokens are few for {parameters:,} parameters: a smaller --model.preset learns more in this time"
+        )
+    if memory > free_bytes(device) + activations.used_bytes:
+        warnings.append(
+            f"{memory / 1e9:.1f} GB of memory are needed and {free_bytes(device) / 1e9:.1f} GB are free: use "
+            "--recompute, a smaller --time or a smaller --model.preset"
+        )
+    return Plan(parameters, config.steps, seen, epochs, config.micro_rows, memory, disk, tuple(warnings))
+
+
+def describe_plan(plan: Plan) -> str:
+    """The plan in a few lines for people."""
+    lines = [
+        f"plan: {plan.steps:,} steps, {plan.tokens:,} tokens, the text {plan.epochs:.2g} times; "
+        f"{plan.micro_batch} rows at once; at most {plan.memory_bytes / 1e9:.2f} GB of memory and "
+        f"{math.ceil(plan.disk_bytes / 1e6):,} MB of disk"
+    ]
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in plan.warnings)])

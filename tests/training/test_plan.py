@@ -1,0 +1,126 @@
+"""What is foreseen is what comes."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from textwright.batches.batch import Batch
+from textwright.batches.shards import Data, Tokens
+from textwright.models.language_model import LanguageModel
+from textwright.training.config import TrainConfig
+from textwright.training.decide import Costs, decide, prepare_step
+from textwright.training.foresee import foresee
+from textwright.training.hooks import Hooks
+from textwright.training.memory import measure_activations
+from textwright.training.plan import Plan, describe_plan
+
+MakeModel = Callable[..., LanguageModel]
+MakeConfig = Callable[..., TrainConfig]
+
+PROGRAM = """
+import sys
+import numpy, torch
+from textwright.batches.shards import Data, Tokens
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+from textwright.training.config import TrainConfig
+from textwright.training.hooks import Hooks
+from textwright.training.loop import train
+from textwright.training.memory import peak_bytes
+
+recompute, optimizer, micro_rows = sys.argv[1:]
+ids = numpy.random.default_rng(0).integers(0, 2000, 20_000)
+data = Data(train=Tokens.from_documents([ids]), val=None)
+model = build(preset("tiny", vocab_size=2048), seed=0)
+plans = []
+config = TrainConfig(
+    steps=3, rows=6, micro_rows=int(micro_rows), optimizer=optimizer, recompute=recompute == "yes", precision="float32"
+)
+train(model, data, config, hooks=Hooks(on_plan=plans.append))
+print(plans[0].memory_bytes / peak_bytes(torch.device("cpu")))
+"""
+
+
+@pytest.mark.parametrize("arguments", [("no", "muon", "6"), ("yes", "adamw", "3")])
+def test_the_memory_foreseen_is_the_memory_used(arguments: tuple[str, ...]) -> None:
+    """In a process of its own: its most memory is then this training's."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 0.8 < float(done.stdout) < 1.25
+
+
+@pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
+def test_recomputed_gradients_are_the_same_with_dropout_too(make_model: MakeModel, name: str) -> None:
+    ids = torch.randint(0, 17, (2, 17), generator=torch.Generator().manual_seed(0))
+    found = []
+    for recompute in (False, True):
+        model = make_model(name=name, dropout=0.2)
+        train_step = prepare_step(model, TrainConfig(recompute=recompute))
+        torch.manual_seed(1)
+        train_step(Batch.from_ids(ids)).total.backward()
+        found.append([parameter.grad for parameter in train_step.parameters()])
+    for kept, recomputed in zip(*found, strict=True):
+        torch.testing.assert_close(kept, recomputed, rtol=0, atol=0)
+
+
+def test_recomputing_keeps_less(make_model: MakeModel, quick: MakeConfig) -> None:
+    row_bytes = []
+    for recompute in (False, True):
+        config = quick(recompute=recompute).decided(steps=6, time=16, micro_rows=4, precision="float32")
+        row_bytes.append(measure_activations(prepare_step(make_model(num_layers=6), config), config).row_bytes)
+    assert row_bytes[1] < row_bytes[0] / 3
+
+
+def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: MakeModel, quick: MakeConfig) -> None:
+    config = quick().decided(steps=6, time=16, micro_rows=4, precision="float32")
+    model = make_model()
+    found = measure_activations(prepare_step(model, config), config)
+    assert found.of(5) - found.of(4) == found.row_bytes > 0
+    assert abs(found.fixed_bytes - model.head_weight.nbytes) < 1000
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_run_costs_its_steps_and_its_pauses() -> None:
+    costs = Costs(step_s=2.0, evaluate_s=10.0, sample_s=100.0, save_s=1000.0)
+    config = TrainConfig(evaluate_every=4, sample_every=9, checkpoint_every=10)
+    decided = config.decided(steps=10, time=16, micro_rows=1, precision="float32")
+    assert costs.total_s(decided) == 20 + 3 * 10 + 2 * 100 + 1000
+
+
+def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
+    make_model: MakeModel, data: Data, quick: MakeConfig
+) -> None:
+    model = make_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    decided: list[TrainConfig] = []
+    plan = foresee(model, data, quick(), Hooks(on_decided=decided.append))
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    config, _ = decide(prepare_step(make_model(), quick()), data.train, quick(), Hooks(), saves=True)
+    assert decided == [config]
+    assert (plan.steps, plan.tokens, plan.micro_batch) == (6, 6 * 4 * 16, config.micro_rows)
+    assert plan.seconds is not None
+    assert plan.seconds > 0
+
+
+def _plan(make_model: MakeModel, data: Data, config: TrainConfig) -> Plan:
+    return foresee(make_model(), data, config, Hooks())
+
+
+def test_it_warns_of_a_text_read_too_often_and_of_a_model_too_large(
+    make_model: MakeModel, data: Data, quick: MakeConfig
+) -> None:
+    often = _plan(make_model, data, quick(steps=100))
+    assert often.epochs == pytest.approx(100 * 4 * 16 / data.train.num_tokens)
+    (warning,) = often.warnings
+    assert "learns it by heart" in warning
+    assert f"--steps {4 * data.train.num_tokens // 64}" in warning
+    assert warning in describe_plan(often)
+
+    long = Data(train=Tokens.from_documents([[1, 2, 3] * 2000]), val=None)
+    (warning,) = _plan(make_model, long, quick(steps=1)).warnings
+    assert "smaller --model.preset" in warning
+    assert _plan(make_model, long, quick(steps=60)).warnings == ()

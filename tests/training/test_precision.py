@@ -1,0 +1,85 @@
+"""bfloat16 copies compute what bfloat16 autocast computes, and the float32 originals are what is moved and saved."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from textwright.batches.batch import Batch
+from textwright.models.language_model import LanguageModel
+from textwright.training.config import TrainConfig
+from textwright.training.objectives.catalog import make_objective
+from textwright.training.precision import BFloat16Weights, Float32Weights, autocast
+from textwright.training.step import TrainStep
+from textwright.training.train_state import TrainState
+from textwright.training.update import update
+
+MakeModel = Callable[..., LanguageModel]
+
+
+def batch(seed: int = 0) -> Batch:
+    """Random ids."""
+    return Batch.from_ids(torch.randint(0, 17, (4, 17), generator=torch.Generator().manual_seed(seed)))
+
+
+def gradients(train_step: TrainStep, loss: Callable[[Batch], Tensor]) -> dict[str, Tensor]:
+    """Of two micro-batches, added up."""
+    train_step.zero_grad()
+    for seed in (0, 1):
+        loss(batch(seed)).backward()  # type: ignore[no-untyped-call]
+    return {name: p.grad.clone() for name, p in train_step.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
+def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeModel, name: str) -> None:
+    train_step = TrainStep(make_model(name=name), make_objective("next_token")).train()
+    exact = gradients(train_step, lambda b: Float32Weights(train_step).loss(b).total)
+    device = torch.device("cpu")
+
+    def under_autocast(micro: Batch) -> Tensor:
+        with autocast(device, "bfloat16"):
+            total: Tensor = train_step(micro).total
+        return total
+
+    theirs = gradients(train_step, under_autocast)
+    copies = BFloat16Weights(train_step)
+
+    def with_copies(micro: Batch) -> Tensor:
+        copies.take_gradients()
+        return copies.loss(micro).total
+
+    gradients(train_step, with_copies)
+    copies.take_gradients()
+    ours = {name: p.grad for name, p in train_step.named_parameters() if p.grad is not None}
+    assert ours.keys() == exact.keys()
+    for key, value in exact.items():
+        error, allowed = (ours[key] - value).norm(), (theirs[key] - value).norm()
+        assert error <= 2 * allowed + 1e-6 * value.norm(), key
+
+
+def test_what_moves_is_float32_and_what_computes_follows(
+    make_model: MakeModel, quick: Callable[..., TrainConfig]
+) -> None:
+    config = quick().decided(steps=6, time=16, micro_rows=2, precision="bfloat16")
+    state = TrainState.begin(TrainStep(make_model(), make_objective("next_token")).train(), config)
+    before = state.computing.loss(batch()).total.item()
+    for _ in range(5):
+        update(state, batch(), config)
+    assert {tensor.dtype for tensor in state.gather()[0].values()} == {torch.float32}
+    after = state.computing.loss(batch()).total.item()
+    assert after < before
+    fresh = BFloat16Weights(state.train_step).loss(batch()).total.item()
+    assert after == fresh
+
+
+def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick: Callable[..., TrainConfig]) -> None:
+    config = quick().decided(steps=6, time=16, micro_rows=2, precision="bfloat16")
+    states = [
+        TrainState.begin(TrainStep(make_model(seed=seed), make_objective("next_token")).train(), config)
+        for seed in (0, 1)
+    ]
+    tensors, facts = states[0].gather()
+    states[1].restore({name: value.clone() for name, value in tensors.items()}, facts)
+    losses = [state.computing.loss(batch()).total.item() for state in states]
+    assert losses[0] == losses[1]
