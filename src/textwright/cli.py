@@ -16,18 +16,24 @@ from textwright.core.errors import TextwrightError, unknown_name
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo:demo", "The main job end to end on real text, with nothing to download."),
     "train": ("train:train", "Train a model on text: a new run, or one resumed."),
+    "plan": ("plan:plan", "See what a run would take: tokens, memory, disk, time."),
     "verify": ("verify:verify", "Check every byte of a run against what was written."),
     "evaluate": ("evaluate:evaluate", "Measure a model on a text or a task."),
     "generate": ("generate:generate", "Continue prompts."),
     "embed": ("embed:embed", "Turn texts into vectors."),
     "tokenizer train": ("tokenizer:train_tokenizer", "Train a tokenizer on text."),
     "tokenizer inspect": ("tokenizer:inspect_tokenizer", "See how a tokenizer cuts a text."),
+    "bench train": ("bench:train", "Compare our training step with Hugging Face's, and with the machine."),
     "runs list": ("runs:list_runs", "List the runs in a folder."),
     "runs watch": ("runs:watch", "Watch a run that trains in another terminal."),
     "runs disk": ("runs:disk", "Show what runs take on disk."),
     "runs delete": ("runs:delete", "Delete a run."),
 }
-GROUPS = {"tokenizer": "Train and inspect tokenizers.", "runs": "List, watch, measure and delete runs."}
+GROUPS = {
+    "bench": "Measure this machine, and ourselves beside others.",
+    "tokenizer": "Train and inspect tokenizers.",
+    "runs": "List, watch, measure and delete runs.",
+}
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """What the disk may say that is no bug of ours."""

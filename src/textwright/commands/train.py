@@ -81,7 +81,7 @@ def train(
         steps = changes.pop("steps", None)
         result = resume_run(resume, steps=steps, changes=changes, accepts_changed_data=accept_changed_data)
     else:
-        chosen = _run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
+        chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
         result = train_run(chosen, out or default_folder(chosen))
 
     report = result.report
@@ -111,7 +111,7 @@ def default_folder(config: RunConfig) -> Path:
     return Path("runs") / (name or "text")
 
 
-def _run_config(
+def run_config(
     path: Path | None,
     data: tuple[Path, ...] | None,
     val_data: tuple[Path, ...] | None,

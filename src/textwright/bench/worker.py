@@ -1,0 +1,46 @@
+"""A process with one peer in it, which does steps when it is told to.
+
+    python -m textwright.bench.worker PEER PRESET ROWS TIME PRECISION THREADS
+
+Reads a number of steps a line, and answers with one JSON object a line. A process of its own, so that its memory is its
+own and nothing of one peer is left in the caches of another's program.
+"""
+
+import importlib
+import json
+import sys
+import time
+import warnings
+
+import torch
+
+from textwright.bench.job import Job
+from textwright.core.device import choose_precision
+from textwright.training.memory import peak_bytes
+
+
+def main() -> None:
+    """Prepare, do one step, and then what is asked."""
+    peer, preset, rows, length, precision, threads = sys.argv[1:7]
+    torch.set_num_threads(int(threads))
+    torch.manual_seed(0)
+    warnings.simplefilter("ignore")
+    begun_s = time.perf_counter()
+    job = Job(preset, int(rows), int(length), choose_precision(torch.device("cpu"), precision))
+    step = importlib.import_module(f"textwright.bench.peers.{peer}").prepare(job)
+    step()
+    _answer({"first_step_s": time.perf_counter() - begun_s})
+    for line in sys.stdin:
+        begun_s = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        took_s = time.perf_counter() - begun_s
+        _answer({"seconds": took_s, "peak_memory_bytes": peak_bytes(torch.device("cpu"))})
+
+
+def _answer(values: dict[str, float]) -> None:
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""``textwright plan``: what a run would take."""
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from textwright.api.config import ModelChoice
+from textwright.commands.train import run_config
+from textwright.core.progress import console, duration, output
+from textwright.training.config import TrainConfig
+
+
+def plan(
+    *,
+    data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    val_data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    tokenizer: str | None = None,
+    text_field: str | None = None,
+    invalid_utf8: Literal["error", "replace"] | None = None,
+    model: ModelChoice | None = None,
+    training: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+    config: Path | None = None,
+    json: bool = False,
+) -> None:
+    """See what a run would take: tokens, epochs, memory, disk and time, from 20 trial steps. Nothing is kept.
+
+    Parameters
+    ----------
+    data
+        Files and folders of text, as for textwright train.
+    val_data
+        Files and folders to validate on.
+    tokenizer
+        byte, char, bpe:N (trained on the data), or a folder that holds a tokenizer. Default bpe:8192.
+    text_field
+        The field, column or key that holds the text in jsonl, json, csv and parquet files. Default text.
+    invalid_utf8
+        error (default): refuse a file with bytes that are not UTF-8. replace: put U+FFFD for them.
+    model
+        The model to train.
+    training
+        How to train.
+    config
+        A TOML file with the same names; the command line wins over it.
+    json
+        Print one JSON object on standard output; progress stays on standard error.
+    """
+    from textwright.api.runs import plan as plan_run
+    from textwright.training.plan import describe_plan
+
+    found = plan_run(run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training))
+    if json:
+        print(json_format.dumps(found.as_json()))
+        return
+    assert found.seconds is not None
+    output().print(describe_plan(found))
+    output().print(f"time: about {duration(found.seconds)} from the first step to the end")
+    console().print("next:  the same with textwright train")

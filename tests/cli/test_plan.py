@@ -1,0 +1,44 @@
+"""``textwright plan`` tells what ``textwright train`` will do, and leaves nothing behind."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+QUICK = ("--tokenizer", "byte", "--model.preset", "nano", "--model.context-length", 32, "--rows", 4, "--steps", 4)
+
+
+def test_its_figures_are_the_runs(
+    textwright: Run, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    done = textwright("plan", "--data", text_file, *QUICK, "--json")
+    assert done.code == 0, done.err
+    plan = done.json
+    assert {"parameters", "memory_bytes", "disk_bytes", "seconds", "micro_batch", "epochs", "warnings"} <= set(plan)
+    assert list(scratch.iterdir()) == []
+    assert not (tmp_path / "runs").exists()
+
+    run = textwright("train", "--data", text_file, *QUICK, "--out", tmp_path / "run", "--json")
+    assert (plan["steps"], plan["tokens"]) == (run.json["steps"], run.json["tokens"])
+    held = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file())
+    assert held < plan["disk_bytes"] + 100_000  # besides: journal, samples, report, tokenizer
+    assert "plan: 4 steps" in run.err
+
+
+def test_for_people_it_is_a_few_lines(textwright: Run, text_file: Path) -> None:
+    done = textwright("plan", "--data", text_file, *QUICK)
+    assert "plan: 4 steps, 512 tokens" in done.out
+    assert "time: about" in done.out
+
+
+def test_what_train_refuses_it_refuses(textwright: Run, tmp_path: Path) -> None:
+    for arguments in ((), ("--data", tmp_path / "nothing"), ("--data", tmp_path, "--tokenizer", "bpq:9")):
+        done = textwright("plan", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.count("\n") == 1
