@@ -1,10 +1,20 @@
 """Compiled training is the same training, in a process without the type checks that the tests put around every call."""
 
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from textwright.core.caches import keep_compiled_code
+from textwright.models.language_model import LanguageModel
+from textwright.training.compilation import COMPILING, NO_COMPILER
+from textwright.training.config import TrainConfig
+from textwright.training.decide import prepare_step
+from textwright.training.hooks import Hooks
 
 PROGRAM = """
 import numpy, torch
@@ -40,3 +50,41 @@ def test_compiled_training_learns_what_eager_training_learns() -> None:
     assert done.returncode == 0, done.stderr
     # One frame for each family, not one for each of its three layers, and one for what is done to the logits.
     assert done.stdout == "same 3\n"
+
+
+def test_a_long_run_is_compiled_where_it_can_be_and_says_so(
+    make_model: Callable[..., LanguageModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    hooks = Hooks(on_note=said.append)
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/g++")
+    for config, compiles in (
+        (TrainConfig(steps=10), False),
+        (TrainConfig(steps=10**9), True),
+        (TrainConfig(steps=10**9, compile=False), False),
+        (TrainConfig(minutes=1), False),
+        (TrainConfig(minutes=60), True),
+    ):
+        assert prepare_step(make_model(), config, hooks)[1].compile is compiles
+    assert said == [COMPILING, COMPILING]
+
+
+def test_without_a_compiler_a_long_run_goes_on_as_it_is_and_says_so(
+    make_model: Callable[..., LanguageModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert prepare_step(make_model(), TrainConfig(minutes=60), Hooks(on_note=said.append))[1].compile is False
+    assert said == [NO_COMPILER]
+
+
+def test_compiled_code_is_kept_where_only_its_user_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    keep_compiled_code()
+    folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    assert folder.is_relative_to(tmp_path)
+    assert folder.stat().st_mode & 0o077 == 0
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/chosen")
+    keep_compiled_code()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/chosen"

@@ -19,7 +19,7 @@ def test_equals_torchs_muon_matrix_by_matrix() -> None:
         for mine, its in zip(ours, theirs, strict=True):
             mine.grad = torch.randn_like(mine)
             its.grad = mine.grad.clone()
-        batched.step()
+        batched.move({mine: mine.grad for mine in ours}, 1.0, {})
         reference.step()
     for mine, its in zip(ours, theirs, strict=True):
         # Both iterate in bfloat16 where the machine has it; a batched product may round another way.
@@ -36,8 +36,8 @@ def test_a_stacked_weight_moves_as_its_matrices_would() -> None:
         stacked.grad = torch.randn(20, 8)
         for part, gradient in zip(parts, stacked.grad.split(cut), strict=True):
             part.grad = gradient.clone()
-        together.step()
-        apart.step()
+        together.move({stacked: stacked.grad}, 1.0, {})
+        apart.move({part: part.grad for part in parts}, 1.0, {})
     assert torch.equal(stacked.detach(), torch.cat([part.detach() for part in parts]))
 
 
@@ -53,6 +53,5 @@ def test_a_zero_gradient_moves_nothing_but_by_decay() -> None:
     (weight,) = _parameters((4, 4))
     before = weight.detach().clone()
     optimizer = Muon([weight], [(4,)], lr=0.1, weight_decay=0.5)
-    weight.grad = torch.zeros(4, 4)
-    optimizer.step()
+    optimizer.move({weight: torch.zeros(4, 4)}, 1.0, {})
     torch.testing.assert_close(weight.detach(), before * 0.95)

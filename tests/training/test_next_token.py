@@ -26,7 +26,7 @@ def _plainly(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor) -> 
 
 @pytest.mark.parametrize("max_logits", [1, 7 * 50, 2**24])
 def test_loss_and_gradients_equal_the_plain_cross_entropy(max_logits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_token, "MAX_LOGITS", max_logits)
+    monkeypatch.setattr(next_token, "MAX_LOGIT_BYTES", 4 * max_logits)
     hidden, head, targets, weights = _case()
     for function in (_plainly, cross_entropy_sum):
         total = function(hidden, head, targets, weights)
@@ -38,7 +38,7 @@ def test_loss_and_gradients_equal_the_plain_cross_entropy(max_logits: int, monke
 
 
 def test_without_a_gradient_the_loss_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_token, "MAX_LOGITS", 350)
+    monkeypatch.setattr(next_token, "MAX_LOGIT_BYTES", 4 * 350)
     case = _case()
     with torch.no_grad():
         torch.testing.assert_close(cross_entropy_sum(*case), _plainly(*case), rtol=1e-6, atol=1e-6)
@@ -80,7 +80,7 @@ class _Largest(TorchDispatchMode):
 
 
 def test_logits_of_all_positions_are_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_token, "MAX_LOGITS", 3 * 500)
+    monkeypatch.setattr(next_token, "MAX_LOGIT_BYTES", 4 * 3 * 500)
     hidden, head, targets, weights = _case(positions=100, width=4, vocabulary=500)
     with _Largest() as largest:
         cross_entropy_sum(hidden, head, targets, weights).backward()

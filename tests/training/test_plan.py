@@ -58,7 +58,7 @@ def test_recomputed_gradients_are_the_same_with_dropout_too(make_model: MakeMode
     found = []
     for recompute in (False, True):
         model = make_model(name=name, dropout=0.2)
-        train_step = prepare_step(model, TrainConfig(recompute=recompute))
+        train_step, _ = prepare_step(model, TrainConfig(recompute=recompute), Hooks())
         torch.manual_seed(1)
         train_step(Batch.from_ids(ids)).total.backward()
         found.append([parameter.grad for parameter in train_step.parameters()])
@@ -70,14 +70,16 @@ def test_recomputing_keeps_less(make_model: MakeModel, quick: MakeConfig) -> Non
     row_bytes = []
     for recompute in (False, True):
         config = quick(recompute=recompute).decided(steps=6, time=16, micro_rows=4, precision="float32")
-        row_bytes.append(measure_activations(prepare_step(make_model(num_layers=6), config), config).row_bytes)
+        row_bytes.append(
+            measure_activations(prepare_step(make_model(num_layers=6), config, Hooks())[0], config).row_bytes
+        )
     assert row_bytes[1] < row_bytes[0] / 3
 
 
 def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: MakeModel, quick: MakeConfig) -> None:
     config = quick().decided(steps=6, time=16, micro_rows=4, precision="float32")
     model = make_model()
-    found = measure_activations(prepare_step(model, config), config)
+    found = measure_activations(prepare_step(model, config, Hooks())[0], config)
     assert found.of(5) - found.of(4) == found.row_bytes > 0
     assert abs(found.fixed_bytes - model.head_weight.nbytes) < 1000
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -99,7 +101,7 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
     plan = foresee(model, data, quick(), Hooks(on_decided=decided.append))
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-    config, _ = decide(prepare_step(make_model(), quick()), data.train, quick(), Hooks(), saves=True)
+    config, _ = decide(prepare_step(make_model(), quick(), Hooks())[0], data.train, quick(), Hooks(), saves=True)
     assert decided == [config]
     assert (plan.steps, plan.tokens, plan.micro_batch) == (6, 6 * 4 * 16, config.micro_rows)
     assert plan.seconds is not None

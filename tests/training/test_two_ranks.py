@@ -41,8 +41,8 @@ def _train(rank: int, size: int) -> dict[str, Tensor]:
         (loss * size).backward()  # FSDP2 takes the mean over ranks where we want the sum
         if step == 0:
             gradients = {name: _whole(p.grad) for name, p in train_step.named_parameters() if p.grad is not None}
-        optimizer.step(1.0)
-        optimizer.free_gradients()
+        optimizer.step(1.0, {p: p.grad for p in train_step.parameters() if p.grad is not None})
+        train_step.zero_grad()
         total = loss.detach()
         if size > 1:
             dist.all_reduce(total)

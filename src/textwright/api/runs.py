@@ -275,7 +275,8 @@ class _HookMaker:
             sample=self.sample,
             on_row=self.display.show if self.display else lambda _row: None,
             on_decided=self.remember,
-            on_plan=self.tell,
+            on_note=self.note,
+            on_plan=lambda plan: self.note(describe_plan(plan)),
             save_model=self.save,
         )
 
@@ -297,9 +298,9 @@ class _HookMaker:
         self.decided = decided
         self.run.write_config(self.config.model_copy(update={"training": decided}))
 
-    def tell(self, plan: Plan) -> None:
+    def note(self, line: str) -> None:
         if self.display is not None:
-            self.display.screen.print(describe_plan(plan))
+            self.display.screen.print(line)
 
     def save(self, model: LanguageModel, folder: Path) -> None:
         facts = {

@@ -1,9 +1,33 @@
-"""Compiling a training step, where the machine can."""
+"""Compiling a training step: whether, and how."""
 
 import shutil
 
+import torch
+
+from textwright.core.caches import keep_compiled_code
 from textwright.core.errors import InputError
+from textwright.training.config import DEFAULT_STEPS, TrainConfig
 from textwright.training.step import TrainStep
+
+WORTH_FLOPS = 2e14
+WORTH_MINUTES = 10.0
+"""Work, or minutes, from which a run gets back what compiling takes: about a tenth of its time for half a minute."""
+COMPILING = "compiling the training step: about half a minute the first time, some seconds after that"
+NO_COMPILER = "there is no C++ compiler: the step runs as it is, about a tenth slower; g++ would change that"
+
+
+def has_compiler(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs: on a CPU a C++ compiler, which it calls."""
+    return device.type != "cpu" or any(map(shutil.which, ("g++", "clang++", "c++")))
+
+
+def is_worth_compiling(train_step: TrainStep, config: TrainConfig) -> bool:
+    """Whether a run is long enough to be compiled. By its work, not by a clock: it must not depend on the machine."""
+    if config.minutes is not None:
+        return config.minutes >= WORTH_MINUTES
+    tokens = (config.steps or DEFAULT_STEPS) * config.rows * (config.time or train_step.model.context_length)
+    parameters = sum(parameter.numel() for parameter in train_step.parameters())
+    return 6 * parameters * tokens >= WORTH_FLOPS
 
 
 def compile_step(train_step: TrainStep) -> None:
@@ -12,8 +36,8 @@ def compile_step(train_step: TrainStep) -> None:
     Raises:
         InputError: there is no C++ compiler, which torch.compile needs on a CPU.
     """
-    device = next(train_step.parameters()).device
-    if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
-        raise InputError("--compile without a C++ compiler", fix="install g++, or leave --compile out")
+    if not has_compiler(next(train_step.parameters()).device):
+        raise InputError("--compile without a C++ compiler", fix="install g++, or use --no-compile")
+    keep_compiled_code()
     train_step.model.compile_for_training()
     train_step.objective.compile_for_training()

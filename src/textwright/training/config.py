@@ -13,9 +13,12 @@ LEARNING_RATES = {"muon": 6e-3, "adamw": 1e-3}
 """AdamW's, by optimizer: beside Muon it moves only embeddings, norms and biases, which bear more."""
 
 CHANGEABLE = frozenset(
-    ("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "patience", "max_bad_steps")
+    (
+        *("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "patience"),
+        *("max_bad_steps", "compile"),
+    )
 )
-"""What may change between the sessions of a run: when it ends, and how often it looks and saves."""
+"""What may change between the sessions of a run: when it ends, how often it looks and saves, and what is only speed."""
 
 
 class TrainConfig(Config):
@@ -72,8 +75,9 @@ class TrainConfig(Config):
     """Steps in a row with a non-finite loss or gradient, or a spike, after which training stops; they move nothing."""
     max_loss_deviations: float | None = Field(default=None, gt=0)
     """A loss so many deviations above the last hundred is a spike, and moves no weight; 6 is usual. Off by default."""
-    compile: bool = False
-    """Compile the blocks of the model with torch.compile; needs a C++ compiler."""
+    compile: bool | None = None
+    """Compile the step with torch.compile, which needs a C++ compiler; when not given, where that is there and the run
+    is long enough to gain by it."""
     recompute: bool = False
     """Compute each block again in the backward pass instead of keeping its activations: less memory, about a third
     slower."""
@@ -104,16 +108,24 @@ class TrainConfig(Config):
         return read_config(cls, gentle | values, "the arguments of fit")
 
     def decided(
-        self, *, steps: int, time: int, micro_rows: int, precision: Literal["float32", "bfloat16"], times: int = 10
+        self,
+        *,
+        steps: int,
+        time: int,
+        micro_rows: int,
+        precision: Literal["float32", "bfloat16"],
+        compiles: bool = False,
+        times: int = 10,
     ) -> Self:
         """This config with nothing left open: what was found out before the first step, and all that follows from it.
 
-        ``minutes`` has done its work and is left out, so that a resumed run goes by the same ``steps``. ``times`` is
-        how often the run evaluates, samples and saves where it is not told.
+        ``minutes`` has done its work and is left out, so that a resumed run goes by the same ``steps``. ``compiles``
+        and ``times`` (how often the run evaluates, samples and saves) hold where it is not told.
         """
         part = math.ceil(steps / times)
         found = {"steps": steps, "minutes": None, "time": time, "micro_rows": micro_rows, "precision": precision}
         follows = {
+            "compile": compiles,
             "learning_rate": self.highest_learning_rate,
             "warmup_steps": min(math.ceil(steps / 20), 200),
             "evaluate_every": part,

@@ -12,7 +12,7 @@ from textwright.batches.loader import Loader
 from textwright.batches.shards import Tokens
 from textwright.checkpoint.training_state import snapshot, write_checkpoint
 from textwright.models.language_model import LanguageModel
-from textwright.training.compilation import compile_step
+from textwright.training.compilation import COMPILING, NO_COMPILER, compile_step, has_compiler, is_worth_compiling
 from textwright.training.config import DEFAULT_STEPS, TrainConfig
 from textwright.training.hooks import Hooks
 from textwright.training.memory import Activations, free_bytes, measure_activations
@@ -98,15 +98,22 @@ def decide(
     return timed, activations
 
 
-def prepare_step(model: LanguageModel, config: TrainConfig) -> TrainStep:
-    """A model and its objective, ready to be trained as the config has it."""
+def prepare_step(model: LanguageModel, config: TrainConfig, hooks: Hooks) -> tuple[TrainStep, TrainConfig]:
+    """A model and its objective, ready to be trained, and the config that says whether they are compiled."""
     device = next(model.parameters()).device
     train_step = TrainStep(model, make_objective(config.objective).to(device)).train()
-    if config.compile:
+    compiles = config.compile
+    if compiles is None:
+        compiles = is_worth_compiling(train_step, config)
+        if compiles and not has_compiler(device):
+            compiles = False
+            hooks.on_note(NO_COMPILER)
+    if compiles:
+        hooks.on_note(COMPILING)
         compile_step(train_step)
     if config.recompute:
         model.recompute_for_training()
-    return train_step
+    return train_step, config.model_copy(update={"compile": compiles})
 
 
 def make_loader(tokens: Tokens, config: TrainConfig) -> Loader:

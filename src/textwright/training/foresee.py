@@ -26,7 +26,7 @@ def foresee(model: LanguageModel, data: Data, config: TrainConfig, hooks: Hooks)
         InputError: the text is too short for one row.
     """
     keep_freed_memory()
-    train_step = prepare_step(model, config)
+    train_step, config = prepare_step(model, config, hooks)
     decided, activations = decide(train_step, data.train, config, hooks, saves=True)
     plan = make_plan(train_step, data.train, decided, activations, saves=True)
     hooks.on_decided(decided)

@@ -26,6 +26,8 @@ class Hooks:
     """Gets every journal row as it is written."""
     on_decided: Callable[[TrainConfig], None] = _ignore
     """Gets the config with nothing left open, before the first step."""
+    on_note: Callable[[str], None] = _ignore
+    """Gets a line about what is about to take a while, or could be better."""
     on_plan: Callable[[Plan], None] = _ignore
     """Gets what the run will take, after that."""
     save_model: Callable[[LanguageModel, Path], None] | None = None

@@ -92,7 +92,7 @@ class _Session:
         self.run, self.hooks, self.diary = run, hooks, diary
         self.device = next(model.parameters()).device
         keep_freed_memory()
-        train_step = prepare_step(model, config)
+        train_step, config = prepare_step(model, config, hooks)
         self.config, activations = decide(train_step, data.train, config, hooks, saves=run is not None)
         hooks.on_decided(self.config)
         hooks.on_plan(make_plan(train_step, data.train, self.config, activations, saves=run is not None))

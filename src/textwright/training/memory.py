@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textwright.batches.batch import Batch
 from textwright.training.config import TrainConfig
-from textwright.training.objectives.next_token import MAX_LOGITS
+from textwright.training.objectives.next_token import MAX_LOGIT_BYTES
 from textwright.training.optimizers import hidden_matrices
 from textwright.training.precision import autocast
 from textwright.training.step import TrainStep
@@ -105,8 +105,9 @@ def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Acti
     optimizer = optimizer_bytes(train_step, config)
     gradients = 4 * sum(trained.values())
     head = train_step.model.head_weight
-    num_logits = min(MAX_LOGITS, config.micro_rows * config.time * len(head))
-    logits = num_logits * 8
+    item = 2 if config.precision == "bfloat16" else 4
+    num_logits = min(MAX_LOGIT_BYTES // item, config.micro_rows * config.time * len(head))
+    logits = num_logits * (2 * item if config.compile else item + 4)
     at_loss = activations.of(config.micro_rows) + logits + (gradients if config.micro_rows < config.rows else 0)
     at_end = gradients + copies + max(head.numel() * 4, _muon_bytes(train_step) if config.optimizer == "muon" else 0)
     weights = sum(parameter.nbytes for parameter in train_step.parameters())

@@ -1,7 +1,7 @@
 """Muon with the products of equal-shaped matrices done together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,21 +43,31 @@ class Muon(torch.optim.Muon):
         self._cuts: dict[Tensor, tuple[int, ...]] = dict(zip(parameters, cuts, strict=True))
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Move every parameter that has a gradient."""
-        assert closure is None, "the loop computes gradients itself"
-        for group in self.param_groups:
-            moving = {parameter: parameter.grad for parameter in group["params"] if parameter.grad is not None}
-            if moving:
-                self._step(list(moving), list(moving.values()), group)
+    def move(self, gradients: Mapping[Tensor, Tensor], scale: float, copies: Mapping[Tensor, Tensor]) -> None:
+        """Move every parameter that has a gradient.
 
-    def _step(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
-        momenta = [self._momentum(parameter) for parameter in parameters]
-        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        torch._foreach_lerp_(gradients, momenta, group["momentum"])  # Nesterov's look ahead; the gradient is spent
+        Args:
+            gradients: by parameter, float32 or bfloat16.
+            scale: what they are multiplied with first.
+            copies: bfloat16 copies of some parameters, to be kept equal.
+        """
+        for group in self.param_groups:
+            moving = [parameter for parameter in group["params"] if parameter in gradients]
+            if moving:
+                self._move(moving, [gradients[parameter] for parameter in moving], scale, group)
+                cast = [parameter for parameter in moving if parameter in copies]
+                if cast:
+                    torch._foreach_copy_([copies[parameter] for parameter in cast], cast)
+
+    def _move(self, parameters: list[Tensor], gradients: list[Tensor], scale: float, group: dict[str, Any]) -> None:
+        momenta, kept = [self._momentum(parameter) for parameter in parameters], group["momentum"]
+        torch._foreach_mul_(momenta, kept)
+        torch._foreach_add_(momenta, gradients, alpha=(1 - kept) * scale)
+        ahead = torch._foreach_mul(momenta, kept)  # Nesterov's look ahead
+        torch._foreach_add_(ahead, gradients, alpha=(1 - kept) * scale)
 
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-        matrices = [part for p, g in zip(parameters, gradients, strict=True) for part in self._matrices(p, g)]
+        matrices = [part for p, g in zip(parameters, ahead, strict=True) for part in self._matrices(p, g)]
         for shape, same in _by_shape(matrices).items():
             updates = orthogonalise(torch.stack([update for _, update in same]))
             rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5

@@ -1,17 +1,16 @@
 """What moves the weights: AdamW, or Muon for the hidden matrices and AdamW for the rest, as one object."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from textwright.core.errors import InputError
 from textwright.models.config import GPTConfig
+from textwright.training.adamw import AdamW
 from textwright.training.config import TrainConfig
 from textwright.training.muon import Muon
 from textwright.training.step import TrainStep
-
-BETAS = (0.9, 0.95)
 
 
 class Optimizer:
@@ -22,7 +21,7 @@ class Optimizer:
         hidden = hidden_matrices(train_step) if config.optimizer == "muon" else {}
         rest = {name: p for name, p in trained.items() if name not in hidden}
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in trained.items()}
-        self._parts: list[torch.optim.Optimizer] = []
+        self._parts: list[Muon | AdamW] = []
         if hidden:
             parameters = [trained[name] for name in hidden]
             self._parts.append(
@@ -40,7 +39,7 @@ class Optimizer:
                 {"params": [p for p in rest.values() if p.ndim < 2], "weight_decay": 0.0},
             ]
             groups = [group for group in groups if group["params"]]
-            self._parts.append(torch.optim.AdamW(groups, lr=config.highest_learning_rate, betas=BETAS, fused=True))
+            self._parts.append(AdamW(groups, lr=config.highest_learning_rate, compiles=bool(config.compile)))
         self._highest = [[group["lr"] for group in part.param_groups] for part in self._parts]
 
     @property
@@ -48,17 +47,26 @@ class Optimizer:
         """All parameters that are trained."""
         return list(self._names)
 
-    def step(self, fraction: float) -> None:
-        """Move the weights by their gradients, at ``fraction`` (0 to 1) of the highest learning rates."""
+    def step(
+        self,
+        fraction: float,
+        gradients: Mapping[Tensor, Tensor],
+        *,
+        scale: float = 1.0,
+        copies: Mapping[Tensor, Tensor] | None = None,
+    ) -> None:
+        """Move the weights.
+
+        Args:
+            fraction: the learning rates, as a fraction (0 to 1) of their highest values.
+            gradients: by parameter; one that has none stays. They may be changed.
+            scale: what the gradients are multiplied with first, for clipping.
+            copies: bfloat16 copies by parameter, which are moved too.
+        """
         for part, rates in zip(self._parts, self._highest, strict=True):
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * fraction
-            part.step()
-
-    def free_gradients(self) -> None:
-        """Forget the gradients and their memory."""
-        for part in self._parts:
-            part.zero_grad(set_to_none=True)
+            part.move(gradients, scale, copies or {})
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything the next step depends on, as ``parameter name/what``. Empty before the first step."""
@@ -85,7 +93,7 @@ class Optimizer:
             part, parameter = parameters[name]
             part.state[parameter][what] = value.to(parameter.device, copy=True)
 
-    def _all(self) -> Iterator[tuple[torch.optim.Optimizer, nn.Parameter]]:
+    def _all(self) -> Iterator[tuple[Muon | AdamW, nn.Parameter]]:
         return ((part, p) for part in self._parts for group in part.param_groups for p in group["params"])
 
 

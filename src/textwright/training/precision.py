@@ -4,6 +4,7 @@ import contextlib
 from typing import cast
 
 import torch
+from torch import Tensor
 from torch.func import functional_call
 
 from textwright.batches.batch import Batch
@@ -36,20 +37,35 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
 
 
 class Float32Weights:
-    """A training step computed with its own weights."""
+    """A training step computed with its own weights.
+
+    Attributes:
+        copies: what the step is computed with instead of its weights, by weight; the optimizer moves them too.
+    """
 
     def __init__(self, train_step: TrainStep) -> None:
         self._train_step = train_step
+        self._trained = [parameter for parameter in train_step.parameters() if parameter.requires_grad]
+        self.copies: dict[Tensor, Tensor] = {}
 
     def loss(self, batch: Batch) -> Loss:
         """The loss of a micro-batch."""
         return cast(Loss, self._train_step(batch))
 
-    def take_gradients(self) -> None:
-        """After each backward pass: see that the gradients are with the weights."""
+    def add_up(self) -> None:
+        """Between the backward passes of two micro-batches: see that their gradients add up in float32."""
+
+    def gradients(self) -> dict[Tensor, Tensor]:
+        """What the backward passes left, by weight; float32, or bfloat16 where there was only one of them."""
+        return {parameter: parameter.grad for parameter in self._trained if parameter.grad is not None}
+
+    def free_gradients(self) -> None:
+        """Forget the gradients and their memory."""
+        for parameter in self._trained:
+            parameter.grad = None
 
     def refresh(self) -> None:
-        """After the weights moved: see that the next loss is computed with the new ones."""
+        """After the weights were set: see that the next loss is computed with the new ones."""
 
 
 class BFloat16Weights(Float32Weights):
@@ -62,19 +78,18 @@ class BFloat16Weights(Float32Weights):
     def __init__(self, train_step: TrainStep) -> None:
         super().__init__(train_step)
         trained = dict(train_step.named_parameters())
-        self._originals = {name: trained[name] for name in hidden_matrices(train_step)}
-        self._copies = {name: original.detach().bfloat16() for name, original in self._originals.items()}
-        for copy in self._copies.values():
+        self._named = {name: trained[name].detach().bfloat16() for name in hidden_matrices(train_step)}
+        for name, copy in self._named.items():
             copy.requires_grad_()
+            self.copies[trained[name]] = copy
 
     def loss(self, batch: Batch) -> Loss:
         with torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16):
-            return cast(Loss, functional_call(self._train_step, self._copies, (batch,)))
+            return cast(Loss, functional_call(self._train_step, self._named, (batch,)))
 
     @torch.no_grad()
-    def take_gradients(self) -> None:
-        for name, copy in self._copies.items():
-            original = self._originals[name]
+    def add_up(self) -> None:
+        for original, copy in self.copies.items():
             if copy.grad is None:
                 continue
             if original.grad is None:
@@ -83,9 +98,20 @@ class BFloat16Weights(Float32Weights):
                 original.grad += copy.grad
             copy.grad = None
 
+    def gradients(self) -> dict[Tensor, Tensor]:
+        if any(original.grad is not None for original in self.copies):
+            self.add_up()
+        of_copies = {original: copy.grad for original, copy in self.copies.items() if copy.grad is not None}
+        return super().gradients() | of_copies
+
+    def free_gradients(self) -> None:
+        super().free_gradients()
+        for copy in self._named.values():
+            copy.grad = None
+
     @torch.no_grad()
     def refresh(self) -> None:
-        torch._foreach_copy_(list(self._copies.values()), list(self._originals.values()))
+        torch._foreach_copy_(list(self.copies.values()), list(self.copies))
 
 
 def computing_weights(train_step: TrainStep, precision: str | None) -> Float32Weights:

@@ -37,7 +37,9 @@ def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
     assert config.warmup_steps is not None
     step = state.progress.step
     loss_nats = add_gradients(state, batch, config)
-    norm = torch.nn.utils.clip_grad_norm_(state.optimizer.parameters, config.clip, foreach=True)
+    gradients = state.computing.gradients()
+    norms = torch._foreach_norm(list(gradients.values()), 2, dtype=torch.float32)
+    norm = torch.linalg.vector_norm(torch.stack(norms))
     loss, grad_norm = torch.stack([loss_nats, norm]).tolist()  # one wait for a GPU, not two
 
     refusal = _refusal(loss, grad_norm, state, config)
@@ -50,9 +52,10 @@ def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
         final_fraction=config.final_fraction,
     )
     if refusal is None:
-        state.optimizer.step(fraction)
-        state.computing.refresh()
-    state.optimizer.free_gradients()
+        # Clipping is a factor that the optimizer applies as it reads the gradients, not a pass of its own.
+        scale = min(1.0, config.clip / (grad_norm + 1e-6))
+        state.optimizer.step(fraction, gradients, scale=scale, copies=state.computing.copies)
+    state.computing.free_gradients()
 
     tokens = int(batch.loss_weight.count_nonzero())
     _count(state, loss, tokens, refusal is None)
@@ -77,9 +80,10 @@ def add_gradients(state: TrainState, batch: Batch, config: TrainConfig) -> torch
     for first_row in range(0, batch.num_rows, micro_rows):
         torch.manual_seed(hash_u64("dropout", config.seed, state.progress.step, first_row))
         micro = batch.rows(first_row, min(first_row + micro_rows, batch.num_rows)).to(device)
+        if first_row:
+            state.computing.add_up()
         part: Tensor = state.computing.loss(micro).total / weight.to(device)
         part.backward()  # type: ignore[no-untyped-call]
-        state.computing.take_gradients()
         loss += part.detach()
     return loss
 

@@ -7,10 +7,9 @@ from textwright.bench.job import VOCABULARY, Job
 from textwright.core.allocator import keep_freed_memory
 from textwright.models.catalog import build
 from textwright.models.presets import preset
-from textwright.training.compilation import compile_step
 from textwright.training.config import TrainConfig
-from textwright.training.objectives.catalog import make_objective
-from textwright.training.step import TrainStep
+from textwright.training.decide import prepare_step
+from textwright.training.hooks import Hooks
 from textwright.training.train_state import TrainState
 from textwright.training.update import update
 
@@ -22,13 +21,10 @@ def prepare(job: Job, *, compiles: bool = True) -> Callable[[], None]:
     keep_freed_memory()
     size = preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.time), dropout=0.0)
     model = build(size, seed=0)
-    config = TrainConfig(rows=job.rows, optimizer="adamw", learning_rate=1e-4).decided(
+    config = TrainConfig(rows=job.rows, optimizer="adamw", learning_rate=1e-4, compile=compiles).decided(
         steps=10**6, time=job.time, micro_rows=job.rows, precision=job.precision
     )
-    train_step = TrainStep(model, make_objective(config.objective)).train()
-    if compiles:
-        compile_step(train_step)
-    state = TrainState.begin(train_step, config)
+    state = TrainState.begin(prepare_step(model, config, Hooks())[0], config)
 
     def step() -> None:
         update(state, Batch.from_ids(job.batch()), config)

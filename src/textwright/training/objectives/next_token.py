@@ -13,8 +13,8 @@ from textwright.models.language_model import LanguageModel
 from textwright.training.step import Loss, Objective
 
 LossAndGradient = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-MAX_LOGITS = 2**24
-"""Logits held at once: 64 MB in float32. Enough rows for the matrix products to run at full speed."""
+MAX_LOGIT_BYTES = 2**27
+"""Logits held at once, in the type of the products: enough rows for these to run at full speed."""
 
 
 class NextToken(Objective):
@@ -66,7 +66,7 @@ def cross_entropy_sum(
         return total
     total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
     inputs, matrix = hidden.to(dtype), head.to(dtype)
-    for part in _chunks(hidden, head):
+    for part in _chunks(inputs, matrix):
         total -= weights[part] @ _log_p(inputs[part], matrix).gather(1, targets[part, None]).squeeze(1)
     return total
 
@@ -86,17 +86,16 @@ class _CrossEntropySum(torch.autograd.Function):
     ) -> Tensor:
         total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
         of_hidden = torch.empty_like(hidden)
-        of_head = torch.zeros_like(head, dtype=_at_least_float32(dtype))
+        of_head: Tensor | None = None
         with torch.autocast(hidden.device.type, enabled=False):
             inputs, matrix = hidden.to(dtype), head.to(dtype)
-            for part in _chunks(hidden, head):
+            for part in _chunks(inputs, matrix):
                 loss, of_logits = of_chunk(inputs[part] @ matrix.t(), targets[part], weights[part])
                 total += loss
                 of_hidden[part] = of_logits @ matrix
-                if of_head.dtype == dtype:
-                    of_head.addmm_(of_logits.t(), inputs[part])
-                else:
-                    of_head += of_logits.t() @ inputs[part]
+                of_head = _plus_product(of_head, of_logits.t(), inputs[part])
+        if of_head is None:  # a micro-batch of nothing but padding
+            of_head = torch.zeros_like(head)
         ctx.save_for_backward(of_hidden, of_head.to(head.dtype))
         return total
 
@@ -131,6 +130,15 @@ def fusible_loss_and_gradient(
     return loss, (((z - log_total).exp() - hit.to(z.dtype)) * weights[:, None]).to(logits.dtype)
 
 
+def _plus_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """total + left @ right, in float32 at least; in place where there is a total."""
+    if total is None:
+        return (left @ right).to(_at_least_float32(left.dtype))
+    if total.dtype == left.dtype:
+        return total.addmm_(left, right)
+    return total.add_(left @ right)
+
+
 def _log_p(hidden: Tensor, head: Tensor) -> Tensor:
     return torch.log_softmax(hidden @ head.t(), dim=1, dtype=_at_least_float32(hidden.dtype))
 
@@ -140,7 +148,8 @@ def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
 
 
 def _chunks(hidden: Tensor, head: Tensor) -> Iterator[slice]:
-    """Slices of positions whose logits together are at most MAX_LOGITS, as equal as can be: a compiler likes that."""
-    count = max(1, -(-len(hidden) * len(head) // MAX_LOGITS))
+    """Slices of positions whose logits fit into MAX_LOGIT_BYTES, as equal as can be: a compiler likes that."""
+    num_bytes = len(hidden) * len(head) * hidden.element_size()
+    count = max(1, -(-num_bytes // MAX_LOGIT_BYTES))
     size = max(1, -(-len(hidden) // count))
     return (slice(start, start + size) for start in range(0, len(hidden), size))

@@ -1,0 +1,28 @@
+"""Where things are kept between runs that can be made again."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """A folder of this user's: ``textwright`` in ``XDG_CACHE_HOME``, or in ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "textwright"
+
+
+def keep_compiled_code() -> None:
+    """See that what torch.compile makes is kept in a folder that only this user can write.
+
+    torch's own choice is a folder with a well-known name in the system's temporary folder. What lies there is loaded as
+    code, and it is gone after a restart. Where the user chose a folder, or has no home that can be written, nothing is
+    changed.
+    """
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
+    folder = cache_folder() / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except (OSError, RuntimeError):
+        return
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)

@@ -1,0 +1,114 @@
+"""AdamW that clips, moves and casts in one pass over memory."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+BETAS = (0.9, 0.95)
+LARGE = 2**16
+"""Elements from which a tensor is worth a compiled pass of its own; the small ones move together."""
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW, fused. Compiled, one pass over a large tensor scales its gradient, moves it and casts the result.
+
+    What a step costs is the memory it reads and writes: torch's own kernel needs the gradient in float32 and scaled
+    first, and the bfloat16 copy made afterwards, each a pass of its own.
+
+    Source: Loshchilov and Hutter 2019 (arXiv:1711.05101).
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, compiles: bool) -> None:
+        """
+        Args:
+            groups: parameters and their weight decay.
+            lr: the learning rate.
+            compiles: use a compiled pass, which needs a C++ compiler on a CPU.
+        """
+        super().__init__(groups, lr=lr, betas=BETAS, fused=True)
+        self._pass: Callable[..., None] | None = torch.compile(one_pass, dynamic=True) if compiles else None
+
+    @torch.no_grad()
+    def move(self, gradients: Mapping[Tensor, Tensor], scale: float, copies: Mapping[Tensor, Tensor]) -> None:
+        """Move every parameter that has a gradient.
+
+        Args:
+            gradients: by parameter, float32 or bfloat16.
+            scale: what they are multiplied with first.
+            copies: bfloat16 copies of some parameters, to be kept equal.
+        """
+        for group in self.param_groups:
+            moving = [parameter for parameter in group["params"] if parameter in gradients]
+            states = [self._state(parameter) for parameter in moving]
+            rest = []
+            for parameter, state in zip(moving, states, strict=True):
+                if self._pass is not None and parameter.numel() >= LARGE:
+                    state["step"] += 1
+                    copy = copies.get(parameter)
+                    tensors = (parameter, gradients[parameter], state["exp_avg"], state["exp_avg_sq"])
+                    flat = [tensor.view(-1) for tensor in tensors]
+                    self._pass(*flat, None if copy is None else copy.view(-1), _factors(group, state["step"], scale))
+                else:
+                    rest.append(parameter)
+            if rest:
+                self._move_together(rest, gradients, scale, group)
+                cast = [parameter for parameter in rest if parameter in copies]
+                if cast:
+                    torch._foreach_copy_([copies[parameter] for parameter in cast], cast)
+
+    def _move_together(
+        self, parameters: list[Tensor], gradients: Mapping[Tensor, Tensor], scale: float, group: dict[str, Any]
+    ) -> None:
+        """torch's own kernel. It divides by its scale."""
+        states = [self.state[parameter] for parameter in parameters]
+        adamw(
+            parameters,
+            [gradients[parameter].to(parameter.dtype) for parameter in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            grad_scale=None if scale == 1 else torch.tensor(1 / scale, device=parameters[0].device),
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+    def _state(self, parameter: Tensor) -> dict[str, Any]:
+        state: dict[str, Any] = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        return state
+
+
+def _factors(group: dict[str, Any], step: Tensor, scale: float) -> Tensor:
+    """What changes from step to step, as a tensor, so that nothing is compiled anew for it."""
+    steps, (beta1, beta2) = step.item(), BETAS
+    rate = group["lr"] / (1 - beta1**steps)
+    kept, root = 1 - group["lr"] * group["weight_decay"], (1 - beta2**steps) ** -0.5
+    return torch.tensor([scale, kept, rate, root, group["eps"]], device=step.device)
+
+
+def one_pass(
+    weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, copy: Tensor | None, factors: Tensor
+) -> None:
+    """AdamW's update of one flat tensor, in place, written so that a compiler makes one loop of it."""
+    scale, kept, rate, root, epsilon = factors
+    g = gradient.float() * scale
+    m = mean + (g - mean) * (1 - BETAS[0])
+    v = square + (g * g - square) * (1 - BETAS[1])
+    moved = weight * kept - rate * m / (v.sqrt() * root + epsilon)
+    mean.copy_(m)
+    square.copy_(v)
+    weight.copy_(moved)
+    if copy is not None:
+        copy.copy_(moved)
