@@ -67,3 +67,11 @@ def test_a_preset_builds_and_runs_at_its_smallest() -> None:
 def test_values_that_do_not_go_together_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="positions 'sinusoidal' do not go with family 'modern'"):
         preset("modern-nano", vocab_size=65, positions="sinusoidal")
+
+
+def test_embeddings_begin_as_wide_as_they_are_told_to() -> None:
+    shape = {"vocab_size": 500, "context_length": 64}
+    for asked, expected in ((None, 0.02), (0.06, 0.06)):
+        model = build(preset("nano", **shape, embedding_std=asked), seed=0)
+        assert abs(model.head_weight.std().item() - expected) < 0.05 * expected
+        assert abs(model.get_parameter("blocks.0.mlp.up.weight").std().item() - 0.02) < 0.001

@@ -18,23 +18,24 @@ from textwright.training.update import update
 MakeModel = Callable[..., LanguageModel]
 
 
-def batch(seed: int = 0) -> Batch:
+def batch(seed: int = 0, time: int = 16) -> Batch:
     """Random ids."""
-    return Batch.from_ids(torch.randint(0, 17, (4, 17), generator=torch.Generator().manual_seed(seed)))
+    return Batch.from_ids(torch.randint(0, 17, (4, time + 1), generator=torch.Generator().manual_seed(seed)))
 
 
-def gradients(train_step: TrainStep, loss: Callable[[Batch], Tensor]) -> dict[str, Tensor]:
+def gradients(train_step: TrainStep, loss: Callable[[Batch], Tensor], time: int) -> dict[str, Tensor]:
     """Of two micro-batches, added up."""
     train_step.zero_grad()
     for seed in (0, 1):
-        loss(batch(seed)).backward()  # type: ignore[no-untyped-call]
+        loss(batch(seed, time)).backward()  # type: ignore[no-untyped-call]
     return {name: p.grad.clone() for name, p in train_step.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
-def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeModel, name: str) -> None:
-    train_step = TrainStep(make_model(name=name), make_objective("next_token")).train()
-    exact = gradients(train_step, lambda b: Float32Weights(train_step).loss(b).total)
+@pytest.mark.parametrize("time", [16, 160])  # attention in one piece, and by blocks
+def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeModel, name: str, time: int) -> None:
+    train_step = TrainStep(make_model(name=name, context_length=time), make_objective("next_token")).train()
+    exact = gradients(train_step, lambda b: Float32Weights(train_step).loss(b).total, time)
     device = torch.device("cpu")
 
     def under_autocast(micro: Batch) -> Tensor:
@@ -42,14 +43,14 @@ def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeM
             total: Tensor = train_step(micro).total
         return total
 
-    theirs = gradients(train_step, under_autocast)
+    theirs = gradients(train_step, under_autocast, time)
     copies = BFloat16Weights(train_step)
 
     def with_copies(micro: Batch) -> Tensor:
         copies.add_up()
         return copies.loss(micro).total
 
-    gradients(train_step, with_copies)
+    gradients(train_step, with_copies, time)
     found = copies.gradients()
     ours = {name: found[p] for name, p in train_step.named_parameters() if p in found}
     assert ours.keys() == exact.keys()
@@ -83,3 +84,20 @@ def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick
     states[1].restore({name: value.clone() for name, value in tensors.items()}, facts)
     losses = [state.computing.loss(batch()).total.item() for state in states]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
+def test_float32_is_plain_pytorch(make_model: MakeModel, name: str) -> None:
+    train_step = TrainStep(make_model(name=name), make_objective("next_token")).train()
+    model, micro = train_step.model, batch()
+    ours = Float32Weights(train_step).loss(micro).total
+    ours.backward()  # type: ignore[no-untyped-call]
+    found = {key: p.grad.clone() for key, p in train_step.named_parameters() if p.grad is not None}
+    train_step.zero_grad()
+    logits = model.run(model.embed(micro), micro) @ model.head_weight.t()
+    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), micro.target_ids.flatten(), reduction="sum")
+    plain.backward()  # type: ignore[no-untyped-call]
+    assert abs(ours.item() - plain.item()) <= 1e-5 * plain.item()
+    for key, p in train_step.named_parameters():
+        assert p.grad is not None
+        assert (found[key] - p.grad).norm() <= 1e-5 * p.grad.norm(), key

@@ -20,6 +20,8 @@ class ModelChoice(Config):
     """Dropout on embeddings, attention and residual, 0 to 1; the preset's own when not given."""
     positions: Literal["learned", "sinusoidal"] | None = None
     """How GPT-2 models know positions; the preset's own when not given."""
+    embedding_std: float | None = Field(default=None, gt=0)
+    """Standard deviation of the initial embeddings; the preset's when not given."""
 
 
 class RunConfig(Config):

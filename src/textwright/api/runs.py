@@ -46,7 +46,7 @@ from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
 
-EVALUATION_ROWS = 16
+EVALUATION_TOKENS_AT_ONCE = 4096
 SAMPLE = SamplingConfig(max_new_tokens=80, temperature=0.8, top_p=0.95)
 
 
@@ -215,8 +215,7 @@ def _begin(run: Run, config: RunConfig, device: torch.device, quiet: bool) -> tu
 
 
 def _choices(config: RunConfig) -> dict[str, Any]:
-    model = config.model
-    return {"context_length": model.context_length, "dropout": model.dropout, "positions": model.positions}
+    return config.model.model_dump(exclude={"preset"})
 
 
 def _prepare(run: Run, config: RunConfig, quiet: bool) -> tuple[Tokenizer, Data]:
@@ -285,7 +284,11 @@ class _HookMaker:
         time = min(self.decided.time or model.context_length, model.context_length)
         with autocast(model.head_weight.device, "bfloat16" if self.decided.precision == "bfloat16" else "float32"):
             return score_tokens(
-                model, self.data.val, time=time, rows=EVALUATION_ROWS, max_tokens=self.config.evaluation_tokens
+                model,
+                self.data.val,
+                time=time,
+                rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
+                max_tokens=self.config.evaluation_tokens,
             )
 
     def sample(self, model: LanguageModel) -> dict[str, Any]:

@@ -20,6 +20,8 @@ class Job:
     time: int
     precision: Precision
     """Of our products, and of those of the peer with its best settings."""
+    device: str = "cpu"
+    """Where: cpu or cuda."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -33,4 +35,9 @@ class Job:
 
     def batch(self) -> Tensor:
         """Random ids, [rows, time + 1]."""
-        return torch.randint(0, VOCABULARY, (self.rows, self.time + 1))
+        return torch.randint(0, VOCABULARY, (self.rows, self.time + 1), device=self.device)
+
+    def finish(self) -> None:
+        """Wait until what was asked of a GPU is done."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()

@@ -38,7 +38,7 @@ class _Worker:
 
     @classmethod
     def start(cls, peer: str, job: Job, threads: int) -> Self:
-        arguments = [peer, job.preset, str(job.rows), str(job.time), job.precision, str(threads)]
+        arguments = [peer, job.preset, str(job.rows), str(job.time), job.precision, job.device, str(threads)]
         process = subprocess.Popen(  # noqa: S603 - this interpreter and plain values
             [sys.executable, "-m", "textwright.bench.worker", *arguments],
             stdin=subprocess.PIPE,
@@ -123,7 +123,7 @@ def bench_train(
     ratios = {f"{one} / {other}": speed[one] / speed[other] for one in ours for other in theirs}
     ratios |= {f"{row['peer']} / matrix rate": row["share_of_matrix_rate"] for row in rows if row["peer"] in ours}
     machine = {
-        "processor": processor_name(),
+        "processor": processor_name() if job.device == "cpu" else torch.cuda.get_device_name(),
         "threads": threads,
         "torch": torch.__version__,
         "matrix_flops_per_s": rate,

@@ -54,6 +54,8 @@ class GPTConfig(Config):
     """Dropout on what each part adds to the residual stream."""
     init_std: float = Field(default=0.02, gt=0)
     """Standard deviation of the initial weights; residual projections get it over sqrt(2 x num_layers)."""
+    embedding_std: float = Field(default=0.0, ge=0)
+    """Standard deviation of the initial embeddings; 0 means init_std. Wider ones learn faster at first."""
 
     @model_validator(mode="after")
     def _fill_in_and_check(self) -> Self:
@@ -64,6 +66,8 @@ class GPTConfig(Config):
             if self.width % self.num_heads:
                 raise ValueError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
             object.__setattr__(self, "head_width", self.width // self.num_heads)
+        if not self.embedding_std:
+            object.__setattr__(self, "embedding_std", self.init_std)
         if not self.mlp_width:
             object.__setattr__(self, "mlp_width", 4 * self.width)
         if self.num_heads % self.num_key_value_heads:

@@ -110,7 +110,8 @@ class GPT(LanguageModel):
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 into_residual = name.endswith(("attention.out", "mlp.down"))
-                nn.init.normal_(module.weight, std=self.config.init_std * (scaled if into_residual else 1.0))
+                of_kind = self.config.embedding_std if isinstance(module, nn.Embedding) else self.config.init_std
+                nn.init.normal_(module.weight, std=of_kind * (scaled if into_residual else 1.0))
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 

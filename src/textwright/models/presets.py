@@ -52,6 +52,7 @@ def preset(
     context_length: int | None = None,
     dropout: float | None = None,
     positions: str | None = None,
+    embedding_std: float | None = None,
 ) -> GPTConfig:
     """The config called ``name``.
 
@@ -61,6 +62,7 @@ def preset(
         context_length: tokens seen at once, instead of the preset's.
         dropout: on embeddings, attention and residual alike, instead of the preset's.
         positions: ``learned`` or ``sinusoidal``, instead of the preset's.
+        embedding_std: standard deviation of the initial embeddings, instead of the preset's.
 
     Raises:
         InputError: no preset has that name, or the values do not go together.
@@ -74,4 +76,6 @@ def preset(
         values |= {f"dropout_{place}": dropout for place in ("embedding", "attention", "residual")}
     if positions is not None:
         values["positions"] = positions
+    if embedding_std is not None:
+        values["embedding_std"] = embedding_std
     return read_config(GPTConfig, values, f"the model {name}")

@@ -1,5 +1,6 @@
 """AdamW that clips, moves and casts in one pass over memory."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,15 +9,21 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 BETAS = (0.9, 0.95)
+EPSILON = 1e-8
 LARGE = 2**16
 """Elements from which a tensor is worth a compiled pass of its own; the small ones move together."""
 
 
-class AdamW(torch.optim.AdamW):
-    """torch's AdamW, fused. Compiled, one pass over a large tensor scales its gradient, moves it and casts the result.
+class AdamW:
+    """AdamW, by torch's fused kernel; or compiled: then one pass over a large tensor does all there is to do.
 
-    What a step costs is the memory it reads and writes: torch's own kernel needs the gradient in float32 and scaled
-    first, and the bfloat16 copy made afterwards, each a pass of its own.
+    What a step costs is the memory it reads and writes. torch's kernel needs the gradient in float32 and scaled first,
+    and the bfloat16 copy made afterwards, each a pass of its own. This is no ``torch.optim.Optimizer``: to make one
+    loads torch's compiler, a second of every start.
+
+    Attributes:
+        param_groups: as in torch: the parameters, ``lr`` and ``weight_decay`` of each group.
+        state: as in torch: ``step``, ``exp_avg`` and ``exp_avg_sq`` of each parameter that has moved.
 
     Source: Loshchilov and Hutter 2019 (arXiv:1711.05101).
     """
@@ -28,7 +35,8 @@ class AdamW(torch.optim.AdamW):
             lr: the learning rate.
             compiles: use a compiled pass, which needs a C++ compiler on a CPU.
         """
-        super().__init__(groups, lr=lr, betas=BETAS, fused=True)
+        self.param_groups: list[dict[str, Any]] = [{"lr": lr, **group} for group in groups]
+        self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
         self._pass: Callable[..., None] | None = torch.compile(one_pass, dynamic=True) if compiles else None
 
     @torch.no_grad()
@@ -78,12 +86,12 @@ class AdamW(torch.optim.AdamW):
             beta2=BETAS[1],
             lr=group["lr"],
             weight_decay=group["weight_decay"],
-            eps=group["eps"],
+            eps=EPSILON,
             maximize=False,
         )
 
-    def _state(self, parameter: Tensor) -> dict[str, Any]:
-        state: dict[str, Any] = self.state[parameter]
+    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
+        state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
@@ -95,7 +103,7 @@ def _factors(group: dict[str, Any], step: Tensor, scale: float) -> Tensor:
     steps, (beta1, beta2) = step.item(), BETAS
     rate = group["lr"] / (1 - beta1**steps)
     kept, root = 1 - group["lr"] * group["weight_decay"], (1 - beta2**steps) ** -0.5
-    return torch.tensor([scale, kept, rate, root, group["eps"]], device=step.device)
+    return torch.tensor([scale, kept, rate, root, EPSILON], device=step.device)
 
 
 def one_pass(

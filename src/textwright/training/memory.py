@@ -1,5 +1,6 @@
 """How much memory training takes: measured, and foreseen."""
 
+import contextlib
 import resource
 from collections import Counter
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from textwright.training.step import TrainStep
 
 HEAP = 1.35
 """What the heap holds for each byte in use at the highest moment: it keeps gaps. Measured (docs/experiments.md)."""
+LIBRARIES = 100 * 10**6
+"""What torch's own code and buffers take once a step has run. Measured likewise."""
 STATM = Path("/proc/self/statm")
 STATUS = Path("/proc/self/status")
 
@@ -62,37 +65,38 @@ class Activations:
     """Whatever the number of rows: the head's gradient."""
     row_bytes: int
     """For each row more."""
+    block_bytes: int
+    """Of one row in one block: in the backward pass so much is held once more, as gradients."""
     used_bytes: int
     """What the process held before any training: the interpreter, torch, the model."""
 
     def of(self, rows: int) -> int:
-        """Bytes kept for so many rows."""
-        return self.fixed_bytes + rows * self.row_bytes
+        """Bytes held for so many rows."""
+        return self.fixed_bytes + rows * (self.row_bytes + self.block_bytes)
 
 
 def measure_activations(train_step: TrainStep, config: TrainConfig) -> Activations:
     """Find what rows keep, from a forward pass of one row and one of two."""
     assert config.time is not None
     time, device = config.time, next(train_step.parameters()).device
+    used = used_bytes(device)
+    # To compile for two more shapes takes longer than the rest.
+    eager = torch.compiler.set_stance("force_eager") if config.compile else contextlib.nullcontext()
     with (
-        torch.compiler.set_stance("force_eager"),  # to compile for two more shapes takes longer than the rest
+        eager,
         autocast(device, "bfloat16" if config.precision == "bfloat16" else "float32"),
     ):
-        # The first backward pass brings torch's own code and buffers into memory.
-        train_step(_blank(rows=1, time=min(time, 16)).to(device)).total.backward()
-        train_step.zero_grad()
-        used = used_bytes(device)
         one, two = (_saved_bytes(train_step, _blank(rows=rows, time=time).to(device)) for rows in (1, 2))
-    row_bytes = max(1, two - one)
+    row_bytes, layers = max(1, two - one), train_step.model.config.num_layers
+    block_bytes = row_bytes // layers
     if config.recompute:
         # The hooks see what would be kept without it: of that one block at a time, and what goes into each.
-        layers = train_step.model.config.num_layers
-        row_bytes = row_bytes // layers + layers * time * train_step.model.width * 4
-    return Activations(max(0, one - (two - one)), row_bytes, used)
+        row_bytes = block_bytes + layers * time * train_step.model.width * 4
+    return Activations(max(0, one - (two - one)), row_bytes, block_bytes, used)
 
 
 def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Activations, *, saves: bool) -> int:
-    """The most memory a process will hold while it trains. docs/how-it-works.md has the sum; a test holds it to 10 %.
+    """The most memory a process will hold while it trains. docs/how-it-works.md has the sum.
 
     Two moments may be the highest: the loss of the last micro-batch, with all activations there, and the end of the
     backward pass, with all gradients there.
@@ -115,7 +119,7 @@ def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Acti
     # A checkpoint is written from a copy, and so is the best model, while training goes on.
     every = config.checkpoint_every or config.steps
     copied = 2 * weights + optimizer if saves and every < config.steps else 0
-    return activations.used_bytes + int(HEAP * (optimizer + copies + max(at_loss, at_end) + copied))
+    return activations.used_bytes + LIBRARIES + int(HEAP * (optimizer + copies + max(at_loss, at_end) + copied))
 
 
 def optimizer_bytes(train_step: TrainStep, config: TrainConfig) -> int:

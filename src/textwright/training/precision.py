@@ -12,7 +12,7 @@ from textwright.core.device import Precision, has_fast_bfloat16
 from textwright.training.optimizers import hidden_matrices
 from textwright.training.step import Loss, TrainStep
 
-MIN_WIDTH = 256
+MIN_WIDTH = 128
 """Below this width casting weights and activations costs more than bfloat16 products save (docs/experiments.md)."""
 
 

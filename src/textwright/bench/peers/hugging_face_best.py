@@ -20,7 +20,7 @@ def prepare(job: Job) -> Callable[[], None]:
 
     def step() -> None:
         ids = job.batch()[:, :-1]
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
+        with torch.autocast(job.device, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
             loss = compiled(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)

@@ -13,8 +13,8 @@ FLOPS_PER_STEP = 2 * SIZE**3
 
 def prepare(job: Job) -> Callable[[], None]:
     """One product; only the job's precision matters."""
-    a, b = (torch.randn(SIZE, SIZE).to(job.dtype) for _ in range(2))
-    out = torch.empty(SIZE, SIZE, dtype=job.dtype)
+    a, b = (torch.randn(SIZE, SIZE, device=job.device).to(job.dtype) for _ in range(2))
+    out = torch.empty(SIZE, SIZE, dtype=job.dtype, device=job.device)
 
     def step() -> None:
         torch.mm(a, b, out=out)

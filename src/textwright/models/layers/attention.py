@@ -1,5 +1,6 @@
 """Self-attention: which token may look at which, and the looking."""
 
+import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from textwright.batches.batch import PADDING, Batch
 from textwright.models.config import GPTConfig
-from textwright.models.layers.causal import blocked_causal_attention
+from textwright.models.layers.causal import BLOCK, blocked_causal_attention
 from textwright.models.layers.norm import RMSNorm
 from textwright.models.layers.positions import Rotation, rotate
 from textwright.models.probe import Probe
@@ -131,7 +132,21 @@ class Attention(nn.Module):
         if probe is None and _is_for_blocks(query, attending, dropout):
             looked = blocked_causal_attention(query, key, value, self.scale)
         elif probe is None:
-            looked = F.scaled_dot_product_attention(
+            looked = self._look(query, key, value, attending, dropout)
+        else:
+            looked = self._look_plainly(query, key, value, attending, probe)
+        together = looked.transpose(1, 2).reshape(rows, time, self.num_heads * self.head_width)
+        out: Tensor = self.out(together)
+        return out
+
+    def _look(self, query: Tensor, key: Tensor, value: Tensor, attending: Attending, dropout: float) -> Tensor:
+        """torch's attention; on a CPU in float32 where the matrices are too small for bfloat16 products to gain."""
+        in_float32 = query.shape[2] <= BLOCK and _is_bfloat16_on_cpu(query)
+        if in_float32:
+            query, key, value = query.float(), key.float(), value.float()
+        # autocast would cast them back.
+        with torch.autocast("cpu", enabled=False) if in_float32 else contextlib.nullcontext():
+            return F.scaled_dot_product_attention(
                 query,
                 key,
                 value,
@@ -140,11 +155,6 @@ class Attention(nn.Module):
                 is_causal=attending.is_causal,
                 scale=self.scale,
             )
-        else:
-            looked = self._look_plainly(query, key, value, attending, probe)
-        together = looked.transpose(1, 2).reshape(rows, time, self.num_heads * self.head_width)
-        out: Tensor = self.out(together)
-        return out
 
     def _look_plainly(self, query: Tensor, key: Tensor, value: Tensor, attending: Attending, probe: Probe) -> Tensor:
         """The same attention written out, so that a probe sees its pattern [rows, heads, queries, keys]."""
@@ -162,4 +172,9 @@ class Attention(nn.Module):
 def _is_for_blocks(query: Tensor, attending: Attending, dropout: float) -> bool:
     """Whether attention by blocks is the fastest way: bfloat16 on a CPU, plainly causal, and to be learned from."""
     is_plain = attending.mask is None and attending.is_causal and not dropout
-    return is_plain and query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled()
+    is_long = query.shape[2] > BLOCK
+    return is_plain and is_long and _is_bfloat16_on_cpu(query) and torch.is_grad_enabled()
+
+
+def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.dtype == torch.bfloat16

@@ -14,12 +14,13 @@ On a CPU this runs at the speed of bfloat16 matrix products, which torch's flash
 is never computed but for the blocks on the diagonal; the pattern is kept for the backward pass, in bfloat16.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 BLOCK = 128
 
@@ -32,47 +33,115 @@ def blocked_causal_attention(
 ) -> Float[Tensor, "rows heads time head_width"]:
     """softmax(scale x query @ key.T) @ value, each query looking at its own place and at those before it."""
     flat = (part.flatten(0, 1) for part in (query, key, value))
-    looked: Tensor = _BlockedCausal.apply(*flat, scale)  # type: ignore[no-untyped-call]
+    looked: Tensor = _attend(*flat, scale, torch.compiler.is_compiling())[0]
     return looked.view(query.shape)
 
 
-class _BlockedCausal(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        outs, patterns = [], []
-        for start in range(0, query.shape[1], BLOCK):
-            stop = min(query.shape[1], start + BLOCK)
-            scores = torch.bmm(query[:, start:stop], key[:, :stop].mT)
-            pattern = _pattern(scores, start, scale)
-            outs.append(torch.bmm(pattern, value[:, :stop]))
-            patterns.append(pattern)
-        out = torch.cat(outs, dim=1)
-        ctx.save_for_backward(query, key, value, out, *patterns)
-        ctx.scale = scale
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, of_out: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, out, *patterns = ctx.saved_tensors
-        # The gradient of a softmax row p, from the gradient g of its values: p x (g - sum(p x g)), and sum(p x g) is
-        # what the output and its gradient give directly.
-        delta = (of_out.float() * out.float()).sum(-1, keepdim=True)
-        of_query = []
-        of_key, of_value = (torch.zeros(part.shape, dtype=torch.float32, device=part.device) for part in (key, value))
-        for index, pattern in enumerate(patterns):
-            start, stop = index * BLOCK, index * BLOCK + pattern.shape[1]
-            here = of_out[:, start:stop]
-            of_pattern = torch.bmm(here, value[:, :stop].mT)
-            of_scores = (pattern.float() * (of_pattern.float() - delta[:, start:stop]) * ctx.scale).to(pattern.dtype)
-            of_query.append(torch.bmm(of_scores, key[:, :stop]))
-            of_key[:, :stop] += torch.bmm(of_scores.mT, query[:, start:stop])
-            of_value[:, :stop] += torch.bmm(pattern.mT, here)
-        return torch.cat(of_query, dim=1), of_key.to(key.dtype), of_value.to(value.dtype), None
+# An operator of its own is one node to torch.compile: written out, each block of each length would be compiled apart,
+# which takes most of the waiting. What is element-wise in it is compiled once for all lengths.
+@torch.library.custom_op("textwright::causal_attention", mutates_args=())
+def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float, fused: bool) -> tuple[Tensor, Tensor]:
+    """Of [rows x heads, time, head width]; the same shape, and all patterns, one block's after the other's."""
+    number, time, _ = query.shape
+    out, patterns = torch.empty_like(query), query.new_empty(_num_patterns(number, time))
+    fill, used = _maybe_fused(_fill_pattern, fused), 0
+    for start, stop in _blocks(time):
+        scores = torch.bmm(query[:, start:stop], key[:, :stop].mT)
+        pattern = patterns[used : used + scores.numel()].view(scores.shape)
+        used += scores.numel()
+        fill(scores, pattern, scale)
+        out[:, start:stop] = torch.bmm(pattern, value[:, :stop])
+    return out, patterns
 
 
-def _pattern(scores: Tensor, start: int, scale: float) -> Tensor:
-    """Softmax over the keys each query may see; the queries begin at ``start``."""
-    queries = torch.arange(scores.shape[1], device=scores.device)[:, None] + start
-    hidden = torch.arange(scores.shape[2], device=scores.device) > queries
-    return torch.softmax((scores.float() * scale).masked_fill(hidden, float("-inf")), dim=-1).to(scores.dtype)
+@torch.library.custom_op("textwright::causal_attention_backward", mutates_args=())
+def _attend_backward(
+    of_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    out: Tensor,
+    patterns: Tensor,
+    scale: float,
+    fused: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of query, key and value."""
+    time = query.shape[1]
+    # The gradient of a softmax row p, from the gradient g of its values: p x (g - sum(p x g)), and sum(p x g) is
+    # what the output and its gradient give directly.
+    delta = _maybe_fused(_sum_of_products, fused)(of_out, out)
+    fill, used = _maybe_fused(_fill_score_gradient, fused), 0
+    of_query = torch.empty_like(query)
+    of_key, of_value = (torch.zeros(part.shape, dtype=torch.float32, device=part.device) for part in (key, value))
+    for start, stop in _blocks(time):
+        here = of_out[:, start:stop]
+        of_pattern = torch.bmm(here, value[:, :stop].mT)
+        pattern = patterns[used : used + of_pattern.numel()].view(of_pattern.shape)
+        used += of_pattern.numel()
+        of_value[:, :stop] += torch.bmm(pattern.mT, here)
+        fill(pattern, of_pattern, delta[:, start:stop].contiguous(), scale)
+        of_query[:, start:stop] = torch.bmm(of_pattern, key[:, :stop])
+        of_key[:, :stop] += torch.bmm(of_pattern.mT, query[:, start:stop])
+    return of_query, of_key.to(key.dtype), of_value.to(value.dtype)
+
+
+@_attend.register_fake
+def _attend_shape(query: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(query), query.new_empty(_num_patterns(query.shape[0], query.shape[1]))
+
+
+@_attend_backward.register_fake
+def _attend_backward_shape(_: Tensor, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    query, key, value = inputs[:3]
+    return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.scale, ctx.fused = inputs
+    ctx.save_for_backward(*tensors, *output)
+
+
+def _gradients(ctx: Any, of_out: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    return *_attend_backward(of_out.contiguous(), *ctx.saved_tensors, ctx.scale, ctx.fused), None, None
+
+
+_attend.register_autograd(_gradients, setup_context=_keep)
+
+
+def _blocks(time: int) -> list[tuple[int, int]]:
+    """Where each block of queries begins and ends; the last first.
+
+    A compiler that sees the last block first sees that a block may have more keys than queries.
+    """
+    return [(start, min(time, start + BLOCK)) for start in reversed(range(0, time, BLOCK))]
+
+
+def _num_patterns(number: int, time: int) -> int:
+    """Elements of the patterns of all blocks."""
+    return number * sum((stop - start) * stop for start, stop in _blocks(time))
+
+
+def _fill_pattern(scores: Tensor, pattern: Tensor, scale: float) -> None:
+    """Softmax over the keys each query may see, into ``pattern``; the last query sees all of them."""
+    queries, keys = scores.shape[1:]
+    last = torch.arange(queries, device=scores.device)[:, None] + (keys - queries)
+    hidden = torch.arange(keys, device=scores.device) > last
+    pattern.copy_(torch.softmax((scores.float() * scale).masked_fill(hidden, float("-inf")), dim=-1))
+
+
+def _fill_score_gradient(pattern: Tensor, of_pattern: Tensor, delta: Tensor, scale: float) -> None:
+    """The gradient of the scores, over that of the pattern."""
+    of_pattern.copy_(pattern.float() * (of_pattern.float() - delta) * scale)
+
+
+def _sum_of_products(left: Tensor, right: Tensor) -> Tensor:
+    return (left.float() * right.float()).sum(-1, keepdim=True)
+
+
+@cache
+def _fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=True)
+
+
+def _maybe_fused(function: Callable[..., Any], fused: bool) -> Callable[..., Any]:
+    return _fused(function) if fused else function
