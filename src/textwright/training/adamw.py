@@ -56,8 +56,8 @@ class AdamW:
                 if self._pass is not None and parameter.numel() >= LARGE:
                     state["step"] += 1
                     copy = copies.get(parameter)
-                    tensors = (parameter, gradients[parameter], state["exp_avg"], state["exp_avg_sq"])
-                    flat = [tensor.view(-1) for tensor in tensors]
+                    gradient = gradients[parameter].reshape(-1)
+                    flat = (parameter.view(-1), gradient, state["exp_avg"].view(-1), state["exp_avg_sq"].view(-1))
                     self._pass(*flat, None if copy is None else copy.view(-1), _factors(group, state["step"], scale))
                 else:
                     rest.append(parameter)

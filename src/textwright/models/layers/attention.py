@@ -141,12 +141,13 @@ class Attention(nn.Module):
 
     def _look(self, query: Tensor, key: Tensor, value: Tensor, attending: Attending, dropout: float) -> Tensor:
         """torch's attention; on a CPU in float32 where the matrices are too small for bfloat16 products to gain."""
-        in_float32 = query.shape[2] <= BLOCK and _is_bfloat16_on_cpu(query)
+        dtype = query.dtype
+        in_float32 = query.shape[2] <= BLOCK and query.device.type == "cpu" and dtype == torch.bfloat16
         if in_float32:
             query, key, value = query.float(), key.float(), value.float()
         # autocast would cast them back.
         with torch.autocast("cpu", enabled=False) if in_float32 else contextlib.nullcontext():
-            return F.scaled_dot_product_attention(
+            looked = F.scaled_dot_product_attention(
                 query,
                 key,
                 value,
@@ -155,6 +156,7 @@ class Attention(nn.Module):
                 is_causal=attending.is_causal,
                 scale=self.scale,
             )
+        return looked.to(dtype)
 
     def _look_plainly(self, query: Tensor, key: Tensor, value: Tensor, attending: Attending, probe: Probe) -> Tensor:
         """The same attention written out, so that a probe sees its pattern [rows, heads, queries, keys]."""
@@ -170,11 +172,7 @@ class Attention(nn.Module):
 
 
 def _is_for_blocks(query: Tensor, attending: Attending, dropout: float) -> bool:
-    """Whether attention by blocks is the fastest way: bfloat16 on a CPU, plainly causal, and to be learned from."""
+    """Whether attention by blocks is the fastest way: long bfloat16 rows on a CPU, plainly causal, to learn from."""
     is_plain = attending.mask is None and attending.is_causal and not dropout
-    is_long = query.shape[2] > BLOCK
-    return is_plain and is_long and _is_bfloat16_on_cpu(query) and torch.is_grad_enabled()
-
-
-def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and tensor.dtype == torch.bfloat16
+    is_long_bfloat16 = query.shape[2] > BLOCK and query.dtype == torch.bfloat16
+    return is_plain and is_long_bfloat16 and query.device.type == "cpu" and torch.is_grad_enabled()
