@@ -1,5 +1,8 @@
 """``textwright plan`` tells what ``textwright train`` will do, and leaves nothing behind."""
 
+import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -29,6 +32,18 @@ def test_its_figures_are_the_runs(
     held = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file())
     assert held < plan["disk_bytes"] + 100_000  # besides: journal, samples, report, tokenizer
     assert "plan: 4 steps" in run.err
+
+
+def test_the_memory_foreseen_is_that_of_the_run_and_its_checkpoints(text_file: Path, tmp_path: Path) -> None:
+    """In processes of their own: the most memory of each is then its own."""
+    options = ("--data", text_file, "--tokenizer", "byte", "--model.preset", "tiny", "--rows", 6, "--steps", 8)
+    found = []
+    for verb in (("plan",), ("train", "--out", tmp_path / "run")):
+        command = [sys.executable, "-m", "textwright", *verb, *options, "--checkpoint-every", 2, "--json"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    assert found[0]["memory_bytes"] == pytest.approx(found[1]["peak_memory_bytes"], rel=0.15)
 
 
 def test_for_people_it_is_a_few_lines(textwright: Run, text_file: Path) -> None:

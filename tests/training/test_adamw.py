@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from textwright.training.adamw import BETAS, LARGE, AdamW
+from textwright.training.adamw import LARGE, AdamW
 
 SHAPES = ((LARGE // 64, 64), (300, 8), (16,))
 
@@ -20,8 +20,8 @@ def test_weights_state_and_copies_are_those_of_torch(compiles: bool, dtype: torc
     ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
     theirs = [nn.Parameter(parameter.detach().clone()) for parameter in ours]
     copies: dict[Tensor, Tensor] = {parameter: parameter.detach().to(torch.bfloat16) for parameter in ours[:2]}
-    mine = AdamW([{"params": ours, "weight_decay": 0.1}], lr=0.01, compiles=compiles)
-    reference = torch.optim.AdamW(theirs, lr=0.01, betas=BETAS, weight_decay=0.1, foreach=False)
+    mine = AdamW([{"params": ours, "weight_decay": 0.1}], lr=0.01, beta2=0.97, compiles=compiles)
+    reference = torch.optim.AdamW(theirs, lr=0.01, betas=(0.9, 0.97), weight_decay=0.1, foreach=False)
     for scale in (1.0, 0.25, 0.5):
         gradients = {parameter: torch.randn(parameter.shape, generator=generator).to(dtype) for parameter in ours}
         for its, gradient in zip(theirs, gradients.values(), strict=True):

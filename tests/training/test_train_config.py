@@ -39,6 +39,14 @@ def test_a_decided_config_is_complete_and_decided_for_good() -> None:
     assert "auto" not in to_toml(decided)
 
 
+@pytest.mark.parametrize(("steps", "momentum"), [(10, 0.8), (500, 0.8), (1000, 0.9), (2000, 0.95), (10**6, 0.95)])
+def test_a_short_run_forgets_its_gradients_sooner(steps: int, momentum: float) -> None:
+    decided = TrainConfig().decided(steps=steps, time=64, micro_rows=6, precision="float32")
+    assert decided.muon_momentum == pytest.approx(momentum)
+    longer = TrainConfig(muon_momentum=0.7).decided(steps=steps, time=64, micro_rows=6, precision="float32")
+    assert longer.muon_momentum == 0.7
+
+
 def test_fit_is_gentle() -> None:
     config = TrainConfig.for_fit(steps=50, rows=8, learning_rate=3e-4)
     assert (config.optimizer, config.schedule, config.layout, config.warmup_steps) == ("adamw", "wsd", "packed", 5)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-BETAS = (0.9, 0.95)
+BETA1 = 0.9
 EPSILON = 1e-8
 LARGE = 2**16
 """Elements from which a tensor is worth a compiled pass of its own; the small ones move together."""
@@ -22,20 +22,21 @@ class AdamW:
     loads torch's compiler, a second of every start.
 
     Attributes:
-        param_groups: as in torch: the parameters, ``lr`` and ``weight_decay`` of each group.
+        param_groups: as in torch: the parameters, ``lr``, ``beta2`` and ``weight_decay`` of each group.
         state: as in torch: ``step``, ``exp_avg`` and ``exp_avg_sq`` of each parameter that has moved.
 
     Source: Loshchilov and Hutter 2019 (arXiv:1711.05101).
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, compiles: bool) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, beta2: float, compiles: bool) -> None:
         """
         Args:
             groups: parameters and their weight decay.
             lr: the learning rate.
+            beta2: how much of the mean of squares is kept in a step; of the mean it is always 0.9.
             compiles: use a compiled pass, which needs a C++ compiler on a CPU.
         """
-        self.param_groups: list[dict[str, Any]] = [{"lr": lr, **group} for group in groups]
+        self.param_groups: list[dict[str, Any]] = [{"lr": lr, "beta2": beta2, **group} for group in groups]
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
         self._pass: Callable[..., None] | None = torch.compile(one_pass, dynamic=True) if compiles else None
 
@@ -82,8 +83,8 @@ class AdamW:
             fused=True,
             grad_scale=None if scale == 1 else torch.tensor(1 / scale, device=parameters[0].device),
             amsgrad=False,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
+            beta1=BETA1,
+            beta2=group["beta2"],
             lr=group["lr"],
             weight_decay=group["weight_decay"],
             eps=EPSILON,
@@ -100,20 +101,20 @@ class AdamW:
 
 def _factors(group: dict[str, Any], step: Tensor, scale: float) -> Tensor:
     """What changes from step to step, as a tensor, so that nothing is compiled anew for it."""
-    steps, (beta1, beta2) = step.item(), BETAS
-    rate = group["lr"] / (1 - beta1**steps)
+    steps, beta2 = step.item(), group["beta2"]
+    rate = group["lr"] / (1 - BETA1**steps)
     kept, root = 1 - group["lr"] * group["weight_decay"], (1 - beta2**steps) ** -0.5
-    return torch.tensor([scale, kept, rate, root, EPSILON], device=step.device)
+    return torch.tensor([scale, kept, rate, root, EPSILON, 1 - beta2], device=step.device)
 
 
 def one_pass(
     weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, copy: Tensor | None, factors: Tensor
 ) -> None:
     """AdamW's update of one flat tensor, in place, written so that a compiler makes one loop of it."""
-    scale, kept, rate, root, epsilon = factors
+    scale, kept, rate, root, epsilon, new = factors
     g = gradient.float() * scale
-    m = mean + (g - mean) * (1 - BETAS[0])
-    v = square + (g * g - square) * (1 - BETAS[1])
+    m = mean + (g - mean) * (1 - BETA1)
+    v = square + (g * g - square) * new
     moved = weight * kept - rate * m / (v.sqrt() * root + epsilon)
     mean.copy_(m)
     square.copy_(v)

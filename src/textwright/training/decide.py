@@ -170,10 +170,18 @@ def measure_costs(
     min_steps: int,
     min_s: float = 0.0,
 ) -> Costs:
-    """Time at least so many steps for at least so long, and each pause once; the weights are left as they were."""
+    """Time at least so many steps for at least so long, and each pause once; the weights are left as they were.
+
+    What a run holds while it steps is held here too: a copy of the weights, as of the best model, and one of the state.
+    """
     weights = {name: value.clone() for name, value in train_step.state_dict().items()}
     trial = TrainState.begin(train_step, decided)
+    for step in range(NUM_WARM_UP_STEPS):
+        update(trial, loader.batch(step), decided)
+    saves_on_the_way = saves and decided.checkpoint_every != decided.steps
+    being_saved = snapshot(trial.gather()[0]) if saves_on_the_way else {}
     step_s = _step_seconds(trial, loader, decided, min_steps, min_s)
+    being_saved.clear()
     model = train_step.model.eval()
     evaluate, sample = hooks.evaluate, hooks.sample
     save_s = _seconds(lambda: _save_and_forget(trial)) if saves else 0.0
@@ -186,9 +194,7 @@ def measure_costs(
 
 
 def _step_seconds(trial: TrainState, loader: Loader, config: TrainConfig, min_steps: int, min_s: float) -> float:
-    """Mean seconds of a step, once the first ones have filled the caches."""
-    for step in range(NUM_WARM_UP_STEPS):
-        update(trial, loader.batch(step), config)
+    """Mean seconds of a step."""
     begun_s, num_steps = time.perf_counter(), 0
     while num_steps < min_steps or time.perf_counter() - begun_s < min_s:
         update(trial, loader.batch(NUM_WARM_UP_STEPS + num_steps), config)

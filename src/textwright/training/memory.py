@@ -22,6 +22,9 @@ LIBRARIES = 100 * 10**6
 """What torch's own code and buffers take once a step has run. Measured likewise."""
 STATM = Path("/proc/self/statm")
 STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+RESET_VMHWM = "5"
+"""As proc(5) has it."""
 
 
 def used_bytes(device: torch.device) -> int:
@@ -43,6 +46,14 @@ def peak_bytes(device: torch.device) -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let ``peak_bytes`` begin anew from what is used now, where the system can do that."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif CLEAR_REFS.exists():
+        CLEAR_REFS.write_text(RESET_VMHWM)
 
 
 def free_bytes(device: torch.device) -> int:

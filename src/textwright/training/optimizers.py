@@ -22,6 +22,7 @@ class Optimizer:
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in trained.items()}
         self._parts: list[Muon | AdamW] = []
         if hidden:
+            assert config.muon_momentum is not None
             parameters = [trained[name] for name in hidden]
             self._parts.append(
                 Muon(
@@ -38,7 +39,14 @@ class Optimizer:
                 {"params": [p for p in rest.values() if p.ndim < 2], "weight_decay": 0.0},
             ]
             groups = [group for group in groups if group["params"]]
-            self._parts.append(AdamW(groups, lr=config.highest_learning_rate, compiles=bool(config.compile)))
+            self._parts.append(
+                AdamW(
+                    groups,
+                    lr=config.highest_learning_rate,
+                    beta2=config.adamw_beta2,
+                    compiles=bool(config.compile),
+                )
+            )
         self._highest = [[group["lr"] for group in part.param_groups] for part in self._parts]
 
     @property

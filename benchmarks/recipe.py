@@ -1,0 +1,112 @@
+"""What settings of the training are worth: several trials from the same seeds, and the loss each ends at.
+
+    python benchmarks/recipe.py DATA --preset tiny --steps 250 --rows 12 --time 256 [--seeds 0 1]
+        [--trial muon_momentum=0.8 decay_fraction=1] [--trial ...] [--json]
+
+DATA is the folder of prepared text of a run: RUN/data. Each ``--trial`` is a line of settings: of the training config,
+or ``embedding_std`` of the model; one with nothing after it is the defaults. Trials take turns, seed by seed. The loss
+is that of the first 131,072 tokens of the validation text.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textwright.batches.loader import Loader
+from textwright.batches.shards import Data, open_data
+from textwright.core.allocator import keep_freed_memory
+from textwright.core.device import processor_name
+from textwright.evaluation.language_modelling import score_tokens
+from textwright.models.catalog import build
+from textwright.models.presets import PRESETS, preset
+from textwright.tokens.folder import load_tokenizer
+from textwright.training.config import TrainConfig
+from textwright.training.decide import prepare_step
+from textwright.training.hooks import Hooks
+from textwright.training.precision import autocast, choose_training_precision
+from textwright.training.train_state import TrainState
+from textwright.training.update import update
+
+NUM_VAL_TOKENS = 131_072
+
+
+def main() -> None:
+    """Run every trial with every seed, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--rows", type=int, default=12)
+    parser.add_argument("--time", type=int, default=256)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--trial", nargs="*", action="append", metavar="NAME=VALUE")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    context_length = PRESETS.get(arguments.preset, {}).get("context_length", arguments.time)
+    if arguments.time > context_length:
+        parser.exit(2, f"--time {arguments.time}: {arguments.preset} sees at most {context_length} tokens at once\n")
+    keep_freed_memory()
+    data, vocab_size = open_data(arguments.data), load_tokenizer(arguments.data).vocab_size
+    trials = arguments.trial or [[]]
+    rows = []
+    for seed in arguments.seeds:
+        for trial in trials:
+            settings = {name: json_or_word(value) for name, _, value in (word.partition("=") for word in trial)}
+            row = {"trial": " ".join(trial) or "the defaults", "seed": seed}
+            row |= learn(
+                data, vocab_size, arguments.preset, arguments.rows, arguments.time, arguments.steps, seed, settings
+            )
+            rows.append(row)
+            print(json.dumps(row), file=sys.stderr, flush=True)
+    if arguments.json:
+        print(json.dumps({**vars(arguments), "data": arguments.data.name, "rows": rows, "processor": processor_name()}))
+        return
+    for name in dict.fromkeys(row["trial"] for row in rows):
+        losses = [row["val_loss_nats"] for row in rows if row["trial"] == name]
+        print(f"{statistics.mean(losses):.4f} nats  {name}  ({' '.join(f'{loss:.4f}' for loss in losses)})")
+
+
+def json_or_word(value: str) -> Any:
+    """A number, true, false or null where it is one, else the word."""
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def learn(
+    data: Data, vocab_size: int, name: str, rows: int, row_tokens: int, steps: int, seed: int, settings: dict[str, Any]
+) -> dict[str, float]:
+    """Train once.
+
+    Returns:
+        The validation loss in nats per token, in bits per byte, and the seconds of the steps.
+    """
+    embedding_std = settings.get("embedding_std")
+    training = {key: value for key, value in settings.items() if key != "embedding_std"}
+    model = build(preset(name, vocab_size=vocab_size, embedding_std=embedding_std), seed=seed)
+    cpu = torch.device("cpu")
+    precision = choose_training_precision(cpu, "auto", model.width)
+    config = TrainConfig(**{"rows": rows, "seed": seed, "compile": False} | training)
+    config = config.decided(
+        steps=steps, time=row_tokens, micro_rows=config.micro_rows or config.rows, precision=precision
+    )
+    state = TrainState.begin(prepare_step(model, config, Hooks())[0], config)
+    loader = Loader(data.train, rows=config.rows, time=row_tokens, seed=seed, layout="windows")
+    begun_s = time.perf_counter()
+    for step in range(steps):
+        update(state, loader.batch(step), config)
+    seconds = time.perf_counter() - begun_s
+    with autocast(cpu, precision):
+        scores = score_tokens(model.eval(), data.val, time=row_tokens, rows=16, max_tokens=NUM_VAL_TOKENS)
+    return {**scores, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    main()
