@@ -19,7 +19,7 @@ from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
-from textwright.models.catalog import build
+from textwright.models.catalog import outline
 from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.models.layers.positions import sinusoidal_table
@@ -90,16 +90,11 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
     tensors = to_ours(read_tensors(folder), config, where)
     if config.positions == "sinusoidal":
         _drop_sinusoidal_table(tensors, config, where)
-    with torch.device("meta"):
-        model = build(config)
+    model = outline(config)
     _check_shapes(model, tensors, where)
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    for module in model.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            if buffer.is_meta:
-                setattr(module, name, sinusoidal_table(config.context_length, config.width))
     return model.to(device)
 
 

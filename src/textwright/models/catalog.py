@@ -18,10 +18,17 @@ FAMILIES: dict[str, str] = {
 }
 
 
+def outline(config: GPTConfig) -> "LanguageModel":
+    """A model whose matrices hold anything yet: their memory is asked for, and not touched."""
+    module, _, name = FAMILIES[config.family].partition(":")
+    model: LanguageModel = getattr(import_module(module), name)(config)
+    return model
+
+
 def build(config: GPTConfig, *, seed: int = 0) -> "LanguageModel":
     """A model with fresh weights that depend on ``seed`` alone; torch's own generator is left as it was."""
-    module, _, name = FAMILIES[config.family].partition(":")
+    model = outline(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hash_u64("weights", seed) % 2**63)
-        model: LanguageModel = getattr(import_module(module), name)(config)
+        model.initialise()
     return model

@@ -24,6 +24,7 @@ from textwright.batches.batch import Batch
 from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel, State
 from textwright.models.layers.attention import Attending, Attention, Extension, causal_or_documents
+from textwright.models.layers.linear import Embedding, Linear
 from textwright.models.layers.mlp import dropout, make_mlp
 from textwright.models.layers.norm import make_norm
 from textwright.models.layers.positions import Rotation, SinusoidalPositions, rotation
@@ -78,9 +79,9 @@ class GPT(LanguageModel):
         self.config = config
         self._compiled_block: Callable[[nn.Module, Tensor, Attending], Tensor] | None = None
         self._recomputes = False
-        self.token_embedding = nn.Embedding(config.vocab_size, config.width)
+        self.token_embedding = Embedding(config.vocab_size, config.width)
         if config.positions == "learned":
-            self.position_embedding: nn.Module | None = nn.Embedding(config.context_length, config.width)
+            self.position_embedding: nn.Module | None = Embedding(config.context_length, config.width)
         elif config.positions == "sinusoidal":
             self.position_embedding = SinusoidalPositions(config.context_length, config.width)
         else:
@@ -98,10 +99,9 @@ class GPT(LanguageModel):
         )
         self.final_norm = nn.Identity() if config.family == "gpt1" else make_norm(config)
         if not config.tied_head:
-            self.untied_head = nn.Linear(config.width, config.vocab_size, bias=False)
-        self._initialise()
+            self.untied_head = Linear(config.width, config.vocab_size, bias=False)
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
         """GPT-2's start: small normal weights, smaller still where a part writes into the residual stream.
 
         Source: Radford et al. 2019, section 2.3, for the 1 / sqrt(number of residual layers).

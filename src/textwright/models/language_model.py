@@ -67,6 +67,10 @@ class LanguageModel(nn.Module, ABC):
         """The output matrix."""
 
     @abstractmethod
+    def initialise(self) -> None:
+        """Give every matrix its value before training, from torch's generator: until then they hold anything."""
+
+    @abstractmethod
     def embed(self, batch: Batch) -> Float[Tensor, "rows time width"]:
         """Tokens and positions as vectors."""
 

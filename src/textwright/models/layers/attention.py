@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from textwright.batches.batch import PADDING, Batch
 from textwright.models.config import GPTConfig
 from textwright.models.layers.causal import BLOCK, blocked_causal_attention
+from textwright.models.layers.linear import Linear
 from textwright.models.layers.norm import RMSNorm
 from textwright.models.layers.positions import Rotation, rotate
 from textwright.models.probe import Probe
@@ -104,8 +105,8 @@ class Attention(nn.Module):
             config.num_key_value_heads * config.head_width,
             config.num_key_value_heads * config.head_width,
         ]
-        self.qkv = nn.Linear(config.width, sum(self.widths), bias=not is_modern)
-        self.out = nn.Linear(config.num_heads * config.head_width, config.width, bias=not is_modern)
+        self.qkv = Linear(config.width, sum(self.widths), bias=not is_modern)
+        self.out = Linear(config.num_heads * config.head_width, config.width, bias=not is_modern)
         self.query_norm = RMSNorm(config.head_width, config.norm_epsilon) if is_modern else nn.Identity()
         self.key_norm = RMSNorm(config.head_width, config.norm_epsilon) if is_modern else nn.Identity()
 
@@ -136,7 +137,7 @@ class Attention(nn.Module):
         else:
             looked = self._look_plainly(query, key, value, attending, probe)
         together = looked.transpose(1, 2).reshape(rows, time, self.num_heads * self.head_width)
-        out: Tensor = self.out(together)
+        out: Tensor = self.out(together.to(x.dtype))
         return out
 
     def _look(self, query: Tensor, key: Tensor, value: Tensor, attending: Attending, dropout: float) -> Tensor:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textwright.models.config import GPTConfig
+from textwright.models.layers.linear import Linear
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
@@ -27,8 +28,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.up = nn.Linear(config.width, config.mlp_width)
-        self.down = nn.Linear(config.mlp_width, config.width)
+        self.up = Linear(config.width, config.mlp_width)
+        self.down = Linear(config.mlp_width, config.width)
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Float[Tensor, "rows time width"]) -> Float[Tensor, "rows time width"]:
@@ -45,9 +46,9 @@ class GatedMLP(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.gate = nn.Linear(config.width, config.mlp_width, bias=False)
-        self.up = nn.Linear(config.width, config.mlp_width, bias=False)
-        self.down = nn.Linear(config.mlp_width, config.width, bias=False)
+        self.gate = Linear(config.width, config.mlp_width, bias=False)
+        self.up = Linear(config.width, config.mlp_width, bias=False)
+        self.down = Linear(config.mlp_width, config.width, bias=False)
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Float[Tensor, "rows time width"]) -> Float[Tensor, "rows time width"]:
