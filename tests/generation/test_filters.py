@@ -13,11 +13,14 @@ from textwright.generation.filters import (
     keep_min_p,
     keep_top_k,
     keep_top_p,
+    make_filters,
     penalise_repetition,
 )
 from textwright.generation.request import SamplingConfig
 from textwright.generation.sampling import draw
+from textwright.tokens import make_tokenizer
 
+BYTES = make_tokenizer("byte", lambda: iter(()))
 LOGITS = torch.randn(6, 97, generator=torch.Generator().manual_seed(0)) * 4
 SEEN = torch.randint(0, 97, (6, 15), generator=torch.Generator().manual_seed(1))
 
@@ -55,7 +58,7 @@ def test_whatever_is_asked_the_likeliest_stays_the_order_holds_and_probabilities
 ) -> None:
     logits = torch.tensor([values])
     sampling = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    filtered = apply_filters(logits, sampling, None)
+    filtered = apply_filters(logits, make_filters(sampling, BYTES), [])
     assert math.isclose(float(filtered.softmax(-1).sum()), 1, abs_tol=1e-5)
     assert filtered[0, int(logits.argmax())] == filtered.max() > -math.inf
     kept = filtered[0] > -math.inf

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.generation.conftest import CONTEXT, make_model
 from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
-from textwright.generation import torch_engine
+from textwright.generation import loop
 from textwright.generation.engine import generate
+from textwright.generation.filters import make_filters
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.generation.row import Row, window_start
 from textwright.generation.stopping import StopStrings
@@ -65,7 +66,7 @@ def test_few_rows_and_little_memory_at_a_time_change_nothing(model: LanguageMode
     expected = generate(model, tokenizer, PROMPTS, RANDOM)
     for limits in ({"most_rows": 1}, {"most_rows": 2}, {"state_bytes": 1}):
         rows = [Row(prompt, 0, tokenizer, RANDOM, lambda _text: None) for prompt in PROMPTS]
-        torch_engine.write(model, rows, RANDOM, vocab_size=257, **limits)
+        loop.write(model, rows, RANDOM, make_filters(RANDOM, tokenizer), vocab_size=257, **limits)
         assert [row.completion(CONTEXT) for row in rows] == expected
 
 

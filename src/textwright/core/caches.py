@@ -1,6 +1,7 @@
 """Where things are kept between runs that can be made again."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 
@@ -26,3 +27,18 @@ def keep_compiled_code() -> None:
     except (OSError, RuntimeError):
         return
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+
+
+@cache
+def keep_kernels() -> bool:
+    """See that Numba keeps what it compiles in a folder of this user's; false where that cannot be."""
+    import numba
+
+    folder = cache_folder() / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except (OSError, RuntimeError):
+        return False
+    numba.config.CACHE_DIR = str(folder)
+    return True

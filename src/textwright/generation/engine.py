@@ -1,24 +1,27 @@
 """``generate``: prompts in, completions out.
 
-An engine is a function that takes open rows and writes them to their end; see ``torch_engine.write``.
+A decoder computes; a strategy is a function that has it write open rows to their end; see ``loop.write``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from torch import nn
+
 from textwright.core.errors import InputError
-from textwright.generation import torch_engine
+from textwright.generation import loop
+from textwright.generation.decoder import Decoder
+from textwright.generation.filters import make_filters
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.generation.row import Row
-from textwright.models.language_model import LanguageModel
 from textwright.tokens.tokenizer import Tokenizer
 
 __all__ = ["Completion", "generate"]
 
 
 def generate(
-    model: LanguageModel,
+    decoder: Decoder,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     sampling: SamplingConfig,
@@ -31,7 +34,7 @@ def generate(
     text outgrow the context, the window slides by half the context: see ``row.window_start``.
 
     Args:
-        model: computes in the precision that its weights are in.
+        decoder: a model, which computes in the precision that its weights are in, or an engine.
         tokenizer: the model's own.
         prompts: an empty prompt begins a document: it is read as the end token.
         sampling: how to choose tokens, and when to stop.
@@ -45,18 +48,18 @@ def generate(
         InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, or logits that are not
             finite.
     """
-    _check(model, tokenizer, prompts)
+    _check(decoder, tokenizer, prompts)
     pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.num_samples)]
     show = on_text or (lambda _index, _text: None)
     rows = [
         Row(prompt, sample, tokenizer, sampling, partial(show, index)) for index, (prompt, sample) in enumerate(pairs)
     ]
-    with _evaluating(model):
-        torch_engine.write(model, rows, sampling, vocab_size=tokenizer.vocab_size)
-    return [row.completion(model.context_length) for row in rows]
+    with _evaluating(decoder):
+        loop.write(decoder, rows, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
+    return [row.completion(decoder.context_length) for row in rows]
 
 
-def _check(model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> None:
+def _check(decoder: Decoder, tokenizer: Tokenizer, prompts: Sequence[str]) -> None:
     if isinstance(prompts, str):
         raise InputError("one text instead of a list of prompts", fix="put it into a list: [prompt]")
     if not prompts:
@@ -64,19 +67,22 @@ def _check(model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -
     for number, prompt in enumerate(prompts, start=1):
         if any("\ud800" <= character <= "\udfff" for character in prompt):
             raise InputError(f"prompt {number} holds bytes that are not UTF-8", expected="text", fix="re-type it")
-    if tokenizer.vocab_size > model.vocab_size:
+    if tokenizer.vocab_size > decoder.vocab_size:
         raise InputError(
-            f"a tokenizer of {tokenizer.vocab_size:,} tokens for a model of {model.vocab_size:,}",
+            f"a tokenizer of {tokenizer.vocab_size:,} tokens for a model of {decoder.vocab_size:,}",
             fix="use the tokenizer that the model was trained with",
         )
 
 
 @contextmanager
-def _evaluating(model: LanguageModel) -> Iterator[None]:
-    """Without dropout, and afterwards as it was: samples are drawn in the middle of training."""
-    was_training = model.training
-    model.eval()
+def _evaluating(decoder: Decoder) -> Iterator[None]:
+    """A model without dropout, and afterwards as it was: samples are drawn in the middle of training."""
+    if not isinstance(decoder, nn.Module):
+        yield
+        return
+    was_training = decoder.training
+    decoder.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        decoder.train(was_training)

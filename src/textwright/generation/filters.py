@@ -6,37 +6,40 @@ Tokens that are ruled out get minus infinity. The likeliest token is never ruled
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from textwright.generation.request import SamplingConfig
+from textwright.generation.row import Row
+from textwright.tokens.tokenizer import Tokenizer
 
 Logits = Float[Tensor, "rows vocabulary"]
 
 LEAST_TEMPERATURE = 1e-6  # float32 logits are no finer than this; below it they would only overflow
 
 
-def apply_filters(logits: Logits, sampling: SamplingConfig, seen_ids: Int[Tensor, "rows seen"] | None) -> Logits:
-    """All filters that ``sampling`` asks for, in their order.
+@runtime_checkable
+class Filter(Protocol):
+    """One thing done to logits."""
 
-    Args:
-        logits: float32.
-        seen_ids: as for ``penalise_repetition``, for which alone they are needed.
-    """
-    if sampling.repetition_penalty != 1:
-        assert seen_ids is not None, "a repetition penalty needs the tokens seen"
-        logits = penalise_repetition(logits, seen_ids, sampling.repetition_penalty)
-    if sampling.temperature == 0:
-        return logits  # nothing below changes which token is the likeliest
-    logits = divide_by_temperature(logits, sampling.temperature)
-    if sampling.top_k is not None:
-        logits = keep_top_k(logits, sampling.top_k)
-    if sampling.top_p is not None:
-        logits = keep_top_p(logits, sampling.top_p)
-    if sampling.min_p is not None:
-        logits = keep_min_p(logits, sampling.min_p)
+    def __call__(self, logits: Logits, rows: Sequence[Row], /) -> Logits:
+        """New logits; ``rows`` are what has been written so far."""
+
+
+def make_filters(sampling: SamplingConfig, tokenizer: Tokenizer) -> list[Filter]:
+    """The filters that ``sampling`` asks for, in their order."""
+    found = (make(sampling, tokenizer) for make in FILTERS)
+    return [one for one in found if one is not None]
+
+
+def apply_filters(logits: Logits, filters: Sequence[Filter], rows: Sequence[Row]) -> Logits:
+    """The logits (float32) after all filters."""
+    for one in filters:
+        logits = one(logits, rows)
     return logits
 
 
@@ -94,3 +97,54 @@ def keep_min_p(logits: Logits, min_p: float) -> Logits:
 
 def _without(logits: Logits, ruled_out: Bool[Tensor, "rows vocabulary"]) -> Logits:
     return logits.masked_fill(ruled_out, -math.inf)
+
+
+def seen_ids(rows: Sequence[Row], device: torch.device) -> Int[Tensor, "rows seen"]:
+    """The ids of each row's prompt and text; a shorter row repeats its first."""
+    longest = max(len(row.ids) for row in rows)
+    return torch.tensor([[*row.ids, *[row.ids[0]] * (longest - len(row.ids))] for row in rows], device=device)
+
+
+def _repetition_penalty(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    penalty = sampling.repetition_penalty
+    if penalty == 1:
+        return None
+    return lambda logits, rows: penalise_repetition(logits, seen_ids(rows, logits.device), penalty)
+
+
+def _temperature(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    temperature = sampling.temperature
+    if temperature in (0, 1):
+        return None
+    return lambda logits, _: divide_by_temperature(logits, temperature)
+
+
+def _top_k(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    k = sampling.top_k
+    if k is None or sampling.temperature == 0:
+        return None
+    return lambda logits, _: keep_top_k(logits, k)
+
+
+def _top_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    p = sampling.top_p
+    if p is None or sampling.temperature == 0:
+        return None
+    return lambda logits, _: keep_top_p(logits, p)
+
+
+def _min_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    min_p = sampling.min_p
+    if min_p is None or sampling.temperature == 0:
+        return None
+    return lambda logits, _: keep_min_p(logits, min_p)
+
+
+# In the order in which they work. A new filter is a function above and a row here.
+FILTERS: tuple[Callable[[SamplingConfig, Tokenizer], Filter | None], ...] = (
+    _repetition_penalty,
+    _temperature,
+    _top_k,
+    _top_p,
+    _min_p,
+)

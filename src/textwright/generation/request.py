@@ -1,6 +1,6 @@
 """What to write and how to choose: the request, and what comes back. Torch-free."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -32,6 +32,34 @@ class SamplingConfig(Config):
     """Completions of each prompt."""
     seed: int = 0
     """The same seed gives the same text."""
+    alternatives: int | None = Field(default=None, ge=0, le=1000)
+    """Report each token's probability, rank and entropy, and so many of the likeliest tokens in its place."""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A token that could have been chosen."""
+
+    token_id: int
+    p: float
+    """Its probability, as the model saw it."""
+
+
+@dataclass(frozen=True)
+class TokenReport:
+    """How a token came to be chosen."""
+
+    token_id: int
+    p: float
+    """Its probability, as the model saw it."""
+    filtered_p: float
+    """Its probability once filters had done their work: what it was drawn with."""
+    rank: int
+    """1 for the token that the model found likeliest."""
+    entropy_nats: float
+    """How undecided the model was."""
+    alternatives: tuple[Alternative, ...]
+    """The likeliest tokens, as the model saw them."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +69,8 @@ class Completion:
     Attributes:
         prompt: as given.
         text: what was written, without the prompt, the stop string and the end token.
+        log_p: the sum of the chosen tokens' log-probabilities in nats, as the model saw them.
+        reports: how each token was chosen, where that was asked for.
         token_ids: every token that was chosen, those of the stop string and the end token among them.
         finish_reason: why it ended.
         window_slid: whether prompt and text outgrew the context, so that the model no longer saw the beginning.
@@ -51,6 +81,8 @@ class Completion:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     window_slid: bool
+    log_p: float = field(compare=False)
+    reports: tuple[TokenReport, ...] = field(default=(), compare=False)
 
     @property
     def num_tokens(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from textwright.core.seeds import hash_u64
-from textwright.generation.request import Completion, FinishReason, SamplingConfig
+from textwright.generation.request import Completion, FinishReason, SamplingConfig, TokenReport
 from textwright.generation.stopping import StopStrings
 from textwright.tokens.tokenizer import Tokenizer
 
@@ -32,6 +32,10 @@ class Row:
     An engine reads ``window``, or ``ids[-1]`` while ``starts_at`` stays, and calls ``push`` until ``is_open`` is
     false.
 
+    Attributes:
+        ids: of the prompt and the text.
+        num_prompt_ids: how many of them are the prompt's.
+
     Args:
         prompt: the text to continue; an empty one begins a document, so it is read as the end token.
         sample: which of the prompt's completions this is.
@@ -44,15 +48,17 @@ class Row:
         self.ids = tokenizer.encode(prompt) or [tokenizer.end_id]
         self.finish_reason: FinishReason | None = None
         self._prompt, self._sample, self._sampling, self._on_text = prompt, sample, sampling, on_text
-        self._num_prompt_ids = len(self.ids)
+        self.num_prompt_ids = len(self.ids)
         self._end_id = tokenizer.end_id
         self._decoder, self._stops = tokenizer.stream(), StopStrings(sampling.stop)
         self._pieces: list[str] = []
+        self._log_p = 0.0
+        self._reports: list[TokenReport] = []
 
     @property
     def num_new(self) -> int:
         """How many tokens have been chosen."""
-        return len(self.ids) - self._num_prompt_ids
+        return len(self.ids) - self.num_prompt_ids
 
     @property
     def is_open(self) -> bool:
@@ -74,10 +80,13 @@ class Row:
         """
         return (hash_u64("sampling", self._sampling.seed, self._sample, self.num_new) >> 11) * 2.0**-53
 
-    def push(self, token_id: int) -> None:
-        """The next token, as chosen by an engine."""
+    def push(self, token_id: int, log_p: float, report: TokenReport | None = None) -> None:
+        """The next token, as chosen; its log-probability as the model saw it; what else there was to choose."""
         assert self.is_open, "the completion has ended"
         self.ids.append(token_id)
+        self._log_p += log_p
+        if report is not None:
+            self._reports.append(report)
         if token_id == self._end_id:
             self._finish("end")
             return
@@ -91,7 +100,9 @@ class Row:
         return Completion(
             prompt=self._prompt,
             text="".join(self._pieces),
-            token_ids=tuple(self.ids[self._num_prompt_ids :]),
+            token_ids=tuple(self.ids[self.num_prompt_ids :]),
+            log_p=self._log_p,
+            reports=tuple(self._reports),
             finish_reason=self.finish_reason,
             window_slid=window_start(len(self.ids) - 1, context_length) > 0,
         )

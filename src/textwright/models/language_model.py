@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, Self, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -60,6 +61,11 @@ class LanguageModel(nn.Module, ABC):
     def width(self) -> int:
         """Width of the hidden states."""
         return self.config.width
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head_weight.device
 
     @property
     @abstractmethod

@@ -1,7 +1,7 @@
 """Layers whose weights are left to the model.
 
 torch fills a layer's weights as it makes it, only for the model to fill them again or to put a file's in their place:
-half a second for GPT-2. On the device ``meta`` it would be a second and a half, for what torch loads to do nothing there.
+half a second for GPT-2. On the device ``meta`` it is a second and a half, for what torch loads there to do nothing.
 """
 
 from torch import nn

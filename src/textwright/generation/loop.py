@@ -1,4 +1,4 @@
-"""The torch engine: any model of the catalogue, CPU or GPU, many rows side by side.
+"""Sampling, and greedy decoding: many rows side by side, by any decoder.
 
 waiting rows ──prefill──> logits, state ──choose──> one token a row ──decode_one_token──┐
      ^                        ^                           │                             │
@@ -14,11 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.generation.filters import apply_filters
+from textwright.generation.decoder import Decoder
+from textwright.generation.filters import Filter, apply_filters
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row
 from textwright.generation.sampling import draw, likeliest
-from textwright.models.language_model import LanguageModel, State
+from textwright.generation.token_report import report_tokens
+from textwright.models.language_model import State
 
 MOST_ROWS = 64
 STATE_BYTES = 2 << 30
@@ -27,9 +29,10 @@ READ_TOKENS = 2048
 
 @torch.inference_mode()
 def write(
-    model: LanguageModel,
+    decoder: Decoder,
     rows: Sequence[Row],
     sampling: SamplingConfig,
+    filters: Sequence[Filter],
     *,
     vocab_size: int,
     most_rows: int = MOST_ROWS,
@@ -38,25 +41,26 @@ def write(
     """Write all rows to their end. A row that has ended makes room for the next that waits.
 
     Args:
-        model: in evaluation mode.
+        decoder: a model in evaluation mode, or an engine.
         rows: open rows.
+        sampling: how to choose.
+        filters: what is done to logits first, in this order.
         vocab_size: tokens that may be chosen: a model may have more outputs than there are tokens.
         most_rows: rows side by side.
         state_bytes: about how much memory the state may take. A state above it sends half of its rows back to
             wait (one row always stays); it can have doubled by then.
     """
-    context = model.context_length
+    context = decoder.context_length
     waiting, live = deque(rows), list[Row]()
-    state, logits = model.empty_state(0), torch.empty(0, model.vocab_size, device=model.head_weight.device)
+    state, logits = decoder.empty_state(0), torch.empty(0, decoder.vocab_size, device=decoder.device)
     while waiting or live:
         while waiting and len(live) < most_rows and state.size_bytes < state_bytes:
             entering = take(waiting, most_rows - len(live), context)
-            their_logits, their_state = prefill(model, [row.window(context) for row in entering])
+            their_logits, their_state = prefill(decoder, [row.window(context) for row in entering])
             live, state, logits = live + entering, state.join(their_state), torch.cat([logits, their_logits])
 
         started_at = [row.starts_at(context) for row in live]
-        for row, token_id in zip(live, choose(logits[:, :vocab_size], live, sampling), strict=True):
-            row.push(token_id)
+        choose(logits[:, :vocab_size], live, sampling, filters)
 
         is_full = [row.starts_at(context) > start for row, start in zip(live, started_at, strict=True)]
         stay = [index for index, row in enumerate(live) if row.is_open and not is_full[index]]
@@ -67,7 +71,7 @@ def write(
         if len(stay) < len(live):
             live, state, logits = [live[index] for index in stay], state.select(stay), logits[stay]
         if live:
-            logits, state = decode_one_token(model, [row.ids[-1] for row in live], state)
+            logits, state = decode_one_token(decoder, [row.ids[-1] for row in live], state)
 
 
 def take(waiting: deque[Row], most_rows: int, context_length: int) -> list[Row]:
@@ -82,17 +86,17 @@ def take(waiting: deque[Row], most_rows: int, context_length: int) -> list[Row]:
     return taken
 
 
-def prefill(model: LanguageModel, windows: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "rows vocabulary"], State]:
+def prefill(decoder: Decoder, windows: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "rows vocabulary"], State]:
     """Read texts of different lengths from an empty state, the same text only once.
 
     Returns:
         The float32 logits after each text's last token, and the state.
     """
     place = {window: index for index, window in enumerate(dict.fromkeys(map(tuple, windows)))}
-    ids, lengths = side_by_side(list(place), model.head_weight.device)
-    hidden, state = model.extend(ids, lengths, model.empty_state(len(place)))
+    ids, lengths = side_by_side(list(place), decoder.device)
+    hidden, state = decoder.extend(ids, lengths, decoder.empty_state(len(place)))
     last = hidden[torch.arange(len(place), device=hidden.device), lengths - 1]  # [rows, width]
-    logits = model.head(last).float()
+    logits = decoder.head(last).float()
     if len(place) == len(windows):
         return logits, state
     chosen = [place[tuple(window)] for window in windows]
@@ -100,23 +104,24 @@ def prefill(model: LanguageModel, windows: Sequence[Sequence[int]]) -> tuple[Flo
 
 
 def decode_one_token(
-    model: LanguageModel, token_ids: Sequence[int], state: State
+    decoder: Decoder, token_ids: Sequence[int], state: State
 ) -> tuple[Float[Tensor, "rows vocabulary"], State]:
     """Read one more token in each row: the float32 logits after it, and the state."""
-    ids = torch.tensor(token_ids, device=model.head_weight.device)[:, None]  # [rows, 1]
-    hidden, state = model.extend(ids, torch.ones_like(ids[:, 0]), state)
-    return model.head(hidden[:, 0]).float(), state
+    ids = torch.tensor(token_ids, device=decoder.device)[:, None]  # [rows, 1]
+    hidden, state = decoder.extend(ids, torch.ones_like(ids[:, 0]), state)
+    return decoder.head(hidden[:, 0]).float(), state
 
 
-def choose(logits: Float[Tensor, "rows vocabulary"], rows: Sequence[Row], sampling: SamplingConfig) -> list[int]:
-    """The next token of each row."""
-    seen_ids = None
-    if sampling.repetition_penalty != 1:
-        seen_ids, _ = side_by_side([row.ids for row in rows], logits.device)
-    logits = apply_filters(logits, sampling, seen_ids)
-    chosen = likeliest(logits) if sampling.temperature == 0 else draw(logits, [row.uniform() for row in rows])
-    ids: list[int] = chosen.tolist()
-    return ids
+def choose(
+    logits: Float[Tensor, "rows vocabulary"], rows: Sequence[Row], sampling: SamplingConfig, filters: Sequence[Filter]
+) -> None:
+    """Choose the next token of each row, and hand it to the row with its log-probability, as the model saw it."""
+    filtered = apply_filters(logits, filters, rows)
+    ids = likeliest(filtered) if sampling.temperature == 0 else draw(filtered, [row.uniform() for row in rows])
+    log_p = (logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
+    reports = report_tokens(logits, filtered, ids, sampling.alternatives) if sampling.alternatives is not None else None
+    for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
+        row.push(token_id, log_p[index], reports[index] if reports else None)
 
 
 def side_by_side(

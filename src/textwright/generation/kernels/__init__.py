@@ -1,0 +1,1 @@
+"""Compiled code for decoding on a CPU."""

@@ -1,0 +1,131 @@
+"""What Numba lacks: memory by its address, atomic words, and how a waiting thread makes way for others."""
+
+import inspect
+import platform
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from textwright.core.caches import keep_kernels
+
+Floats = npt.NDArray[np.float32]
+F = TypeVar("F", bound=Callable[..., Any])
+I8, I32, I64, FLOAT = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
+FAST = {"nsz", "contract", "arcp", "reassoc"}
+"""Sums may be reordered by the compiler, the same way every time; NaN and infinity keep their meaning."""
+PAUSES = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}
+
+
+def jit(function: F) -> F:
+    """Compiled at the first call, without the interpreter's lock, and kept on disk."""
+    # Under test every function is wrapped to check its types; Numba wants it bare.
+    bare = inspect.unwrap(function)
+    compiled: F = njit(nogil=True, fastmath=FAST, error_model="numpy", cache=keep_kernels())(bare)
+    return compiled
+
+
+def _pointer(kind: Any) -> Any:
+    @intrinsic
+    def pointer(_: Any, address: Any) -> Any:
+        signature = types.CPointer(kind)(types.int64)
+
+        def make(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return signature, make
+
+    return pointer
+
+
+_pointer_to_floats, _pointer_to_bytes, _pointer_to_ints = map(_pointer, (types.float32, types.int8, types.int64))
+
+
+@jit
+def floats(address: int, count: int) -> Floats:
+    """``count`` float32 at an address, as an array."""
+    return carray(_pointer_to_floats(address), (count,))
+
+
+@jit
+def small_ints(address: int, count: int) -> npt.NDArray[np.int8]:
+    """``count`` int8 at an address, as an array."""
+    return carray(_pointer_to_bytes(address), (count,))
+
+
+@jit
+def ints(address: int, count: int) -> npt.NDArray[np.int64]:
+    """``count`` int64 at an address, as an array."""
+    return carray(_pointer_to_ints(address), (count,))
+
+
+@intrinsic
+def float_of_bits(_: Any, bits: Any) -> Any:
+    """The float32 whose bits are those of an int32."""
+
+    def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], FLOAT)
+
+    return types.float32(types.int32), make
+
+
+@intrinsic
+def atomic_add(_: Any, address: Any, value: Any) -> Any:
+    """Add to the int64 at an address; returns what was there."""
+
+    def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], I64.as_pointer()), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), make
+
+
+@intrinsic
+def atomic_load(_: Any, address: Any) -> Any:
+    """The int64 at an address, as other threads left it."""
+
+    def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+        return builder.load_atomic(builder.inttoptr(arguments[0], I64.as_pointer()), "seq_cst", 8)
+
+    return types.int64(types.int64), make
+
+
+@intrinsic
+def atomic_store(_: Any, address: Any, value: Any) -> Any:
+    """Set the int64 at an address."""
+
+    def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+        builder.store_atomic(arguments[1], builder.inttoptr(arguments[0], I64.as_pointer()), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), make
+
+
+@intrinsic
+def pause(_: Any) -> Any:
+    """Tell the processor that this thread only waits."""
+
+    def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+        name = PAUSES.get(platform.machine())
+        if name is not None:
+            builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), []), name), [])
+        return context.get_dummy_value()
+
+    return types.void(), make
+
+
+@intrinsic
+def give_way(_: Any) -> Any:
+    """Let the system run another thread on this core (POSIX ``sched_yield``; nothing on Windows)."""
+
+    def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+        if platform.system() != "Windows":
+            function = ir.FunctionType(I32, [])
+            builder.call(cgutils.get_or_insert_function(builder.module, function, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), make

@@ -1,0 +1,117 @@
+"""The threads that run kernels: this one and its helpers, which wait for jobs without the interpreter's lock."""
+
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textwright.generation.kernels.layout import HEAD, JOB, STEP, Shape
+from textwright.generation.kernels.native import Floats, atomic_load, give_way, jit, pause
+from textwright.generation.kernels.step import run_head, run_step
+
+LINE = 64
+"""Bytes of a line of the cache: words that threads write to stand on lines of their own."""
+TICKET, BARRIER = 0, LINE
+KIND_WAITS = 200
+"""Looks for a job after which a helper lets other threads have its core between looks."""
+MOST_WAITS = 20_000
+"""Looks after which a helper goes to sleep; a few milliseconds."""
+
+
+class Team:
+    """Runs one job at a time on all threads.
+
+    A job is a ticket: helpers look for its number to rise. They look for a few milliseconds, which is longer than
+    choosing a token takes, and sleep when nothing comes.
+    """
+
+    def __init__(self, shape: Shape, table: npt.NDArray[np.int64], scales: Floats, num_threads: int) -> None:
+        self.job = np.zeros(1, JOB)
+        self._board = aligned(3 * LINE // 8, np.int64)
+        self._arguments = (shape, table, scales, self.job, self._board.ctypes.data)
+        self._num_threads = num_threads
+        self._lock = threading.Lock()
+        self._helpers = [_Helper(self._arguments, self._board, part, num_threads) for part in range(1, num_threads)]
+        weakref.finalize(self, _dismiss, self._helpers)
+
+    def run(self, what: int) -> None:
+        """Do the job as it is described, and wait for it."""
+        with self._lock:
+            self.job[0]["what"] = what
+            self._board[TICKET] += 1
+            for helper in self._helpers:
+                helper.call()
+            run_part(*self._arguments, 0, self._num_threads)
+
+
+class _Helper:
+    """A thread with a place in the team."""
+
+    def __init__(self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int) -> None:
+        self.is_dismissed = False
+        self._is_asleep = False
+        self._wake = threading.Event()
+        # Compiled code is handed the board's address; the thread holds the board itself as long as it looks at it.
+        held = (arguments, board, part, parts)
+        threading.Thread(target=self._help, args=held, name="textwright-kernel", daemon=True).start()
+
+    def call(self) -> None:
+        """See that it looks at the board."""
+        if self._is_asleep:
+            self._wake.set()
+
+    def _help(self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int) -> None:
+        seen = 0
+        while not self.is_dismissed:
+            seen = help_out(*arguments, part, parts, seen)
+            self._wake.clear()
+            self._is_asleep = True
+            # A ticket that came between the last look and the line above: no one will wake us for it.
+            if board[TICKET] == seen and not self.is_dismissed:
+                self._wake.wait()
+            self._is_asleep = False
+
+
+def _dismiss(helpers: Sequence[_Helper]) -> None:
+    """Send the helpers away."""
+    for helper in helpers:
+        helper.is_dismissed = True
+        helper.call()
+
+
+@jit
+def run_part(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: int, parts: int) -> None:
+    """One thread's part of the job."""
+    j = jobs[0]
+    if j.what == STEP:
+        run_step(m, table, scales, j, board + BARRIER, part, parts)
+    elif j.what == HEAD:
+        run_head(m, j, board + BARRIER, part, parts)
+
+
+@jit
+def help_out(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: int, parts: int, seen: int) -> int:
+    """Do jobs until none has come for a while; returns the number of the last."""
+    looks = 0
+    while looks < MOST_WAITS:
+        if atomic_load(board + TICKET) == seen:
+            pause()
+            looks += 1
+            if looks > KIND_WAITS:
+                give_way()
+        else:
+            seen += 1
+            run_part(m, table, scales, jobs, board, part, parts)
+            looks = 0
+    return seen
+
+
+def aligned(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Zeros that begin with a line of the cache."""
+    kind = np.dtype(dtype)
+    raw = np.zeros(count * kind.itemsize + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + count * kind.itemsize].view(kind)
