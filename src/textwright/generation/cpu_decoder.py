@@ -7,8 +7,8 @@
     a long prompt               -> the torch model --'
 
 One stream is bound by reading the weights, so they are kept as narrow as asked: float32, bfloat16 or int8. A long
-prompt in float32 or bfloat16 goes through torch's matrix products, one row at a time, so that no row's numbers depend on
-another's.
+prompt in float32 or bfloat16 goes through torch's matrix products, one row at a time, so that no row's numbers depend
+on another's.
 """
 
 import copy
