@@ -1,6 +1,6 @@
 """The model object people hold: a network with its tokenizer, and the verbs of the command line as methods."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ from textwright.core.device import choose_device
 from textwright.core.errors import InputError
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
+from textwright.generation.decoder import Decoder
 from textwright.generation.engine import Completion, generate
-from textwright.generation.request import SamplingConfig
+from textwright.generation.engines import choose_engine, make_decoder
+from textwright.generation.fusion import FusedDecoder
+from textwright.generation.request import EngineConfig, SamplingConfig
+from textwright.generation.speculative import NUM_DRAFTED, ModelDrafter, PromptLookup, Speculation
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
 from textwright.training.config import TrainConfig
@@ -42,6 +46,7 @@ class Model:
     def __init__(self, network: LanguageModel, tokenizer: Tokenizer) -> None:
         self.network = network
         self.tokenizer = tokenizer
+        self._decoders: dict[tuple[str, str], tuple[int, Decoder]] = {}
 
     def generate(self, prompt: str, *, max_new_tokens: int = 100, **sampling: Any) -> str:
         """The prompt's continuation, without the prompt.
@@ -57,17 +62,72 @@ class Model:
         return self.complete([prompt], max_new_tokens=max_new_tokens, **sampling)[0].text
 
     def complete(
-        self, prompts: Sequence[str], *, on_text: Callable[[int, str], None] | None = None, **sampling: Any
+        self,
+        prompts: Sequence[str],
+        *,
+        on_text: Callable[[int, str], None] | None = None,
+        engine: EngineConfig | None = None,
+        speculation: Speculation | None = None,
+        mixed_with: Mapping["Model", float] | None = None,
+        **sampling: Any,
     ) -> list[Completion]:
         """Completions of several prompts at once, with why each ended.
 
         Args:
             prompts: texts of any lengths.
             on_text: called with (index of the completion, new text) as the text grows.
+            engine: what computes, and how exactly.
+            speculation: guess ahead, with what ``speculation`` gives.
+            mixed_with: models with the same tokenizer, and how much the probabilities of each count beside this one's,
+                which counts 1.
             **sampling: the fields of ``SamplingConfig``.
+
+        Raises:
+            InputError: a value outside its range, an engine that does not know the model, other tokenizers.
         """
         config = read_config(SamplingConfig, sampling, "the arguments of generate")
-        return generate(self.network, self.tokenizer, prompts, config, on_text=on_text)
+        engine, num_rows = engine or EngineConfig(), len(prompts) * config.num_samples
+        decoder = self.decoder(engine, num_rows)
+        if mixed_with:
+            for other in mixed_with:
+                self._check_tokenizer(other)
+            others = [other.decoder(engine, num_rows) for other in mixed_with]
+            decoder = FusedDecoder([decoder, *others], [1.0, *mixed_with.values()])
+        return generate(decoder, self.tokenizer, prompts, config, on_text=on_text, speculation=speculation)
+
+    def decoder(self, engine: EngineConfig, num_rows: int = 1) -> Decoder:
+        """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
+        name = choose_engine(self.network, engine, num_rows)
+        version = sum(parameter._version for parameter in self.network.parameters())
+        kept = self._decoders.get((name, engine.precision))
+        if kept is None or kept[0] != version:
+            kept = (version, make_decoder(self.network, name, engine))
+            self._decoders[name, engine.precision] = kept
+        return kept[1]
+
+    def speculation(
+        self, draft: "Model | None" = None, *, num_drafted: int = NUM_DRAFTED, engine: EngineConfig | None = None
+    ) -> Speculation:
+        """What to hand to ``complete``: afterwards it knows how much was accepted.
+
+        Args:
+            draft: a smaller model with the same tokenizer; without one, what the text says itself is looked up.
+            num_drafted: tokens guessed at a time.
+            engine: for the draft model.
+
+        Raises:
+            InputError: the draft model has another tokenizer.
+        """
+        if draft is None:
+            return Speculation(PromptLookup(), num_drafted)
+        self._check_tokenizer(draft)
+        return Speculation(
+            ModelDrafter(draft.decoder(engine or EngineConfig()), self.tokenizer.vocab_size), num_drafted
+        )
+
+    def _check_tokenizer(self, other: "Model") -> None:
+        if other.tokenizer.fingerprint != self.tokenizer.fingerprint:
+            raise InputError("models with different tokenizers", fix="use models that were trained with the same one")
 
     def evaluate(self, texts: Iterable[str], *, window: int | None = None, stride: int | None = None) -> TextScore:
         """How well the model predicts the texts: loss, perplexities, bits per byte, with the window they hold for."""

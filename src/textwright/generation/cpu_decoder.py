@@ -13,6 +13,7 @@ on another's.
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -25,22 +26,16 @@ from textwright.generation.kernels.dots import BFLOAT16, BLOCK, FLOAT32, INT8
 from textwright.generation.kernels.layout import ACTIVATIONS, HEAD, STEP, TENSORS, Shape
 from textwright.generation.kernels.team import Team, aligned
 from textwright.models.gpt import GPT
-from textwright.models.language_model import LanguageModel, State
+from textwright.models.language_model import State
 from textwright.models.layers.positions import rotation
 from textwright.models.state import KeyValueState
 
 DecodingPrecision = Literal["float32", "bfloat16", "int8"]
 KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
-FAMILIES = ("gpt2", "modern")
 MOST_TOKENS = 256
 """Read at once by the kernels."""
 LONG = 8
 """New tokens of a row from which torch's matrix products are faster."""
-
-
-def can_decode(model: LanguageModel) -> bool:
-    """Whether the kernels know this model, and it is on the CPU."""
-    return isinstance(model, GPT) and model.config.family in FAMILIES and model.head_weight.device.type == "cpu"
 
 
 class CPUDecoder:
@@ -80,10 +75,20 @@ class CPUDecoder:
         )
         table = np.array([self._addresses(block) for block in model.blocks], np.int64)
         scales = np.array([block.get_submodule("attention").scale for block in model.blocks], np.float32)
-        threads = num_threads or torch.get_num_threads()
-        self._team = Team(shape, table, scales, threads)
-        self._make_room(threads)
+        self._threads = num_threads or torch.get_num_threads()
+        self._team = Team(shape, table, scales, self._threads)
+        self._make_room(self._threads)
         self._describe(model)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """torch on one thread: its others would spin on the cores that the kernels' threads wait on."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def empty_state(self, rows: int, source: None = None) -> KeyValueState:
         """An empty key-value cache."""
@@ -127,8 +132,10 @@ class CPUDecoder:
         assert self._reader is not None
         here = slice(row, row + 1)
         alone = KeyValueState(state.keys[:, here], state.values[:, here], state.lengths[here], self.context_length)
-        count = ids.shape[1]
+        count, before = ids.shape[1], torch.get_num_threads()
+        torch.set_num_threads(self._threads)
         hidden[row, :count] = self._reader.extend(ids, torch.tensor([count]), alone)[0][0].float()
+        torch.set_num_threads(before)
 
     def _read_few(
         self,

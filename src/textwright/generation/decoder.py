@@ -1,5 +1,6 @@
 """What decoding needs of a model. A ``LanguageModel`` has it, and so have the engines made of one."""
 
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -25,8 +26,15 @@ class Decoder(Protocol):
         """The most tokens seen at once."""
 
     @property
+    def width(self) -> int:
+        """Width of the hidden states."""
+
+    @property
     def device(self) -> torch.device:
         """Where ids go and logits come from."""
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """A context to decode in; afterwards everything is as it was."""
 
     def empty_state(self, rows: int) -> State:
         """The state before the first token."""

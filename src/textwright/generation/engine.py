@@ -3,11 +3,8 @@
 A decoder computes; a strategy is a function that has it write open rows to their end; see ``loop.write``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
-
-from torch import nn
 
 from textwright.core.errors import InputError
 from textwright.generation import loop
@@ -15,6 +12,7 @@ from textwright.generation.decoder import Decoder
 from textwright.generation.filters import make_filters
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.generation.row import Row
+from textwright.generation.speculative import Speculation
 from textwright.tokens.tokenizer import Tokenizer
 
 __all__ = ["Completion", "generate"]
@@ -27,6 +25,7 @@ def generate(
     sampling: SamplingConfig,
     *,
     on_text: Callable[[int, str], None] | None = None,
+    speculation: Speculation | None = None,
 ) -> list[Completion]:
     """Continue prompts, of any lengths and however many.
 
@@ -40,6 +39,7 @@ def generate(
         sampling: how to choose tokens, and when to stop.
         on_text: called with (index of the completion, new text) as soon as the text is certain: whole characters, and
             nothing of a stop string. Joined, the pieces are the completion's text.
+        speculation: have a drafter guess ahead; it counts what was accepted.
 
     Returns:
         ``sampling.num_samples`` completions of the first prompt, then those of the second, ...
@@ -54,8 +54,9 @@ def generate(
     rows = [
         Row(prompt, sample, tokenizer, sampling, partial(show, index)) for index, (prompt, sample) in enumerate(pairs)
     ]
-    with _evaluating(decoder):
-        loop.write(decoder, rows, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
+    with decoder.at_work():
+        write = speculation.write if speculation is not None else loop.write
+        write(decoder, rows, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
     return [row.completion(decoder.context_length) for row in rows]
 
 
@@ -72,17 +73,3 @@ def _check(decoder: Decoder, tokenizer: Tokenizer, prompts: Sequence[str]) -> No
             f"a tokenizer of {tokenizer.vocab_size:,} tokens for a model of {decoder.vocab_size:,}",
             fix="use the tokenizer that the model was trained with",
         )
-
-
-@contextmanager
-def _evaluating(decoder: Decoder) -> Iterator[None]:
-    """A model without dropout, and afterwards as it was: samples are drawn in the middle of training."""
-    if not isinstance(decoder, nn.Module):
-        yield
-        return
-    was_training = decoder.training
-    decoder.eval()
-    try:
-        yield
-    finally:
-        decoder.train(was_training)

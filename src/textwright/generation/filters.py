@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from textwright.generation.request import SamplingConfig
-from textwright.generation.row import Row
+from textwright.generation.row import Written
 from textwright.tokens.tokenizer import Tokenizer
 
 Logits = Float[Tensor, "rows vocabulary"]
@@ -26,7 +26,7 @@ LEAST_TEMPERATURE = 1e-6  # float32 logits are no finer than this; below it they
 class Filter(Protocol):
     """One thing done to logits."""
 
-    def __call__(self, logits: Logits, rows: Sequence[Row], /) -> Logits:
+    def __call__(self, logits: Logits, rows: Sequence[Written], /) -> Logits:
         """New logits; ``rows`` are what has been written so far."""
 
 
@@ -36,7 +36,7 @@ def make_filters(sampling: SamplingConfig, tokenizer: Tokenizer) -> list[Filter]
     return [one for one in found if one is not None]
 
 
-def apply_filters(logits: Logits, filters: Sequence[Filter], rows: Sequence[Row]) -> Logits:
+def apply_filters(logits: Logits, filters: Sequence[Filter], rows: Sequence[Written]) -> Logits:
     """The logits (float32) after all filters."""
     for one in filters:
         logits = one(logits, rows)
@@ -99,7 +99,7 @@ def _without(logits: Logits, ruled_out: Bool[Tensor, "rows vocabulary"]) -> Logi
     return logits.masked_fill(ruled_out, -math.inf)
 
 
-def seen_ids(rows: Sequence[Row], device: torch.device) -> Int[Tensor, "rows seen"]:
+def seen_ids(rows: Sequence[Written], device: torch.device) -> Int[Tensor, "rows seen"]:
     """The ids of each row's prompt and text; a shorter row repeats its first."""
     longest = max(len(row.ids) for row in rows)
     return torch.tensor([[*row.ids, *[row.ids[0]] * (longest - len(row.ids))] for row in rows], device=device)

@@ -116,7 +116,7 @@ def choose(
     logits: Float[Tensor, "rows vocabulary"], rows: Sequence[Row], sampling: SamplingConfig, filters: Sequence[Filter]
 ) -> None:
     """Choose the next token of each row, and hand it to the row with its log-probability, as the model saw it."""
-    filtered = apply_filters(logits, filters, rows)
+    filtered = apply_filters(logits, filters, [row.written for row in rows])
     ids = likeliest(filtered) if sampling.temperature == 0 else draw(filtered, [row.uniform() for row in rows])
     log_p = (logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
     reports = report_tokens(logits, filtered, ids, sampling.alternatives) if sampling.alternatives is not None else None

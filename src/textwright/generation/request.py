@@ -36,6 +36,17 @@ class SamplingConfig(Config):
     """Report each token's probability, rank and entropy, and so many of the likeliest tokens in its place."""
 
 
+class EngineConfig(Config):
+    """What computes. It changes the speed, and how exact the numbers are; not what is asked for."""
+
+    engine: Literal["auto", "cpu", "torch"] = "auto"
+    """cpu: our kernels, for GPT-2 and modern models on a CPU. torch: any model, GPUs. auto: by model, device, rows."""
+    precision: Literal["float32", "bfloat16", "int8"] = "float32"
+    """Of the weights: float32 is exact, bfloat16 reads half, int8 (cpu engine only) a quarter as many bytes a token."""
+    deterministic: bool = False
+    """The same text bit for bit whatever else is written at the same time: the cpu engine, which always is."""
+
+
 @dataclass(frozen=True)
 class Alternative:
     """A token that could have been chosen."""

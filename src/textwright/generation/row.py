@@ -1,6 +1,7 @@
 """One completion while it is written: what any engine reads, and where it puts what it chose. Torch-free."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from textwright.core.seeds import hash_u64
 from textwright.generation.request import Completion, FinishReason, SamplingConfig, TokenReport
@@ -24,6 +25,14 @@ def window_start(num_tokens: int, context_length: int) -> int:
     step = max(1, context_length // 2)
     too_many = max(0, num_tokens - context_length)
     return -(-too_many // step) * step
+
+
+@dataclass(frozen=True)
+class Written:
+    """What filters look at of a text: a row's, or one that is only being thought of."""
+
+    ids: Sequence[int]
+    num_prompt_ids: int
 
 
 class Row:
@@ -56,6 +65,11 @@ class Row:
         self._reports: list[TokenReport] = []
 
     @property
+    def written(self) -> Written:
+        """Its ids, for the filters."""
+        return Written(self.ids, self.num_prompt_ids)
+
+    @property
     def num_new(self) -> int:
         """How many tokens have been chosen."""
         return len(self.ids) - self.num_prompt_ids
@@ -73,12 +87,12 @@ class Row:
         """The ids that the model sees: at most ``context_length``."""
         return self.ids[self.starts_at(context_length) :]
 
-    def uniform(self) -> float:
-        """The random number that the next token is drawn with, in [0, 1).
+    def uniform(self, purpose: str = "sampling", ahead: int = 0) -> float:
+        """The random number that the token ``ahead`` of the next is drawn with, in [0, 1).
 
-        A hash of (seed, sample, position), so that it depends on nothing else that is going on.
+        A hash of (purpose, seed, sample, position), so that it depends on nothing else that is going on.
         """
-        return (hash_u64("sampling", self._sampling.seed, self._sample, self.num_new) >> 11) * 2.0**-53
+        return (hash_u64(purpose, self._sampling.seed, self._sample, self.num_new + ahead) >> 11) * 2.0**-53
 
     def push(self, token_id: int, log_p: float, report: TokenReport | None = None) -> None:
         """The next token, as chosen; its log-probability as the model saw it; what else there was to choose."""

@@ -1,7 +1,8 @@
 """What every family is to the rest of the house."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, Self, runtime_checkable
 
 import torch
@@ -89,6 +90,16 @@ class LanguageModel(nn.Module, ABC):
     @abstractmethod
     def head(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
         """Logits of the next token, only for the places given: all of them at once may not fit in memory."""
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Without dropout, and afterwards as it was: samples are drawn in the middle of training."""
+        was_training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(was_training)
 
     @abstractmethod
     def empty_state(self, rows: int, source: Batch | None = None) -> State:

@@ -1,0 +1,77 @@
+"""What a model is decoded with: a table of engines, each of which makes a decoder of a model."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+
+from textwright.core.errors import InputError
+from textwright.generation.decoder import Decoder
+from textwright.generation.request import EngineConfig
+from textwright.models.language_model import LanguageModel
+
+MOST_CPU_ROWS = 32
+"""Rows side by side up to which the kernels are faster than torch (docs/benchmarks.md)."""
+
+
+def choose_engine(model: LanguageModel, config: EngineConfig, num_rows: int) -> str:
+    """The name of the engine: as asked for, or by the model, its device and the number of rows.
+
+    Raises:
+        InputError: the kernels are asked for a model that they do not know, or int8 of torch.
+    """
+    knows = _kernels_know(model)
+    if config.engine == "torch":
+        if config.deterministic:
+            raise InputError("--deterministic with --engine torch", fix="use --engine cpu, which always is")
+        if config.precision == "int8":
+            raise InputError(
+                "--precision int8 with --engine torch", expected="float32 or bfloat16", fix="use --engine cpu"
+            )
+        return "torch"
+    needs = config.engine == "cpu" or config.deterministic or config.precision == "int8"
+    if needs and not knows:
+        asked = "--engine cpu" if config.engine == "cpu" else f"--precision {config.precision}"
+        if config.deterministic:
+            asked = "--deterministic"
+        raise InputError(
+            f"{asked} for a {model.config.family} model on {model.device}",
+            expected="a gpt2 or modern model on the CPU",
+            fix="use --device cpu for those families, --engine torch for others",
+        )
+    return "cpu" if knows and (needs or num_rows <= MOST_CPU_ROWS) else "torch"
+
+
+def make_decoder(model: LanguageModel, engine: str, config: EngineConfig) -> Decoder:
+    """A decoder of the model by a row of ``ENGINES``.
+
+    Args:
+        model: in float32, in evaluation mode. It must not change as long as the decoder is used.
+        engine: as ``choose_engine`` says.
+        config: for its precision.
+    """
+    return ENGINES[engine](model, config)
+
+
+def _kernels_know(model: LanguageModel) -> bool:
+    # Numba is imported where it is used: it takes a quarter of a second.
+    from textwright.models.gpt import GPT
+
+    return isinstance(model, GPT) and model.config.family in ("gpt2", "modern") and model.device.type == "cpu"
+
+
+def _with_kernels(model: LanguageModel, config: EngineConfig) -> Decoder:
+    from textwright.generation.cpu_decoder import CPUDecoder
+    from textwright.models.gpt import GPT
+
+    assert isinstance(model, GPT)
+    return CPUDecoder(model, config.precision)
+
+
+def _with_torch(model: LanguageModel, config: EngineConfig) -> Decoder:
+    if config.precision == "bfloat16":
+        return copy.deepcopy(model).to(torch.bfloat16)
+    return model
+
+
+ENGINES: dict[str, Callable[[LanguageModel, EngineConfig], Decoder]] = {"cpu": _with_kernels, "torch": _with_torch}

@@ -1,0 +1,235 @@
+"""Speculative decoding: a drafter guesses several tokens, the model reads them at once and keeps what it agrees with.
+
+::
+
+    drafter    the  cat  sat  on         the model reads [cat sat on], and says of each place what it would have said
+    model      the  cat  lay             "cat" is accepted, "sat" is not: "lay" is drawn in its place
+
+What is written has exactly the distribution of plain decoding: a drafted token x is accepted with probability
+min(1, p(x) / q(x)), where p is the model's distribution after the filters and q the drafter's; where it is not, another
+is drawn from what p has more than q. With temperature 0 it is the same text.
+
+Source: Leviathan et al. 2023 (arXiv:2211.17192), algorithm 1; prompt lookup: Saxena 2023,
+https://github.com/apoorvumang/prompt-lookup-decoding.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from textwright.core.errors import InputError
+from textwright.generation.decoder import Decoder
+from textwright.generation.filters import Filter, apply_filters
+from textwright.generation.request import SamplingConfig
+from textwright.generation.row import Row, Written, window_start
+from textwright.generation.sampling import draw, likeliest
+from textwright.generation.token_report import report_tokens
+from textwright.models.language_model import State
+
+NUM_DRAFTED = 4
+LONGEST_MATCH = 3
+"""Tokens of the text's end that prompt lookup looks for, at most."""
+
+
+@dataclass
+class Draft:
+    """What a drafter guesses."""
+
+    ids: list[int] = field(default_factory=list)
+    probabilities: list[Tensor] = field(default_factory=list)
+    """For each, the distribution it was drawn from, [vocabulary]; none where the drafter always guesses the same."""
+
+
+Pick = Callable[[Float[Tensor, "1 vocabulary"], Sequence[int]], tuple[int, Tensor]]
+"""From the drafter's logits and what it has drafted so far: the next token, and the distribution it is drawn from."""
+
+
+@runtime_checkable
+class Drafter(Protocol):
+    """Guesses how a text goes on."""
+
+    def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
+        """At most ``count`` tokens after ``ids``."""
+
+
+class ModelDrafter:
+    """A smaller model with the same tokenizer. What it has read is kept from draft to draft."""
+
+    def __init__(self, decoder: Decoder, vocab_size: int) -> None:
+        """
+        Args:
+            decoder: of the smaller model.
+            vocab_size: the tokenizer's.
+
+        Raises:
+            InputError: its vocabulary is smaller than the tokenizer's, or it cannot take back what it has read.
+        """
+        if decoder.vocab_size < vocab_size:
+            raise InputError(
+                f"a draft model of {decoder.vocab_size:,} tokens for a tokenizer of {vocab_size:,}",
+                fix="use a draft model that was trained with the same tokenizer",
+            )
+        if not decoder.can_rewind:
+            raise InputError("a draft model that cannot take back what it has read", fix="use a GPT")
+        self._decoder, self._vocab_size = decoder, vocab_size
+        self._read: list[int] = []
+        self._state: State = decoder.empty_state(1)
+        self._start = 0
+
+    def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
+        """As the smaller model would go on."""
+        count = min(count, self._decoder.context_length - 1)
+        start = window_start(len(ids) + count, self._decoder.context_length)
+        window = list(ids[start:])
+        kept = _length_in_common(self._read, window[:-1]) if start == self._start else 0
+        if start != self._start:
+            self._state, self._start = self._decoder.empty_state(1), start
+        self._state = self._state.rewind(torch.tensor([kept]))
+        found, new = Draft(), window[kept:]
+        for _ in range(count):
+            hidden, self._state = _read(self._decoder, new, self._state)
+            token_id, q = pick(self._decoder.head(hidden[:, -1]).float()[:, : self._vocab_size], found.ids)
+            found.ids.append(token_id)
+            found.probabilities.append(q)
+            new = [token_id]
+        self._read = [*window, *found.ids[:-1]]
+        return found
+
+
+class PromptLookup:
+    """Guesses that the text goes on as it did the last time its end occurred. Needs no model."""
+
+    def draft(self, ids: Sequence[int], count: int, _: Pick) -> Draft:
+        """What followed the most recent place that is like the end, by its longest likeness up to three tokens."""
+        for length in range(min(LONGEST_MATCH, len(ids) - 1), 0, -1):
+            end = list(ids[-length:])
+            for place in range(len(ids) - length - 1, -1, -1):
+                if ids[place] == end[0] and list(ids[place : place + length]) == end:
+                    return Draft(list(ids[place + length : place + length + count]))
+        return Draft()
+
+
+@dataclass
+class Speculation:
+    """How to speculate, and how it went."""
+
+    drafter: Drafter
+    num_drafted: int = NUM_DRAFTED
+    """Tokens guessed at a time, at most."""
+    proposed: int = 0
+    accepted: int = 0
+
+    @property
+    def acceptance(self) -> float:
+        """The part of the drafted tokens that were accepted."""
+        return self.accepted / self.proposed if self.proposed else 0.0
+
+    @torch.inference_mode()
+    def write(
+        self,
+        decoder: Decoder,
+        rows: Sequence[Row],
+        sampling: SamplingConfig,
+        filters: Sequence[Filter],
+        *,
+        vocab_size: int,
+    ) -> None:
+        """Write all rows to their end, one after the other; see ``loop.write``."""
+        for row in rows:
+            self._write(decoder, row, sampling, filters, vocab_size)
+
+    def _write(
+        self, decoder: Decoder, row: Row, sampling: SamplingConfig, filters: Sequence[Filter], vocab_size: int
+    ) -> None:
+        context, start, state = decoder.context_length, -1, decoder.empty_state(1)
+        num_read = 0
+        while row.is_open:
+            if row.starts_at(context) != start:
+                start, state, num_read = row.starts_at(context), decoder.empty_state(1), 0
+            left = min(sampling.max_new_tokens - row.num_new - 1, context - (len(row.ids) - start))
+            draft = self._draft(row, min(self.num_drafted, left), sampling, filters)
+            new = [*row.ids[start + num_read :], *draft.ids]
+            hidden, state = _read(decoder, new, state)
+            logits = decoder.head(hidden[0, -len(draft.ids) - 1 :]).float()[:, :vocab_size]
+            self._push(row, draft, logits, sampling, filters)
+            num_read = len(row.ids) - 1 - start
+            state = state.rewind(torch.tensor([num_read]))
+
+    def _draft(self, row: Row, count: int, sampling: SamplingConfig, filters: Sequence[Filter]) -> Draft:
+        if count < 1:
+            return Draft()
+
+        def pick(logits: Float[Tensor, "1 vocabulary"], so_far: Sequence[int]) -> tuple[int, Tensor]:
+            filtered = apply_filters(logits, filters, [Written([*row.ids, *so_far], row.num_prompt_ids)])
+            if sampling.temperature == 0:
+                return int(likeliest(filtered)), filtered[0]
+            return int(draw(filtered, [row.uniform("draft", len(so_far))])), filtered[0].softmax(dim=-1)
+
+        return self.drafter.draft(row.ids, count, pick)
+
+    def _push(
+        self,
+        row: Row,
+        draft: Draft,
+        logits: Float[Tensor, "places vocabulary"],
+        sampling: SamplingConfig,
+        filters: Sequence[Filter],
+    ) -> None:
+        """The drafted tokens as far as they are accepted, and the token after them."""
+        written = [Written([*row.ids, *draft.ids[:place]], row.num_prompt_ids) for place in range(len(draft.ids) + 1)]
+        filtered = apply_filters(logits, filters, written)
+        chosen = _agree(draft, filtered, row, sampling)
+        self.proposed += len(draft.ids)
+        self.accepted += len(chosen) - 1
+        ids = torch.tensor(chosen, device=logits.device)
+        seen = logits[: len(chosen)]
+        log_p = (seen.gather(1, ids[:, None])[:, 0] - seen.logsumexp(dim=1)).tolist()
+        reports = None
+        if sampling.alternatives is not None:
+            reports = report_tokens(seen, filtered[: len(chosen)], ids, sampling.alternatives)
+        for place, token_id in enumerate(chosen):
+            row.push(token_id, log_p[place], reports[place] if reports else None)
+            if not row.is_open:
+                break
+
+
+def _agree(draft: Draft, filtered: Float[Tensor, "places vocabulary"], row: Row, sampling: SamplingConfig) -> list[int]:
+    """The drafted tokens that are accepted, and the one that is chosen after them."""
+    if sampling.temperature == 0:
+        wanted = likeliest(filtered).tolist()
+        same = _length_in_common(wanted, draft.ids)
+        return [*draft.ids[:same], wanted[same]]
+    p = filtered.softmax(dim=-1)
+    for place, token_id in enumerate(draft.ids):
+        q = draft.probabilities[place] if draft.probabilities else _certainly(token_id, p[place])
+        if row.uniform("accept", place) * float(q[token_id]) < float(p[place, token_id]):
+            continue
+        rest = (p[place] - q.to(p.device)).clamp(min=0)
+        # Equal but for rounding: then there is nothing in the rest, and p itself is as good.
+        rest = rest if float(rest.sum()) > 0 else p[place]
+        return [*draft.ids[:place], int(draw(rest.log()[None], [row.uniform("sampling", place)]))]
+    return [*draft.ids, int(draw(filtered[-1:], [row.uniform("sampling", len(draft.ids))]))]
+
+
+def _certainly(token_id: int, like: Tensor) -> Tensor:
+    certain = torch.zeros_like(like)
+    certain[token_id] = 1.0
+    return certain
+
+
+def _read(decoder: Decoder, ids: Sequence[int], state: State) -> tuple[Float[Tensor, "1 time width"], State]:
+    tokens = torch.tensor([list(ids)], device=decoder.device)
+    return decoder.extend(tokens, torch.tensor([len(ids)], device=decoder.device), state)
+
+
+def _length_in_common(one: Sequence[int], other: Sequence[int]) -> int:
+    length = 0
+    for mine, theirs in zip(one, other, strict=False):
+        if mine != theirs:
+            break
+        length += 1
+    return length

@@ -1,0 +1,67 @@
+"""Speculation changes the speed and nothing else."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from tests.generation.conftest import make_model
+from textwright.core.errors import InputError
+from textwright.generation.engine import generate
+from textwright.generation.request import SamplingConfig
+from textwright.generation.speculative import Drafter, ModelDrafter, PromptLookup, Speculation
+from textwright.models.language_model import LanguageModel
+from textwright.tokens import Tokenizer
+
+NUM_SAMPLES = 800
+PROMPTS = ["The cat sat. The cat sat. The", "a", "", "x" * 40]
+
+
+def drafters(model: LanguageModel) -> dict[str, Drafter]:
+    like = make_model("gpt2")  # a model that often agrees: the same with a little noise
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in like.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
+    return {"model": ModelDrafter(like, 257), "itself": ModelDrafter(model, 257), "lookup": PromptLookup()}
+
+
+@pytest.mark.parametrize("drafted", [1, 4])
+@pytest.mark.parametrize("name", ["model", "itself", "lookup"])
+def test_greedy_text_is_the_same_past_the_context_too(
+    model: LanguageModel, tokenizer: Tokenizer, name: str, drafted: int
+) -> None:
+    sampling = SamplingConfig(max_new_tokens=70, temperature=0, repetition_penalty=1.2, stop=("\x00",))
+    speculation = Speculation(drafters(model)[name], drafted)
+    found = generate(model, tokenizer, PROMPTS, sampling, speculation=speculation)
+    assert found == generate(model, tokenizer, PROMPTS, sampling)
+    if name == "itself":
+        assert speculation.acceptance == 1
+
+
+@pytest.mark.parametrize("name", ["model", "lookup"])
+def test_samples_come_as_often_as_without_it(gpt2: LanguageModel, tokenizer: Tokenizer, name: str) -> None:
+    """Pairs of tokens, by a chi-square test of two samples; 100,000 of them in benchmarks/speculation.py."""
+    counts = []
+    for speculation in (None, Speculation(drafters(gpt2)[name], 2)):
+        sampling = SamplingConfig(
+            max_new_tokens=3, temperature=1, top_k=3, num_samples=NUM_SAMPLES, seed=0 if speculation else 1
+        )
+        found = generate(gpt2, tokenizer, ["abcabcab"], sampling, speculation=speculation)
+        counts.append(Counter(completion.token_ids for completion in found))
+    kinds = [kind for kind in counts[0] | counts[1] if counts[0][kind] + counts[1][kind] >= 10]
+    chi_square = sum((counts[0][k] - counts[1][k]) ** 2 / (counts[0][k] + counts[1][k]) for k in kinds)
+    degrees = len(kinds) - 1
+    assert degrees >= 5
+    assert chi_square < degrees + 4 * (2 * degrees) ** 0.5, (chi_square, degrees)
+
+
+def test_lookup_proposes_what_followed_the_longest_likeness() -> None:
+    ids = [1, 2, 3, 9, 5, 2, 3, 8, 1, 2, 3]
+    assert PromptLookup().draft(ids, 3, lambda *_: (0, torch.zeros(1))).ids == [9, 5, 2]
+    assert PromptLookup().draft([1, 2, 3], 3, lambda *_: (0, torch.zeros(1))).ids == []
+
+
+def test_a_draft_model_of_another_vocabulary_is_refused() -> None:
+    with pytest.raises(InputError, match="a draft model of 258 tokens for a tokenizer of 300"):
+        ModelDrafter(make_model("gpt2", vocab_size=258), 300)
