@@ -3,24 +3,35 @@
 import json as json_format
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.progress import console
-from textwright.generation.request import SamplingConfig
+from textwright.generation.request import Completion, EngineConfig, SamplingConfig
+
+if TYPE_CHECKING:
+    from textwright.api.model import Model
 
 
 def generate(
-    model: str,
+    model: str | None = None,
     prompts: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     /,
     *,
     prompts_file: Path | None = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*")] = None,
+    engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
+    draft: str | None = None,
+    prompt_lookup: Annotated[bool, Parameter(negative="")] = False,
+    num_drafted: int | None = None,
+    models: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
+    weights: Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
     device: str = "auto",
     json: bool = False,
 ) -> None:
@@ -29,63 +40,92 @@ def generate(
     Parameters
     ----------
     model
-        A model folder, or a Hugging Face name (with the hub extra).
+        A model folder, or a Hugging Face name (with the hub extra). Not with --models.
     prompts
         Texts to continue; an empty one ('') starts a document.
     prompts_file
         A file with a prompt on each line, instead.
     sampling
         How to choose tokens.
+    engine
+        What computes.
+    draft
+        A smaller model with the same tokenizer, to guess ahead: the same text, sooner.
+    prompt_lookup
+        Guess ahead from what the text itself says, without a model.
+    num_drafted
+        Tokens guessed at a time; 4 when not given.
+    models
+        Several models with the same tokenizer, whose probabilities are mixed.
+    weights
+        How much each of --models counts; all the same when not given.
     device
         auto, cpu or cuda.
     json
         Print one JSON object on standard output.
     """
+    if models and model is not None:
+        prompts = (model, *prompts)
+    folders = models or ((model,) if model is not None else ())
+    if not folders:
+        raise InputError("no model", fix="for example: textwright generate runs/NAME/model 'Once upon a time'")
     chosen = sampling or read_config(SamplingConfig, {}, "the command line")
-    texts = list(prompts)
-    if prompts_file is not None:
-        if texts:
-            raise InputError("prompts and --prompts-file", expected="one of them")
-        texts = read_prompts(prompts_file)
-    if not texts:
-        raise InputError("no prompt", fix=f"for example: textwright generate {model} 'Once upon a time'")
+    texts = _texts(prompts, prompts_file, folders[0])
+    _check_speculation(draft, prompt_lookup, num_drafted, models)
+    _check_weights(models, weights)
 
     from textwright.api import load
+    from textwright.generation.speculative import NUM_DRAFTED
 
-    loaded = load(model, device=device)
+    computing = engine or EngineConfig()
+    loaded = [load(folder, device=device) for folder in folders]
+    speculation = None
+    if draft is not None or prompt_lookup:
+        drafter = load(draft, device=device) if draft is not None else None
+        speculation = loaded[0].speculation(drafter, num_drafted=num_drafted or NUM_DRAFTED, engine=computing)
+    shares = [weight / weights[0] for weight in weights] or [1.0] * len(loaded)
     streams = not json and len(texts) * chosen.num_samples == 1
     if streams:
         sys.stdout.write(texts[0])
         sys.stdout.flush()
+    loaded[0].decoder(computing, len(texts) * chosen.num_samples)  # made ready before the clock starts
     begun_s = time.perf_counter()
-    completions = loaded.complete(texts, on_text=_show if streams else None, **chosen.model_dump())
+    completions = loaded[0].complete(
+        texts,
+        on_text=_show if streams else None,
+        engine=computing,
+        speculation=speculation,
+        mixed_with=dict(zip(loaded[1:], shares[1:], strict=True)),
+        **chosen.model_dump(),
+    )
     seconds = time.perf_counter() - begun_s
     tokens_per_s = sum(completion.num_tokens for completion in completions) / seconds
 
     if json:
-        rows = [
-            {
-                "prompt": completion.prompt,
-                "text": completion.text,
-                "finish_reason": completion.finish_reason,
-                "num_tokens": completion.num_tokens,
-                "window_slid": completion.window_slid,
-            }
-            for completion in completions
-        ]
-        print(json_format.dumps({"completions": rows, "tokens_per_s": tokens_per_s}, ensure_ascii=False))
+        found: dict[str, Any] = {
+            "completions": [_as_json(completion, loaded[0]) for completion in completions],
+            "tokens_per_s": tokens_per_s,
+        }
+        if speculation is not None:
+            found["acceptance"] = speculation.acceptance
+        print(json_format.dumps(found, ensure_ascii=False))
         return
     if streams:
         print()
     else:
         for index, completion in enumerate(completions):
-            print(f"{'' if index == 0 else chr(10)}--- {index + 1}")
+            print(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.log_p:,.2f})")
             print(completion.prompt + completion.text)
+    if chosen.alternatives is not None:
+        for completion in completions:
+            _show_report(completion, loaded[0])
     screen = console()
     if any(completion.window_slid for completion in completions):
-        context = loaded.network.context_length
+        context = loaded[0].network.context_length
         screen.print(f"note: the text outgrew the context of {context:,} tokens; its beginning was forgotten")
-    screen.print(f"{sum(completion.num_tokens for completion in completions):,} tokens, {tokens_per_s:,.1f} tokens/s")
+    accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
+    num_tokens = sum(completion.num_tokens for completion in completions)
+    screen.print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -97,6 +137,65 @@ def read_prompts(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 at byte {error.start:,}", expected="UTF-8 text") from None
     return [line for line in lines if line.strip()]
+
+
+def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> list[str]:
+    texts = list(prompts)
+    if prompts_file is not None:
+        if texts:
+            raise InputError("prompts and --prompts-file", expected="one of them")
+        texts = read_prompts(prompts_file)
+    if not texts:
+        raise InputError("no prompt", fix=f"for example: textwright generate {model} 'Once upon a time'")
+    return texts
+
+
+def _check_speculation(draft: str | None, prompt_lookup: bool, num_drafted: int | None, models: Sequence[str]) -> None:
+    if draft is not None and prompt_lookup:
+        raise InputError("--draft and --prompt-lookup", expected="one of them")
+    if num_drafted is not None and draft is None and not prompt_lookup:
+        raise InputError("--num-drafted without --draft or --prompt-lookup", fix="add one of them")
+    if num_drafted is not None and not 1 <= num_drafted <= 64:
+        raise InputError(f"--num-drafted {num_drafted}", expected="1 to 64")
+    if models and draft is not None:
+        raise InputError("--draft with --models", fix="use --prompt-lookup, or one model")
+
+
+def _check_weights(models: Sequence[str], weights: Sequence[float]) -> None:
+    if weights and len(weights) != len(models):
+        raise InputError(f"{len(weights)} weights for {len(models)} models", fix="give --weights one number a model")
+    if not all(0 < weight < float("inf") for weight in weights):
+        raise InputError(f"--weights {' '.join(map(str, weights))}", expected="positive numbers")
+
+
+def _as_json(completion: Completion, model: "Model") -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "prompt": completion.prompt,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "num_tokens": completion.num_tokens,
+        "window_slid": completion.window_slid,
+        "log_p": completion.log_p,
+    }
+    if completion.reports:
+        row["tokens"] = [_with_texts(asdict(report), model) for report in completion.reports]
+    return row
+
+
+def _with_texts(report: dict[str, Any], model: "Model") -> dict[str, Any]:
+    """A report whose tokens have their texts beside their ids."""
+    alternatives = [{**other, "text": model.tokenizer.decode([other["token_id"]])} for other in report["alternatives"]]
+    return {**report, "text": model.tokenizer.decode([report["token_id"]]), "alternatives": alternatives}
+
+
+def _show_report(completion: Completion, model: "Model") -> None:
+    print(f"\n{'token':16} {'p':>7} {'drawn with':>10} {'rank':>6} {'nats':>6}  likeliest")
+    for report in completion.reports:
+        others = "  ".join(f"{model.tokenizer.decode([o.token_id])!r} {o.p:.3f}" for o in report.alternatives)
+        text = repr(model.tokenizer.decode([report.token_id]))
+        print(
+            f"{text:16} {report.p:7.4f} {report.filtered_p:10.4f} {report.rank:6,} {report.entropy_nats:6.2f}  {others}"
+        )
 
 
 def _show(_: int, text: str) -> None:

@@ -12,6 +12,7 @@ on another's.
 """
 
 import copy
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -61,6 +62,7 @@ class CPUDecoder:
         self._reader = _reader(model, precision)
         self._model = model
         self._held: list[Tensor] = []
+        self._lock = threading.Lock()  # the team has one job at a time
         shape = Shape(
             kind=KINDS[precision],
             num_layers=c.num_layers,
@@ -110,7 +112,8 @@ class CPUDecoder:
                 self._read_long(row, ids[row : row + 1, :count], state, hidden)
             else:
                 few.extend((row, time) for time in range(count))
-        self._read_few(few, ids, starts, state, hidden)
+        with self._lock:
+            self._read_few(few, ids, starts, state, hidden)
         state.lengths = state.lengths + lengths
         return hidden, state
 
@@ -120,11 +123,12 @@ class CPUDecoder:
         flat = hidden.reshape(-1, self.width).contiguous()
         logits = torch.empty(len(flat), self.vocab_size)
         job = self._team.job[0]
-        for first in range(0, len(flat), MOST_TOKENS):
-            part = flat[first : first + MOST_TOKENS]
-            job["count"], job["hidden"] = len(part), part.data_ptr()
-            job["logits"] = logits[first:].data_ptr()
-            self._team.run(HEAD)
+        with self._lock:
+            for first in range(0, len(flat), MOST_TOKENS):
+                part = flat[first : first + MOST_TOKENS]
+                job["count"], job["hidden"] = len(part), part.data_ptr()
+                job["logits"] = logits[first:].data_ptr()
+                self._team.run(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
 
     def _read_long(self, row: int, ids: Tensor, state: KeyValueState, hidden: Tensor) -> None:

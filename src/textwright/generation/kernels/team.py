@@ -33,18 +33,16 @@ class Team:
         self._board = aligned(3 * LINE // 8, np.int64)
         self._arguments = (shape, table, scales, self.job, self._board.ctypes.data)
         self._num_threads = num_threads
-        self._lock = threading.Lock()
         self._helpers = [_Helper(self._arguments, self._board, part, num_threads) for part in range(1, num_threads)]
         weakref.finalize(self, _dismiss, self._helpers)
 
     def run(self, what: int) -> None:
-        """Do the job as it is described, and wait for it."""
-        with self._lock:
-            self.job[0]["what"] = what
-            self._board[TICKET] += 1
-            for helper in self._helpers:
-                helper.call()
-            run_part(*self._arguments, 0, self._num_threads)
+        """Do the job as it is described, and wait for it. One at a time: the description is everyone's."""
+        self.job[0]["what"] = what
+        self._board[TICKET] += 1
+        for helper in self._helpers:
+            helper.call()
+        run_part(*self._arguments, 0, self._num_threads)
 
 
 class _Helper:

@@ -1,0 +1,215 @@
+"""The kernels say what torch says: by the model, in every precision, however tokens are fed to them."""
+
+import gc
+import math
+import threading
+
+import pytest
+import torch
+
+from tests.generation.conftest import CONTEXT, make_model
+from textwright.batches.batch import Batch
+from textwright.core.errors import InputError
+from textwright.generation.cpu_decoder import CPUDecoder, quantise_rows
+from textwright.generation.engine import generate
+from textwright.generation.engines import choose_engine, make_decoder
+from textwright.generation.fusion import FusedDecoder
+from textwright.generation.request import EngineConfig, SamplingConfig
+from textwright.models.language_model import LanguageModel
+from textwright.tokens import Tokenizer
+
+# Widths that are no multiple of a tile among them.
+SHAPES: dict[str, dict[str, object]] = {
+    "gpt2": {"family": "gpt2"},
+    "odd": {"family": "gpt2", "width": 36, "mlp_width": 50, "num_heads": 3, "vocab_size": 259},
+    "gelu": {"family": "gpt2", "activation": "gelu", "scales_attention_by_layer": True},
+    "relu": {"family": "gpt2", "activation": "relu", "tied_head": False, "scales_attention": False},
+    "sinusoidal": {"family": "gpt2", "positions": "sinusoidal"},
+    "modern": {"family": "modern", "tied_head": False},
+    "modern heads": {"family": "modern", "head_width": 10, "mlp_width": 44},
+    "modern gelu": {"family": "modern", "activation": "gelu_tanh"},
+}
+ROWS = 3
+
+
+@pytest.fixture(params=SHAPES)
+def shaped(request: pytest.FixtureRequest) -> LanguageModel:
+    changes = dict(SHAPES[request.param])
+    return make_model(str(changes.pop("family")), **changes)
+
+
+def plain_logits(model: LanguageModel, ids: torch.Tensor) -> torch.Tensor:
+    batch = Batch.for_inputs(ids)
+    with torch.no_grad():
+        return model.head(model.run(model.embed(batch), batch))
+
+
+def fed(decoder: CPUDecoder, ids: torch.Tensor, pieces: tuple[int, ...]) -> torch.Tensor:
+    """Logits of every place, the ids read in pieces."""
+    state, start, found = decoder.empty_state(len(ids)), 0, []
+    for size in pieces:
+        piece = ids[:, start : start + size]
+        hidden, state = decoder.extend(piece, torch.full((len(ids),), size), state)
+        found.append(decoder.head(hidden))
+        start += size
+    assert state.lengths.tolist() == [start] * len(ids)
+    return torch.cat(found, dim=1)
+
+
+def some_ids() -> torch.Tensor:
+    return torch.randint(0, 257, (ROWS, CONTEXT), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("pieces", [(1,) * CONTEXT, (20, 5, 1, 6), (CONTEXT,)])
+def test_float32_logits_are_those_of_torch(shaped: LanguageModel, pieces: tuple[int, ...]) -> None:
+    expected = plain_logits(shaped, some_ids())
+    assert expected.std() > 1  # not all the same, or the comparison would be worth nothing
+    torch.testing.assert_close(fed(CPUDecoder(shaped), some_ids(), pieces), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.03), ("int8", 0.06)])
+def test_narrow_weights_are_near(shaped: LanguageModel, precision: str, most: float) -> None:
+    expected = plain_logits(shaped, some_ids())
+    found = fed(CPUDecoder(shaped, precision), some_ids(), (10, *(1,) * (CONTEXT - 10)))
+    assert (found - expected).std() < most * expected.std()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("family", ["gpt2", "modern"])
+def test_a_rows_numbers_are_its_own_to_the_last_bit(family: str, precision: str) -> None:
+    """Whatever rows are beside it, and on however many threads."""
+    model, ids, pieces = make_model(family), some_ids(), (20, 3, 1, 1, 1)
+    together = fed(CPUDecoder(model, precision), ids, pieces)
+    for threads in (1, 2, 3):
+        decoder = CPUDecoder(model, precision, num_threads=threads)
+        for row in range(ROWS):
+            assert torch.equal(fed(decoder, ids[row : row + 1], pieces)[0], together[row])
+
+
+def test_int8_says_the_same_in_whatever_pieces_a_text_is_read(gpt2: LanguageModel) -> None:
+    decoder = CPUDecoder(gpt2, "int8")
+    assert torch.equal(fed(decoder, some_ids(), (CONTEXT,)), fed(decoder, some_ids(), (1,) * CONTEXT))
+
+
+def test_ragged_rows_that_come_and_go(shaped: LanguageModel, tokenizer: Tokenizer) -> None:
+    prompts = ["a", "The quick brown", "", "x" * 20, "one two three four five six seven eight nine ten"]
+    for sampling in (SamplingConfig(max_new_tokens=40, temperature=0), SamplingConfig(max_new_tokens=40, seed=5)):
+        expected = generate(shaped, tokenizer, prompts, sampling)
+        assert generate(CPUDecoder(shaped), tokenizer, prompts, sampling) == expected
+
+
+def test_states_can_be_selected_joined_and_rewound(gpt2: LanguageModel) -> None:
+    decoder, ids = CPUDecoder(gpt2), some_ids()
+    expected = plain_logits(gpt2, ids)
+    _, state = decoder.extend(ids[:, :10], torch.tensor([10, 10, 10]), decoder.empty_state(3))
+    state = state.select([2, 0]).join(state.select([1])).rewind(torch.tensor([7, 10, 8]))
+    tail = torch.stack([ids[2, 7:9], ids[0, 10:12], ids[1, 8:10]])
+    hidden, _ = decoder.extend(tail, torch.tensor([2, 1, 2]), state)
+    logits = decoder.head(hidden)
+    for row, (of, place, count) in enumerate(((2, 7, 2), (0, 10, 1), (1, 8, 2))):
+        torch.testing.assert_close(logits[row, :count], expected[of, place : place + count], atol=1e-4, rtol=0)
+
+
+def test_rounding_to_int8_is_to_the_nearest_of_255_steps() -> None:
+    weight = torch.randn(50, 70, generator=torch.Generator().manual_seed(0))
+    weight[7] = 0
+    rounded, scales = quantise_rows(weight)
+    assert rounded.shape == (50, 128)
+    assert bool((rounded[:, 70:] == 128).all())
+    again = scales[:, None] * (rounded[:, :70].float() - 128)
+    assert bool(((again - weight).abs() <= scales[:, None] / 2 * (1 + 1e-5)).all())
+
+
+def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel) -> None:
+    decoder, ids = CPUDecoder(gpt2), some_ids()
+    expected, wrong = fed(decoder, ids, (1,) * 20), []
+
+    def work() -> None:
+        wrong.extend([None] * (not torch.equal(fed(decoder, ids, (1,) * 20), expected)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_helpers_leave_with_their_decoder(gpt2: LanguageModel) -> None:
+    def helpers() -> int:
+        return sum(thread.name == "textwright-kernel" for thread in threading.enumerate())
+
+    gc.collect()
+    before = helpers()
+    decoder = CPUDecoder(gpt2, num_threads=3)
+    fed(decoder, some_ids(), (4,))
+    assert helpers() == before + 2
+    del decoder
+    gc.collect()
+    for thread in threading.enumerate():
+        if thread.name == "textwright-kernel":
+            thread.join(timeout=0.5)
+    assert helpers() <= before
+
+
+def test_weights_that_are_no_numbers_are_named(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
+    with torch.no_grad():
+        gpt2.head_weight[0, 0] = math.nan
+    for precision in ("float32", "bfloat16"):
+        with pytest.raises(InputError, match="logits are not finite"):
+            generate(CPUDecoder(gpt2, precision), tokenizer, ["a"], SamplingConfig(temperature=0))
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "rows", "engine"),
+    [
+        ("gpt2", {}, 1, "cpu"),
+        ("modern", {}, 16, "cpu"),
+        ("gpt2", {}, 1000, "torch"),
+        ("gpt2", {"deterministic": True}, 1000, "cpu"),
+        ("gpt2", {"precision": "int8"}, 1000, "cpu"),
+        ("gpt1", {}, 1, "torch"),
+        ("gpt1", {"precision": "bfloat16"}, 1, "torch"),
+        ("gpt2", {"engine": "torch"}, 1, "torch"),
+    ],
+)
+def test_the_engine_is_chosen_by_model_and_rows(
+    family: str, values: dict[str, object], rows: int, engine: str, tokenizer: Tokenizer
+) -> None:
+    model, config = make_model(family), EngineConfig.model_validate(values)
+    assert choose_engine(model, config, rows) == engine
+    decoder = make_decoder(model, engine, config)
+    assert generate(decoder, tokenizer, ["a"], SamplingConfig(max_new_tokens=3))[0].num_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "message"),
+    [
+        ("gpt1", {"engine": "cpu"}, "--engine cpu for a gpt1 model"),
+        ("gpt1", {"precision": "int8"}, "--precision int8 for a gpt1 model"),
+        ("gpt1", {"deterministic": True}, "--deterministic for a gpt1 model"),
+        ("gpt2", {"engine": "torch", "precision": "int8"}, "int8 with --engine torch"),
+        ("gpt2", {"engine": "torch", "deterministic": True}, "--deterministic with --engine torch"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_refused(family: str, values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        choose_engine(make_model(family), EngineConfig.model_validate(values), 1)
+
+
+def test_mixed_models_say_the_weighted_mean_of_their_probabilities(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
+    other, ids = make_model("modern"), some_ids()
+    mixed = FusedDecoder([CPUDecoder(gpt2), other], [7, 3])
+    hidden, state = mixed.extend(ids[:, :9], torch.tensor([9, 9, 9]), mixed.empty_state(3))
+    hidden, _ = mixed.extend(ids[:2, 9:10], torch.tensor([1, 1]), state.select([0, 1]).rewind(torch.tensor([9, 9])))
+    expected = 0.7 * plain_logits(gpt2, ids[:2, :10])[:, -1].softmax(-1)
+    expected += 0.3 * plain_logits(other, ids[:2, :10])[:, -1].softmax(-1)
+    torch.testing.assert_close(mixed.head(hidden)[:, 0].exp(), expected, atol=1e-5, rtol=1e-3)
+    assert generate(mixed, tokenizer, ["a", "bc"], SamplingConfig(max_new_tokens=40))[0].num_tokens == 40
+
+
+def test_models_that_cannot_be_mixed_are_refused(gpt2: LanguageModel) -> None:
+    with pytest.raises(InputError, match="weights 1 -1"):
+        FusedDecoder([gpt2, gpt2], [1, -1])
+    with pytest.raises(InputError, match="models of 257, 300 tokens"):
+        FusedDecoder([gpt2, make_model("gpt2", vocab_size=300)], [1, 1])
