@@ -14,17 +14,17 @@ from textwright.generation.request import SamplingConfig
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
 
-PROMPTS = ["a", "The quick brown", "", "床前", "one two"]
+PROMPTS = ["a", "The quick brown", "床前", "one two"]
 
 
 def searched(alpha: float = 0.6, **sampling: object) -> SamplingConfig:
-    return SamplingConfig.model_validate({"max_new_tokens": 12, "contrastive_alpha": alpha} | sampling)
+    return SamplingConfig.model_validate({"max_new_tokens": 8, "contrastive_alpha": alpha} | sampling)
 
 
+@torch.no_grad()
 def slow_search(model: LanguageModel, tokenizer: Tokenizer, prompt: str, alpha: float, k: int, count: int) -> list[int]:
     """The reference: the whole text is read anew for each candidate, nothing is kept."""
 
-    @torch.no_grad()
     def hidden_states(ids: list[int]) -> torch.Tensor:
         batch = Batch.for_inputs(torch.tensor([ids]))
         return model.run(model.embed(batch), batch)[0]
@@ -49,19 +49,18 @@ def test_it_chooses_what_the_formula_says(
 ) -> None:
     found = generate(model, tokenizer, PROMPTS, searched(alpha, top_k=k))
     for prompt, completion in zip(PROMPTS, found, strict=True):
-        assert list(completion.token_ids) == slow_search(model, tokenizer, prompt, alpha, k or 4, 12)
+        assert list(completion.token_ids) == slow_search(model, tokenizer, prompt, alpha, k or 4, 8)
 
 
 def test_without_a_penalty_it_is_greedy_and_with_one_it_is_not(model: LanguageModel, tokenizer: Tokenizer) -> None:
-    greedy = generate(model, tokenizer, PROMPTS, SamplingConfig(max_new_tokens=12, temperature=0))
+    greedy = generate(model, tokenizer, PROMPTS, SamplingConfig(max_new_tokens=8, temperature=0))
     assert generate(model, tokenizer, PROMPTS, searched(0.0)) == greedy
     assert generate(model, tokenizer, PROMPTS, searched(0.9)) != greedy
 
 
 def test_prompts_do_not_depend_on_each_other_however_many(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    many = PROMPTS * 9
-    alone = [generate(gpt2, tokenizer, [prompt], searched())[0] for prompt in PROMPTS]
-    assert generate(gpt2, tokenizer, many, searched()) == alone * 9
+    alone = [generate(gpt2, tokenizer, [prompt], searched())[0] for prompt in [*PROMPTS, ""]]
+    assert generate(gpt2, tokenizer, [*PROMPTS, ""] * 4, searched()) == alone * 4
 
 
 def test_filters_have_the_last_word(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
