@@ -221,3 +221,34 @@ def test_a_row_of_which_everything_is_banned_ends() -> None:
     logits[0, 256] = -100
     filtered = filtered_by(logits, [row], temperature=0.7, top_k=1, top_p=0.1, min_p=1, banned_words=every_byte)
     assert int(draw(filtered, [0.99])) == 256
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    written=st.text("abc", max_size=8),
+    seed=st.integers(0, 100),
+    values=st.fixed_dictionaries(
+        {"temperature": st.floats(0.01, 10)},
+        optional={
+            "top_k": st.integers(1, 300),
+            "top_p": st.floats(0.01, 1),
+            "min_p": st.floats(0.01, 1),
+            "typical_p": st.floats(0.01, 1),
+            "logit_bias": st.dictionaries(st.integers(0, 256), st.floats(-100, 100), max_size=4),
+            "banned_words": st.lists(st.text("abc", min_size=1, max_size=3), max_size=3),
+            "no_repeat_ngram": st.integers(1, 4),
+            "repetition_penalty": st.floats(0.5, 100),
+            "presence_penalty": st.floats(-100, 100),
+            "frequency_penalty": st.floats(-100, 100),
+        },
+    ),
+)
+def test_all_filters_together_leave_a_token_and_probabilities_that_sum_to_one(
+    written: str, seed: int, values: dict[str, object]
+) -> None:
+    logits = torch.randn(2, 257, generator=torch.Generator().manual_seed(seed)) * 5
+    before = logits.clone()
+    filtered = filtered_by(logits, [row_of("cab", written), row_of("", "")], **values)
+    assert torch.equal(logits, before)  # a filter gives new logits
+    assert (filtered.softmax(-1).sum(-1) - 1).abs().max() < 1e-5
+    assert (filtered > -math.inf).any(dim=1).all()

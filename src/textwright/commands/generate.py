@@ -3,15 +3,23 @@
 import json as json_format
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import Field
 
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.progress import console
-from textwright.generation.request import SamplingConfig
+from textwright.generation.request import Bias, SamplingConfig
+
+
+class Options(SamplingConfig):
+    """``SamplingConfig`` as options, but for the biases: a command line has no dictionaries with numbers for keys."""
+
+    logit_bias: Annotated[dict[int, Bias], Parameter(parse=False)] = Field(default_factory=dict)
 
 
 def generate(
@@ -20,7 +28,8 @@ def generate(
     /,
     *,
     prompts_file: Path | None = None,
-    sampling: Annotated[SamplingConfig | None, Parameter(name="*")] = None,
+    sampling: Annotated[Options | None, Parameter(name="*")] = None,
+    logit_bias: tuple[str, ...] = (),
     device: str = "auto",
     json: bool = False,
 ) -> None:
@@ -36,12 +45,15 @@ def generate(
         A file with a prompt on each line, instead.
     sampling
         How to choose tokens.
+    logit_bias
+        Add to the logit of a token: ID=BIAS; -100 as good as bans it, 100 as good as forces it.
     device
         auto, cpu or cuda.
     json
         Print one JSON object on standard output.
     """
-    chosen = sampling or read_config(SamplingConfig, {}, "the command line")
+    given = sampling.model_dump() if sampling else {}
+    chosen = read_config(SamplingConfig, given | {"logit_bias": read_biases(logit_bias)}, "the command line")
     texts = list(prompts)
     if prompts_file is not None:
         if texts:
@@ -86,6 +98,19 @@ def generate(
         context = loaded.network.context_length
         screen.print(f"note: the text outgrew the context of {context:,} tokens; its beginning was forgotten")
     screen.print(f"{sum(completion.num_tokens for completion in completions):,} tokens, {tokens_per_s:,.1f} tokens/s")
+
+
+def read_biases(texts: Sequence[str]) -> dict[int, float]:
+    """Biases by token id, from texts such as ``50256=-100``."""
+    found = {}
+    for text in texts:
+        token_id, _, bias = text.partition("=")
+        try:
+            found[int(token_id)] = float(bias)
+        except ValueError:
+            example = "for example --logit-bias 50256=-100"
+            raise InputError(f"--logit-bias {text!r}", expected="ID=BIAS", fix=example) from None
+    return found
 
 
 def read_prompts(path: Path) -> list[str]:
