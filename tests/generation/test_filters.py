@@ -7,20 +7,27 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textwright.core.errors import InputError
 from textwright.generation.filters import (
     apply_filters,
     divide_by_temperature,
     keep_min_p,
     keep_top_k,
     keep_top_p,
+    keep_typical,
     make_filters,
     penalise_repetition,
+    rule_out_repeats,
 )
 from textwright.generation.request import SamplingConfig
+from textwright.generation.row import Row
 from textwright.generation.sampling import draw
-from textwright.tokens import make_tokenizer
+from textwright.tokens import Tokenizer, make_tokenizer
 
 BYTES = make_tokenizer("byte", lambda: iter(()))
+# Its tokens are pieces of words made of a, b, c and a character of two bytes, so that words are cut in many ways.
+PIECES = make_tokenizer("bpe:300", lambda: iter(["abc cab aab éa bé abcabc caéb bca ébé cc aé " * 40]))
+TOKENIZERS = {"byte": BYTES, "bpe": PIECES}
 LOGITS = torch.randn(6, 97, generator=torch.Generator().manual_seed(0)) * 4
 SEEN = torch.randint(0, 97, (6, 15), generator=torch.Generator().manual_seed(1))
 
@@ -35,10 +42,27 @@ def test_filters_are_those_of_transformers() -> None:
         (theirs.TopPLogitsWarper(0.83), keep_top_p(LOGITS, 0.83)),
         (theirs.MinPLogitsWarper(0.07), keep_min_p(LOGITS, 0.07)),
         (theirs.RepetitionPenaltyLogitsProcessor(1.7), penalise_repetition(LOGITS, SEEN, 1.7)),
+        (theirs.TypicalLogitsWarper(0.2), keep_typical(LOGITS, 0.2)),
+        (theirs.TypicalLogitsWarper(0.9), keep_typical(LOGITS, 0.9)),
     ]
     for warper, ours in pairs:
         expected = warper(SEEN, LOGITS.clone())
         torch.testing.assert_close(ours.softmax(-1), expected.softmax(-1), msg=type(warper).__name__)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 16])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_ngrams_are_ruled_out_as_in_transformers(n: int) -> None:
+    from transformers.generation.logits_process import NoRepeatNGramLogitsProcessor
+
+    texts = torch.randint(0, 3, (6, 15), generator=torch.Generator().manual_seed(n))
+    expected = NoRepeatNGramLogitsProcessor(n)(texts, LOGITS.clone())
+    assert torch.equal(rule_out_repeats(LOGITS, texts.tolist(), n, end_id=96), expected)
+
+
+def test_ngrams_spare_the_end_token_so_that_a_text_can_always_end() -> None:
+    filtered = rule_out_repeats(torch.zeros(1, 3), [[2, 0, 1]], 1, end_id=2)
+    assert filtered.tolist() == [[-math.inf, -math.inf, 0]]
 
 
 # Apart by at least 2^-10: what differs by less than rounding is a tie once it is divided by a temperature.
@@ -78,3 +102,153 @@ def test_draws_come_as_often_as_their_probabilities_say() -> None:
 def test_the_edges_of_the_random_number_hit_real_tokens() -> None:
     logits = torch.tensor([[-math.inf, 0.0, -math.inf, 0.0, -math.inf]]).repeat(3, 1)
     assert draw(logits, [0.0, 0.5, 1 - 2**-53]).tolist() == [1, 3, 3]
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=st.lists(apart, min_size=2, max_size=30), p=st.floats(0.01, 1), banned=st.integers(0, 29))
+def test_typical_tokens_are_the_nearest_to_the_entropy_and_as_many_as_p_asks_for(
+    values: list[float], p: float, banned: int
+) -> None:
+    values[banned % len(values)] = -math.inf
+    logits = torch.tensor([values])
+    (kept,) = keep_typical(logits, p) > -math.inf
+    probabilities = logits.double().softmax(-1)[0]
+    surprise = -probabilities.log()
+    distance = (surprise - torch.special.entr(probabilities).sum()).abs()
+    assert kept.any()
+    assert not kept[banned % len(values)]
+    assert probabilities[kept].sum() >= p - 1e-5
+    if not kept.all():
+        assert distance[kept].max() <= distance[~kept].min() + 1e-4
+
+
+def row_of(prompt: str, written: str, tokenizer: Tokenizer = BYTES, **sampling: object) -> Row:
+    row = Row(prompt, 0, tokenizer, SamplingConfig.model_validate({"max_new_tokens": 1000} | sampling), lambda _: None)
+    for token_id in tokenizer.encode(written):
+        row.push(token_id, 0.0)
+    return row
+
+
+def filtered_by(
+    logits: torch.Tensor, rows: list[Row], tokenizer: Tokenizer = BYTES, **sampling: object
+) -> torch.Tensor:
+    config = SamplingConfig.model_validate({"temperature": 0} | sampling)
+    return apply_filters(logits, make_filters(config, tokenizer), rows)
+
+
+def test_what_is_not_asked_for_is_not_there() -> None:
+    assert make_filters(SamplingConfig(temperature=1), BYTES) == []
+
+
+def test_a_bias_is_added_to_its_tokens_alone() -> None:
+    logits = torch.randn(2, 257, generator=torch.Generator().manual_seed(0))
+    change = filtered_by(logits, [], logit_bias={3: 2.5, 256: -100}) - logits
+    expected = torch.zeros(257)
+    expected[3], expected[256] = 2.5, -100
+    torch.testing.assert_close(change, expected.expand(2, -1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("token_id", [-1, 257])
+def test_a_bias_for_what_is_no_token_is_refused(token_id: int) -> None:
+    with pytest.raises(InputError, match=f"logit_bias for token {token_id}; expected ids of tokens, 0 to 256"):
+        make_filters(SamplingConfig(logit_bias={token_id: 1.0}), BYTES)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    texts=st.lists(st.tuples(st.text("abc", min_size=1, max_size=9), st.text("abcd", max_size=9)), min_size=1),
+    presence=st.floats(-100, 100),
+    frequency=st.floats(-100, 100),
+)
+def test_penalties_count_what_was_written_and_not_the_prompt(
+    texts: list[tuple[str, str]], presence: float, frequency: float
+) -> None:
+    rows = [row_of(prompt, written) for prompt, written in texts]
+    found = filtered_by(torch.zeros(len(rows), 257), rows, presence_penalty=presence, frequency_penalty=frequency)
+    for (_, written), logits in zip(texts, found.tolist(), strict=True):
+        for letter in "abcde":
+            count = written.count(letter)
+            assert logits[ord(letter)] == pytest.approx(-count * frequency - (presence if count else 0), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@settings(max_examples=60, deadline=None)
+@given(
+    prompt=st.text("abcé ", max_size=8),
+    words=st.lists(st.text("abcé ", min_size=1, max_size=5), min_size=1, max_size=4),
+    seed=st.integers(0, 1000),
+)
+def test_banned_words_are_never_written_however_they_are_cut(
+    kind: str, prompt: str, words: list[str], seed: int
+) -> None:
+    tokenizer = TOKENIZERS[kind]
+    filters = make_filters(SamplingConfig(temperature=1, banned_words=tuple(words)), tokenizer)
+    row = row_of(prompt, "", tokenizer)
+    letters = [index for index, raw in enumerate(tokenizer.token_bytes) if raw and set(raw) <= set("abcé ".encode())]
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(60):
+        logits = torch.full((1, tokenizer.vocab_size), -30.0)
+        logits[0, letters] = torch.randn(len(letters), generator=generator)
+        logits[0, tokenizer.end_id] = -20
+        filtered = apply_filters(logits, filters, [row])
+        assert filtered[0, tokenizer.end_id] == logits[0, tokenizer.end_id]
+        row.push(int(draw(filtered, torch.rand(1, generator=generator).tolist())), 0.0)
+        if not row.is_open:
+            break
+    before = b"".join(tokenizer.token_bytes[index] for index in row.ids[: row.num_prompt_ids])
+    everything = b"".join(tokenizer.token_bytes[index] for index in row.ids)
+    for word in words:
+        start = max(0, len(before) - len(word.encode()) + 1)  # the prompt may hold it; what is written may not end it
+        assert word.encode() not in everything[start:]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_only_tokens_that_would_write_a_banned_word_are_ruled_out(kind: str) -> None:
+    tokenizer = TOKENIZERS[kind]
+    row = row_of("c", "ab", tokenizer)
+    (filtered,) = filtered_by(torch.zeros(1, tokenizer.vocab_size), [row], tokenizer, banned_words=["abc", "bé", "ca"])
+    for token_id, raw in enumerate(tokenizer.token_bytes):
+        end = b"ab" + raw
+        would = b"abc" in end or "bé".encode() in end or b"ca" in raw
+        assert (filtered[token_id] == -math.inf) == would, raw
+
+
+def test_a_row_of_which_everything_is_banned_ends() -> None:
+    every_byte = tuple(chr(code) for code in range(128))
+    row = row_of("a", "")
+    logits = torch.zeros(1, 257)
+    logits[0, 128:256] = -200  # no text of the model's
+    logits[0, 256] = -100
+    filtered = filtered_by(logits, [row], temperature=0.7, top_k=1, top_p=0.1, min_p=1, banned_words=every_byte)
+    assert int(draw(filtered, [0.99])) == 256
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    written=st.text("abc", max_size=8),
+    seed=st.integers(0, 100),
+    values=st.fixed_dictionaries(
+        {"temperature": st.floats(0.01, 10)},
+        optional={
+            "top_k": st.integers(1, 300),
+            "top_p": st.floats(0.01, 1),
+            "min_p": st.floats(0.01, 1),
+            "typical_p": st.floats(0.01, 1),
+            "logit_bias": st.dictionaries(st.integers(0, 256), st.floats(-100, 100), max_size=4),
+            "banned_words": st.lists(st.text("abc", min_size=1, max_size=3), max_size=3),
+            "no_repeat_ngram": st.integers(1, 4),
+            "repetition_penalty": st.floats(0.5, 100),
+            "presence_penalty": st.floats(-100, 100),
+            "frequency_penalty": st.floats(-100, 100),
+        },
+    ),
+)
+def test_all_filters_together_leave_a_token_and_probabilities_that_sum_to_one(
+    written: str, seed: int, values: dict[str, object]
+) -> None:
+    logits = torch.randn(2, 257, generator=torch.Generator().manual_seed(seed)) * 5
+    before = logits.clone()
+    filtered = filtered_by(logits, [row_of("cab", written), row_of("", "")], **values)
+    assert torch.equal(logits, before)  # a filter gives new logits
+    assert (filtered.softmax(-1).sum(-1) - 1).abs().max() < 1e-5
+    assert (filtered > -math.inf).any(dim=1).all()

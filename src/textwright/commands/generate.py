@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from pydantic import Field
 
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.progress import console
-from textwright.generation.request import Completion, EngineConfig, SamplingConfig
+from textwright.generation.request import Bias, Completion, EngineConfig, SamplingConfig
 
 if TYPE_CHECKING:
     from textwright.api.model import Model
+
+
+class Options(SamplingConfig):
+    """``SamplingConfig`` as options, but for the biases: a command line has no dictionaries with numbers for keys."""
+
+    logit_bias: Annotated[dict[int, Bias], Parameter(parse=False)] = Field(default_factory=dict)
 
 
 def generate(
@@ -25,7 +32,8 @@ def generate(
     /,
     *,
     prompts_file: Path | None = None,
-    sampling: Annotated[SamplingConfig | None, Parameter(name="*")] = None,
+    sampling: Annotated[Options | None, Parameter(name="*")] = None,
+    logit_bias: tuple[str, ...] = (),
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     draft: str | None = None,
     prompt_lookup: Annotated[bool, Parameter(negative="")] = False,
@@ -47,6 +55,8 @@ def generate(
         A file with a prompt on each line, instead.
     sampling
         How to choose tokens.
+    logit_bias
+        Add to the logit of a token: ID=BIAS; -100 as good as bans it, 100 as good as forces it.
     engine
         What computes.
     draft
@@ -69,7 +79,8 @@ def generate(
     folders = models or ((model,) if model is not None else ())
     if not folders:
         raise InputError("no model", fix="for example: textwright generate runs/NAME/model 'Once upon a time'")
-    chosen = sampling or read_config(SamplingConfig, {}, "the command line")
+    given = sampling.model_dump() if sampling else {}
+    chosen = read_config(SamplingConfig, given | {"logit_bias": read_biases(logit_bias)}, "the command line")
     texts = _texts(prompts, prompts_file, folders[0])
     _check_speculation(draft, prompt_lookup, num_drafted, models)
     _check_weights(models, weights)
@@ -126,6 +137,19 @@ def generate(
     accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
     num_tokens = sum(completion.num_tokens for completion in completions)
     screen.print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
+
+
+def read_biases(texts: Sequence[str]) -> dict[int, float]:
+    """Biases by token id, from texts such as ``50256=-100``."""
+    found = {}
+    for text in texts:
+        token_id, _, bias = text.partition("=")
+        try:
+            found[int(token_id)] = float(bias)
+        except ValueError:
+            example = "for example --logit-bias 50256=-100"
+            raise InputError(f"--logit-bias {text!r}", expected="ID=BIAS", fix=example) from None
+    return found
 
 
 def read_prompts(path: Path) -> list[str]:

@@ -1,18 +1,18 @@
 """``generate``: prompts in, completions out.
 
-A decoder computes; a strategy is a function that has it write open rows to their end; see ``loop.write``.
+A decoder computes; a strategy is a function that has it write open rows to their end; see ``strategies``.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from textwright.core.errors import InputError
-from textwright.generation import loop
 from textwright.generation.decoder import Decoder
 from textwright.generation.filters import make_filters
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.generation.row import Row
 from textwright.generation.speculative import Speculation
+from textwright.generation.strategies import STRATEGIES
 from textwright.tokens.tokenizer import Tokenizer
 
 __all__ = ["Completion", "generate"]
@@ -30,7 +30,8 @@ def generate(
     """Continue prompts, of any lengths and however many.
 
     A completion depends on its prompt, the sampling and the seed, not on what else is in the batch. Once prompt and
-    text outgrow the context, the window slides by half the context: see ``row.window_start``.
+    text outgrow the context, the window slides by half the context: see ``row.window_start``. In a search, with beams
+    or contrastive, it does not slide, and ``on_text`` gets nothing before a search with beams is over.
 
     Args:
         decoder: a model, which computes in the precision that its weights are in, or an engine.
@@ -45,8 +46,8 @@ def generate(
         ``sampling.num_samples`` completions of the first prompt, then those of the second, ...
 
     Raises:
-        InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, or logits that are not
-            finite.
+        InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, a bias for what is no
+            token, a search that needs more than the context, or logits that are not finite.
     """
     _check(decoder, tokenizer, prompts)
     pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.num_samples)]
@@ -55,7 +56,7 @@ def generate(
         Row(prompt, sample, tokenizer, sampling, partial(show, index)) for index, (prompt, sample) in enumerate(pairs)
     ]
     with decoder.at_work():
-        write = speculation.write if speculation is not None else loop.write
+        write = speculation.write if speculation is not None else STRATEGIES[sampling.strategy]
         write(decoder, rows, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
     return [row.completion(decoder.context_length) for row in rows]
 

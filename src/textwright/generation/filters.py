@@ -1,10 +1,16 @@
 """What is done to logits before a token is drawn: pure functions, one row as the next, in one stated order.
 
-    logits -> repetition penalty -> temperature -> top-k -> top-p -> min-p -> draw
+    logits -> logit bias -> banned words -> no repeated n-gram         what may be said at all
+           -> repetition penalty -> presence and frequency penalty     what is less welcome
+           -> temperature -> top-k -> top-p -> min-p -> typical-p      what chance may choose from
+           -> draw
 
-Tokens that are ruled out get minus infinity. The likeliest token is never ruled out.
+Tokens that are ruled out get minus infinity. A row always keeps one: banned words and n-grams never rule out the end
+token, so a text that may not go on ends; top-k, top-p and min-p keep the likeliest of what is left, typical-p the most
+typical. A filter that is not asked for is not there.
 """
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
@@ -13,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from textwright.core.errors import InputError
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Written
 from textwright.tokens.tokenizer import Tokenizer
@@ -31,7 +38,11 @@ class Filter(Protocol):
 
 
 def make_filters(sampling: SamplingConfig, tokenizer: Tokenizer) -> list[Filter]:
-    """The filters that ``sampling`` asks for, in their order."""
+    """The filters that ``sampling`` asks for, in their order.
+
+    Raises:
+        InputError: a bias for an id that is no token.
+    """
     found = (make(sampling, tokenizer) for make in FILTERS)
     return [one for one in found if one is not None]
 
@@ -41,6 +52,94 @@ def apply_filters(logits: Logits, filters: Sequence[Filter], rows: Sequence[Writ
     for one in filters:
         logits = one(logits, rows)
     return logits
+
+
+def add_bias(logits: Logits, ids: Int[Tensor, " biased"], bias: Float[Tensor, " biased"]) -> Logits:
+    """Make single tokens likelier (above 0) or less likely (below 0).
+
+    Args:
+        ids: different ones.
+        bias: added to their logits, in nats.
+    """
+    return logits.index_add(-1, ids, bias.expand(len(logits), -1))
+
+
+class BannedWords:
+    """Rules out tokens with which a banned word would be complete::
+
+        banned "cat"     text "a c"    rules out "at", "ate", ... which begin with the rest of the word
+                         any text      rules out "cat", "scat", ... which hold it
+
+    It compares bytes: UTF-8 holds a word's bytes only where the text holds the word, however they are cut into tokens.
+    The end token has no bytes, and is never ruled out.
+
+    Args:
+        words: texts that are not empty.
+        token_bytes: the bytes of each id.
+    """
+
+    def __init__(self, words: Sequence[str], token_bytes: Sequence[bytes]) -> None:
+        banned = [word.encode() for word in dict.fromkeys(words)]
+        self._token_bytes, self._longest_beginning = token_bytes, max(map(len, banned)) - 1
+        self._always = [index for index, raw in enumerate(token_bytes) if any(word in raw for word in banned)]
+        in_order = sorted((raw, index) for index, raw in enumerate(token_bytes))
+        # beginning of a word -> tokens that begin with the rest of it
+        self._after: dict[bytes, list[int]] = {}
+        for word in banned:
+            for cut in range(1, len(word)):
+                self._after.setdefault(word[:cut], []).extend(_that_begin_with(word[cut:], in_order))
+
+    def __call__(self, logits: Logits, rows: Sequence[Written], /) -> Logits:
+        """The logits without those tokens."""
+        logits = logits.clone()
+        logits[:, self._always] = -math.inf
+        for index, row in enumerate(rows):
+            logits[index, self._completing(row.ids)] = -math.inf
+        return logits
+
+    def _completing(self, ids: Sequence[int]) -> list[int]:
+        """The tokens that would complete a word whose beginning the text ends with."""
+        end = b""
+        for token_id in reversed(ids):
+            if len(end) >= self._longest_beginning:
+                break
+            end = self._token_bytes[token_id] + end
+        found: list[int] = []
+        for length in range(1, min(len(end), self._longest_beginning) + 1):
+            found.extend(self._after.get(end[-length:], ()))
+        return found
+
+
+def _that_begin_with(start: bytes, in_order: Sequence[tuple[bytes, int]]) -> list[int]:
+    """The ids of the tokens that begin with ``start``, from tokens in the order of their bytes."""
+    first = bisect.bisect_left(in_order, (start, 0))
+    last = bisect.bisect_left(in_order, True, lo=first, key=lambda token: not token[0].startswith(start))
+    return [index for _, index in in_order[first:last]]
+
+
+def rule_out_repeats(logits: Logits, texts: Sequence[Sequence[int]], n: int, end_id: int) -> Logits:
+    """Rule out tokens with which the last n tokens of a text would be there a second time.
+
+    Args:
+        texts: the ids of each row's prompt and text.
+        n: at least 1.
+        end_id: never ruled out, so that a text of which every continuation is a repeat can end.
+
+    Source: Paulus et al. 2017 (arXiv:1705.04304), section 2.5, for n = 3.
+    """
+    logits = logits.clone()
+    for index, text in enumerate(texts):
+        repeats = _that_followed(torch.tensor(text, device=logits.device), n - 1)
+        logits[index, repeats[repeats != end_id]] = -math.inf
+    return logits
+
+
+def _that_followed(ids: Int[Tensor, " length"], count: int) -> Int[Tensor, " found"]:
+    """The ids that came after earlier places where the last ``count`` ids stood."""
+    if len(ids) <= count:
+        return ids[:0]
+    runs = ids.unfold(0, count, 1)[:-1] if count else ids.new_empty(len(ids), 0)  # [places, count]
+    return ids[count:][(runs == ids[len(ids) - count :]).all(dim=1)]
 
 
 def penalise_repetition(logits: Logits, seen_ids: Int[Tensor, "rows seen"], penalty: float) -> Logits:
@@ -54,6 +153,21 @@ def penalise_repetition(logits: Logits, seen_ids: Int[Tensor, "rows seen"], pena
     """
     of_seen = logits.gather(-1, seen_ids)
     return logits.scatter(-1, seen_ids, torch.where(of_seen < 0, of_seen * penalty, of_seen / penalty))
+
+
+def penalise_counts(
+    logits: Logits, counts: Float[Tensor, "rows vocabulary"], presence: float, frequency: float
+) -> Logits:
+    """Make tokens less likely (penalties above 0) the more often they have been written.
+
+    Args:
+        counts: how often each token has been written; see ``count_new_ids``.
+        presence: taken once from the logits of what has been written at all.
+        frequency: taken for each time.
+
+    Source: OpenAI's API reference, ``presence_penalty`` and ``frequency_penalty``.
+    """
+    return logits - counts * frequency - (counts > 0) * presence
 
 
 def divide_by_temperature(logits: Logits, temperature: float) -> Logits:
@@ -95,6 +209,25 @@ def keep_min_p(logits: Logits, min_p: float) -> Logits:
     return _without(logits, logits < logits.amax(dim=-1, keepdim=True) + math.log(min_p))
 
 
+def keep_typical(logits: Logits, p: float) -> Logits:
+    """Rule out all but the fewest tokens whose probabilities sum to at least p, the most typical first.
+
+    A token is the more typical, the nearer its surprise, -log p(token), is to the entropy, which is the surprise to
+    be expected. So the likeliest token may go: where much is open, it says too little.
+
+    Source: Meister et al. 2022 (arXiv:2202.00666), equation 11.
+    """
+    if p >= 1:
+        return logits  # rounding in the sum must not cost the least typical tokens
+    surprise = -logits.log_softmax(dim=-1)  # infinite for what is ruled out
+    probabilities = (-surprise).exp()
+    entropy = torch.special.entr(probabilities).sum(dim=-1, keepdim=True)
+    _, order = (surprise - entropy).abs().sort(dim=-1, stable=True)
+    ranked = probabilities.gather(-1, order)
+    outside = ranked.cumsum(dim=-1) - ranked >= p
+    return _without(logits, outside.scatter(-1, order, outside))
+
+
 def _without(logits: Logits, ruled_out: Bool[Tensor, "rows vocabulary"]) -> Logits:
     return logits.masked_fill(ruled_out, -math.inf)
 
@@ -105,6 +238,37 @@ def seen_ids(rows: Sequence[Written], device: torch.device) -> Int[Tensor, "rows
     return torch.tensor([[*row.ids, *[row.ids[0]] * (longest - len(row.ids))] for row in rows], device=device)
 
 
+def count_new_ids(rows: Sequence[Written], logits: Logits) -> Float[Tensor, "rows vocabulary"]:
+    """How often each row's text holds each token, the prompt left aside; where the logits are."""
+    written = (torch.tensor(row.ids[row.num_prompt_ids :], dtype=torch.int64, device=logits.device) for row in rows)
+    return torch.stack([ids.bincount(minlength=logits.shape[-1]) for ids in written]).to(logits.dtype)
+
+
+def _logit_bias(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
+    if not sampling.logit_bias:
+        return None
+    for token_id in sampling.logit_bias:
+        if not 0 <= token_id < tokenizer.vocab_size:
+            raise InputError(
+                f"logit_bias for token {token_id}",
+                expected=f"ids of tokens, 0 to {tokenizer.vocab_size - 1:,}",
+                fix="`textwright tokenizer inspect` shows the ids of a text",
+            )
+    ids, bias = torch.tensor([*sampling.logit_bias]), torch.tensor([*sampling.logit_bias.values()])
+    return lambda logits, _: add_bias(logits, ids.to(logits.device), bias.to(logits))
+
+
+def _banned_words(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
+    return BannedWords(sampling.banned_words, tokenizer.token_bytes) if sampling.banned_words else None
+
+
+def _no_repeat_ngram(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
+    n, end_id = sampling.no_repeat_ngram, tokenizer.end_id
+    if n is None:
+        return None
+    return lambda logits, rows: rule_out_repeats(logits, [row.ids for row in rows], n, end_id)
+
+
 def _repetition_penalty(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
     penalty = sampling.repetition_penalty
     if penalty == 1:
@@ -112,39 +276,58 @@ def _repetition_penalty(sampling: SamplingConfig, _: Tokenizer) -> Filter | None
     return lambda logits, rows: penalise_repetition(logits, seen_ids(rows, logits.device), penalty)
 
 
+def _presence_and_frequency_penalty(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    presence, frequency = sampling.presence_penalty, sampling.frequency_penalty
+    if presence == 0 and frequency == 0:
+        return None
+    return lambda logits, rows: penalise_counts(logits, count_new_ids(rows, logits), presence, frequency)
+
+
 def _temperature(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
     temperature = sampling.temperature
-    if temperature in (0, 1):
+    if not sampling.draws or temperature == 1:
         return None
     return lambda logits, _: divide_by_temperature(logits, temperature)
 
 
 def _top_k(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
     k = sampling.top_k
-    if k is None or sampling.temperature == 0:
+    if k is None or not sampling.draws:
         return None
     return lambda logits, _: keep_top_k(logits, k)
 
 
 def _top_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
     p = sampling.top_p
-    if p is None or sampling.temperature == 0:
+    if p is None or not sampling.draws:
         return None
     return lambda logits, _: keep_top_p(logits, p)
 
 
 def _min_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
     min_p = sampling.min_p
-    if min_p is None or sampling.temperature == 0:
+    if min_p is None or not sampling.draws:
         return None
     return lambda logits, _: keep_min_p(logits, min_p)
 
 
+def _typical_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    p = sampling.typical_p
+    if p is None or not sampling.draws:
+        return None
+    return lambda logits, _: keep_typical(logits, p)
+
+
 # In the order in which they work. A new filter is a function above and a row here.
 FILTERS: tuple[Callable[[SamplingConfig, Tokenizer], Filter | None], ...] = (
+    _logit_bias,
+    _banned_words,
+    _no_repeat_ngram,
     _repetition_penalty,
+    _presence_and_frequency_penalty,
     _temperature,
     _top_k,
     _top_p,
     _min_p,
+    _typical_p,
 )

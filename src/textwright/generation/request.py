@@ -1,14 +1,27 @@
 """What to write and how to choose: the request, and what comes back. Torch-free."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from textwright.core.config import Config
 
 FinishReason = Literal["end", "stop", "length"]
 """The model ended the document; a stop string came up; or ``max_new_tokens`` were written."""
+
+Strategy = Literal["one by one", "beams", "contrastive"]
+"""How tokens are chosen: each for itself; as the likeliest texts; or so that the text does not repeat itself."""
+
+
+def _check_is_text(word: str) -> str:
+    if any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in word):
+        raise ValueError("text: U+FFFD and surrogates stand for bytes that are no text, and cannot be looked for")
+    return word
+
+
+BannedWord = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check_is_text)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
 class SamplingConfig(Config):
@@ -24,8 +37,26 @@ class SamplingConfig(Config):
     """Draw from the fewest tokens that together have this probability."""
     min_p: float | None = Field(default=None, gt=0, le=1)
     """Draw from tokens at least this fraction as likely as the likeliest."""
+    typical_p: float | None = Field(default=None, gt=0, le=1)
+    """Draw from the fewest tokens, the most typical first, that together have this probability."""
+    logit_bias: dict[int, Bias] = Field(default_factory=dict)
+    """Added to the logits of these token ids; -100 as good as bans a token, 100 as good as forces it."""
+    banned_words: tuple[BannedWord, ...] = ()
+    """Texts that are never written, however they are cut into tokens. Upper and lower case differ."""
+    no_repeat_ngram: int | None = Field(default=None, ge=1)
+    """No run of so many tokens comes twice in the prompt and the text."""
     repetition_penalty: float = Field(default=1.0, gt=0, le=100)
     """Above 1, tokens of the prompt and the text so far become less likely; 1 is off."""
+    presence_penalty: float = Field(default=0.0, ge=-100, le=100)
+    """Taken from the logits of tokens that the text holds already, the prompt left aside; 0 is off."""
+    frequency_penalty: float = Field(default=0.0, ge=-100, le=100)
+    """Taken from a token's logit for each time the text holds it, the prompt left aside; 0 is off."""
+    num_beams: int = Field(default=1, ge=1, le=1000)
+    """Above 1, search for the likeliest texts, keeping so many at a time; the temperature is not used."""
+    length_penalty: float = Field(default=1.0, ge=-10, le=10)
+    """Beams are ranked by log-probability / length ** this: above 0 helps long texts, below 0 short ones."""
+    contrastive_alpha: float | None = Field(default=None, ge=0, le=1)
+    """Contrastive search: 0 takes the likeliest of ``top_k`` (4) tokens, 1 the one least like all that came before."""
     stop: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
     """A completion ends before any of these texts."""
     num_samples: int = Field(default=1, ge=1)
@@ -34,6 +65,38 @@ class SamplingConfig(Config):
     """The same seed gives the same text."""
     alternatives: int | None = Field(default=None, ge=0, le=1000)
     """Report each token's probability, rank and entropy, and so many of the likeliest tokens in its place."""
+
+    @property
+    def strategy(self) -> Strategy:
+        """How tokens are chosen; everything that depends on it asks here."""
+        if self.num_beams > 1:
+            return "beams"
+        return "one by one" if self.contrastive_alpha is None else "contrastive"
+
+    @property
+    def draws(self) -> bool:
+        """Whether chance plays a part: if not, temperature, top-k, top-p, min-p and typical-p have no work."""
+        return self.strategy == "one by one" and self.temperature > 0
+
+    @model_validator(mode="after")
+    def _check_strategy(self) -> Self:
+        """Refuse what a search would have to leave unused."""
+        cuts = [name for name in ("top_k", "top_p", "min_p", "typical_p") if getattr(self, name) is not None]
+        if self.strategy == "contrastive":
+            cuts = [name for name in cuts if name != "top_k"]
+            if self.num_samples > 1:
+                raise ValueError("num_samples above 1 with contrastive_alpha: contrastive search finds one text")
+        if self.strategy == "beams":
+            if self.contrastive_alpha is not None:
+                raise ValueError("num_beams and contrastive_alpha are two ways to search: give one of them")
+            if self.num_samples > self.num_beams:
+                raise ValueError("num_samples above num_beams: a search returns at most as many texts as it keeps")
+        elif self.length_penalty != 1:
+            raise ValueError("length_penalty without num_beams above 1: it ranks beams")
+        if cuts and self.strategy != "one by one":
+            needed = "num_beams" if self.strategy == "beams" else "contrastive_alpha"
+            raise ValueError(f"{cuts[0]} with {needed}: a search draws no tokens; leave one of them out")
+        return self
 
 
 class EngineConfig(Config):

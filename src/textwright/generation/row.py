@@ -1,8 +1,10 @@
 """One completion while it is written: what any engine reads, and where it puts what it chose. Torch-free."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.generation.request import Completion, FinishReason, SamplingConfig, TokenReport
 from textwright.generation.stopping import StopStrings
@@ -33,6 +35,24 @@ class Written:
 
     ids: Sequence[int]
     num_prompt_ids: int
+
+
+def check_fits(rows: Sequence["Row"], sampling: SamplingConfig, context_length: int) -> None:
+    """See that rows never outgrow the context: a search compares texts that the model sees from their beginning.
+
+    Raises:
+        InputError: a prompt and its new tokens are more than the context holds.
+    """
+    longest = max((len(row.ids) for row in rows), default=0)
+    room = context_length - longest
+    if sampling.max_new_tokens > room:
+        fewer = f"set max_new_tokens to at most {room:,}, " if room > 0 else ""
+        setting = "num_beams" if sampling.strategy == "beams" else "contrastive_alpha"
+        raise InputError(
+            f"a prompt of {longest:,} tokens and {sampling.max_new_tokens:,} new ones in a context of "
+            f"{context_length:,}, which does not slide in a search",
+            fix=f"{fewer}shorten the prompt, or leave out {setting}",
+        )
 
 
 class Row:
@@ -107,6 +127,14 @@ class Row:
         self._write(self._decoder.push(token_id))
         if self.is_open and self.num_new == self._sampling.max_new_tokens:
             self._finish("length")
+
+    def fork(self) -> "Row":
+        """A copy that goes its own way and shows its text to nobody: a search tries tokens on it."""
+        fork = copy.copy(self)
+        fork.ids, fork._pieces, fork._reports = self.ids.copy(), self._pieces.copy(), self._reports.copy()
+        fork._decoder, fork._stops = self._decoder.fork(), copy.copy(self._stops)
+        fork._on_text = lambda _text: None
+        return fork
 
     def completion(self, context_length: int) -> Completion:
         """The result, once it is no longer open."""

@@ -102,6 +102,12 @@ class StreamDecoder:
         """The text that is certain now; a character that is not complete yet is held back."""
         return self._decoder.decode(self._token_bytes[token_id])
 
+    def fork(self) -> "StreamDecoder":
+        """A decoder that goes on from here on its own."""
+        fork = StreamDecoder(self._token_bytes)
+        fork._decoder.setstate(self._decoder.getstate())
+        return fork
+
     def flush(self) -> str:
         """What was held back, as U+FFFD: no more tokens will complete it."""
         return self._decoder.decode(b"", final=True)
