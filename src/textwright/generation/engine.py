@@ -11,6 +11,7 @@ from torch import nn
 
 from textwright.core.errors import InputError
 from textwright.generation import loop
+from textwright.generation.constraints import compile_constraint
 from textwright.generation.decoder import Decoder
 from textwright.generation.filters import make_filters
 from textwright.generation.request import Completion, SamplingConfig
@@ -45,17 +46,20 @@ def generate(
         ``sampling.num_samples`` completions of the first prompt, then those of the second, ...
 
     Raises:
-        InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, or logits that are not
-            finite.
+        InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, a constraint that cannot
+            be used, or logits that are not finite.
     """
     _check(decoder, tokenizer, prompts)
     pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.num_samples)]
     show = on_text or (lambda _index, _text: None)
+    constraint = compile_constraint(sampling, tokenizer)
     rows = [
-        Row(prompt, sample, tokenizer, sampling, partial(show, index)) for index, (prompt, sample) in enumerate(pairs)
+        Row(prompt, sample, tokenizer, sampling, partial(show, index), constraint)
+        for index, (prompt, sample) in enumerate(pairs)
     ]
+    still_open = [row for row in rows if row.is_open]  # a constraint can leave nothing to write
     with _evaluating(decoder):
-        loop.write(decoder, rows, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
+        loop.write(decoder, still_open, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
     return [row.completion(decoder.context_length) for row in rows]
 
 

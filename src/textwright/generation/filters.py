@@ -1,14 +1,16 @@
 """What is done to logits before a token is drawn: pure functions, one row as the next, in one stated order.
 
-    logits -> repetition penalty -> temperature -> top-k -> top-p -> min-p -> draw
+    logits -> constraint -> repetition penalty -> temperature -> top-k -> top-p -> min-p -> draw
 
-Tokens that are ruled out get minus infinity. The likeliest token is never ruled out.
+Tokens that are ruled out get minus infinity. A constraint comes first, so that filters choose among what it allows;
+of that they never rule out the likeliest.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -34,6 +36,18 @@ def make_filters(sampling: SamplingConfig, tokenizer: Tokenizer) -> list[Filter]
     """The filters that ``sampling`` asks for, in their order."""
     found = (make(sampling, tokenizer) for make in FILTERS)
     return [one for one in found if one is not None]
+
+
+def allow(logits: Logits, rows: Sequence[Row]) -> Logits:
+    """Rule out the tokens that a row's constraint does not allow. An open row is always left with one."""
+    if all(row.constraint is None for row in rows):
+        return logits
+    every = np.full(-(-logits.shape[1] // 8), 255, dtype=np.uint8)
+    packed = np.stack([every if row.constraint is None else row.constraint.bits[: len(every)] for row in rows])
+    is_allowed = np.unpackbits(packed, axis=1, count=logits.shape[1], bitorder="little").view(np.bool_)
+    # In NumPy: waking torch's threads costs more than the work.
+    values = np.where(is_allowed, logits.numpy(force=True), np.float32(-np.inf))
+    return torch.from_numpy(values).to(logits.device)
 
 
 def apply_filters(logits: Logits, filters: Sequence[Filter], rows: Sequence[Row]) -> Logits:

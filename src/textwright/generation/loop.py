@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from textwright.generation.decoder import Decoder
-from textwright.generation.filters import Filter, apply_filters
+from textwright.generation.filters import Filter, allow, apply_filters
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row
 from textwright.generation.sampling import draw, likeliest
@@ -115,8 +115,8 @@ def decode_one_token(
 def choose(
     logits: Float[Tensor, "rows vocabulary"], rows: Sequence[Row], sampling: SamplingConfig, filters: Sequence[Filter]
 ) -> None:
-    """Choose the next token of each row, and hand it to the row with its log-probability, as the model saw it."""
-    filtered = apply_filters(logits, filters, rows)
+    """Choose the next token of each row, and hand it over with its log-probability, as the model saw it."""
+    filtered = apply_filters(allow(logits, rows), filters, rows)
     ids = likeliest(filtered) if sampling.temperature == 0 else draw(filtered, [row.uniform() for row in rows])
     log_p = (logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
     reports = report_tokens(logits, filtered, ids, sampling.alternatives) if sampling.alternatives is not None else None

@@ -1,14 +1,18 @@
 """What to write and how to choose: the request, and what comes back. Torch-free."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from textwright.core.config import Config
 
-FinishReason = Literal["end", "stop", "length"]
-"""The model ended the document; a stop string came up; or ``max_new_tokens`` were written."""
+FinishReason = Literal["end", "stop", "length", "constraint"]
+"""The model ended the document, or the constraint was met and left nothing to add; a stop string came up;
+``max_new_tokens`` were written; or the constraint was not met and no token could follow."""
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+CONSTRAINTS = ("choices", "regex", "json_schema", "grammar")
 
 
 class SamplingConfig(Config):
@@ -26,7 +30,7 @@ class SamplingConfig(Config):
     """Draw from tokens at least this fraction as likely as the likeliest."""
     repetition_penalty: float = Field(default=1.0, gt=0, le=100)
     """Above 1, tokens of the prompt and the text so far become less likely; 1 is off."""
-    stop: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    stop: tuple[Text, ...] = ()
     """A completion ends before any of these texts."""
     num_samples: int = Field(default=1, ge=1)
     """Completions of each prompt."""
@@ -34,6 +38,26 @@ class SamplingConfig(Config):
     """The same seed gives the same text."""
     alternatives: int | None = Field(default=None, ge=0, le=1000)
     """Report each token's probability, rank and entropy, and so many of the likeliest tokens in its place."""
+    choices: tuple[Text, ...] = ()
+    """Write exactly one of these texts."""
+    regex: Text | None = None
+    """Write a text that this regular expression (Rust's kind) matches from end to end."""
+    json_schema: Text | None = None
+    """Write JSON that fits this JSON Schema, spaced as Python's json.dumps does."""
+    grammar: Text | None = None
+    """Write a text of this grammar (llguidance's kind of Lark)."""
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> Self:
+        given = [name for name in CONSTRAINTS if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} were given; one of them at a time")
+        return self
+
+    @property
+    def constrained_by(self) -> str | None:
+        """Which of the constraints was given."""
+        return next((name for name in CONSTRAINTS if getattr(self, name)), None)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from textwright.core.seeds import hash_u64
+from textwright.generation.constraints import Constraint
 from textwright.generation.request import Completion, FinishReason, SamplingConfig, TokenReport
 from textwright.generation.stopping import StopStrings
 from textwright.tokens.tokenizer import Tokenizer
@@ -35,15 +36,24 @@ class Row:
     Attributes:
         ids: of the prompt and the text.
         num_prompt_ids: how many of them are the prompt's.
+        constraint: which tokens may follow; None where any may.
 
     Args:
         prompt: the text to continue; an empty one begins a document, so it is read as the end token.
         sample: which of the prompt's completions this is.
         on_text: called with each new piece of text as soon as it is certain.
+        constraint: what the text must be, at its beginning; the row takes a copy. One that nothing can meet ends the
+            row at once.
     """
 
     def __init__(
-        self, prompt: str, sample: int, tokenizer: Tokenizer, sampling: SamplingConfig, on_text: Callable[[str], None]
+        self,
+        prompt: str,
+        sample: int,
+        tokenizer: Tokenizer,
+        sampling: SamplingConfig,
+        on_text: Callable[[str], None],
+        constraint: Constraint | None = None,
     ) -> None:
         self.ids = tokenizer.encode(prompt) or [tokenizer.end_id]
         self.finish_reason: FinishReason | None = None
@@ -54,6 +64,8 @@ class Row:
         self._pieces: list[str] = []
         self._log_p = 0.0
         self._reports: list[TokenReport] = []
+        self.constraint = constraint.copy() if constraint is not None else None
+        self._finish_if_nothing_can_follow()
 
     @property
     def num_new(self) -> int:
@@ -90,7 +102,10 @@ class Row:
         if token_id == self._end_id:
             self._finish("end")
             return
+        if self.constraint is not None:
+            self.constraint.push(token_id)
         self._write(self._decoder.push(token_id))
+        self._finish_if_nothing_can_follow()
         if self.is_open and self.num_new == self._sampling.max_new_tokens:
             self._finish("length")
 
@@ -111,6 +126,10 @@ class Row:
         self._show(self._stops.push(text))
         if self._stops.found:
             self.finish_reason = "stop"
+
+    def _finish_if_nothing_can_follow(self) -> None:
+        if self.is_open and self.constraint is not None and not self.constraint.can_go_on:
+            self._finish("end" if self.constraint.is_met else "constraint")
 
     def _finish(self, reason: FinishReason) -> None:
         self._write(self._decoder.flush())
