@@ -76,6 +76,9 @@ def write(
         assert all(row.ids == same[0].ids for row in same), "the rows of a prompt stand together"
         beams = search(decoder, same[0], sampling, filters, vocab_size=vocab_size)
         for index, row in enumerate(same):
+            if not beams:
+                row.give_up()
+                continue
             for choice in beams[min(index, len(beams) - 1)].choices:
                 row.push(*choice)
 
@@ -117,7 +120,7 @@ def continuations(
     """The ``count`` best beams that are one token longer, the best first; fewer where filters leave fewer."""
     log_p = logits.log_softmax(dim=-1)
     filtered = apply_filters(log_p, filters, [beam.row.written for beam in beams])
-    likeliest(filtered)  # refuses what is not a number
+    likeliest(log_p)  # refuses what is not a number
     totals = filtered + filtered.new_tensor([beam.score for beam in beams])[:, None]
     best = totals.flatten().topk(min(count, totals.numel()))
     best_places = best.indices[best.values.isfinite()]

@@ -92,7 +92,7 @@ def choose(
     """
     rows, logits = reading.rows, reading.logits
     filtered = apply_filters(logits, filters, [row.written for row in rows])
-    likeliest(filtered)  # refuses what is not a number
+    likeliest(logits)  # refuses what is not a number
     p, candidates = filtered.softmax(dim=-1).topk(num_candidates, dim=-1)  # [rows, candidates]
     hidden, state = _try(decoder, candidates, reading.state)
     directions = normalize(hidden.float(), dim=-1)  # [rows, candidates, width]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from textwright.core.errors import InputError
+from textwright.generation.constraints import compile_constraint
 from textwright.generation.decoder import Decoder
 from textwright.generation.filters import make_filters
 from textwright.generation.request import Completion, SamplingConfig
@@ -47,17 +48,21 @@ def generate(
 
     Raises:
         InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, a bias for what is no
-            token, a search that needs more than the context, or logits that are not finite.
+            token, a constraint that cannot be used, a search that needs more than the context, or logits that are not
+            finite.
     """
     _check(decoder, tokenizer, prompts)
     pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.num_samples)]
     show = on_text or (lambda _index, _text: None)
+    constraint = compile_constraint(sampling, tokenizer)
     rows = [
-        Row(prompt, sample, tokenizer, sampling, partial(show, index)) for index, (prompt, sample) in enumerate(pairs)
+        Row(prompt, sample, tokenizer, sampling, partial(show, index), constraint)
+        for index, (prompt, sample) in enumerate(pairs)
     ]
+    still_open = [row for row in rows if row.is_open]  # a constraint can leave nothing to write
     with decoder.at_work():
         write = speculation.write if speculation is not None else STRATEGIES[sampling.strategy]
-        write(decoder, rows, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
+        write(decoder, still_open, sampling, make_filters(sampling, tokenizer), vocab_size=tokenizer.vocab_size)
     return [row.completion(decoder.context_length) for row in rows]
 
 

@@ -1,13 +1,13 @@
 """What is done to logits before a token is drawn: pure functions, one row as the next, in one stated order.
 
-    logits -> logit bias -> banned words -> no repeated n-gram         what may be said at all
-           -> repetition penalty -> presence and frequency penalty     what is less welcome
-           -> temperature -> top-k -> top-p -> min-p -> typical-p      what chance may choose from
+    logits -> constraint -> logit bias -> banned words -> no repeated n-gram     what may be said at all
+           -> repetition penalty -> presence and frequency penalty               what is less welcome
+           -> temperature -> top-k -> top-p -> min-p -> typical-p                what chance may choose from
            -> draw
 
 Tokens that are ruled out get minus infinity. A row always keeps one: banned words and n-grams never rule out the end
-token, so a text that may not go on ends; top-k, top-p and min-p keep the likeliest of what is left, typical-p the most
-typical. A filter that is not asked for is not there.
+token, so a text that may not go on ends (where a constraint rules that out, the row ends unfinished); top-k, top-p and
+min-p keep the likeliest of what is left, typical-p the most typical. A filter that is not asked for is not there.
 """
 
 import bisect
@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -52,6 +53,16 @@ def apply_filters(logits: Logits, filters: Sequence[Filter], rows: Sequence[Writ
     for one in filters:
         logits = one(logits, rows)
     return logits
+
+
+def allow(logits: Logits, rows: Sequence[Written]) -> Logits:
+    """Rule out the tokens that a row's constraint does not allow. An open row is always left with one."""
+    every = np.full(-(-logits.shape[1] // 8), 255, dtype=np.uint8)
+    packed = np.stack([every if row.constraint is None else row.constraint.bits[: len(every)] for row in rows])
+    is_allowed = np.unpackbits(packed, axis=1, count=logits.shape[1], bitorder="little").view(np.bool_)
+    # In NumPy: waking torch's threads costs more than the work.
+    values = np.where(is_allowed, logits.numpy(force=True), np.float32(-np.inf))
+    return torch.from_numpy(values).to(logits.device)
 
 
 def add_bias(logits: Logits, ids: Int[Tensor, " biased"], bias: Float[Tensor, " biased"]) -> Logits:
@@ -244,6 +255,10 @@ def count_new_ids(rows: Sequence[Written], logits: Logits) -> Float[Tensor, "row
     return torch.stack([ids.bincount(minlength=logits.shape[-1]) for ids in written]).to(logits.dtype)
 
 
+def _constraint(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+    return allow if sampling.constrained_by is not None else None
+
+
 def _logit_bias(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
     if not sampling.logit_bias:
         return None
@@ -320,6 +335,7 @@ def _typical_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
 
 # In the order in which they work. A new filter is a function above and a row here.
 FILTERS: tuple[Callable[[SamplingConfig, Tokenizer], Filter | None], ...] = (
+    _constraint,
     _logit_bias,
     _banned_words,
     _no_repeat_ngram,

@@ -7,8 +7,12 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from textwright.core.config import Config
 
-FinishReason = Literal["end", "stop", "length"]
-"""The model ended the document; a stop string came up; or ``max_new_tokens`` were written."""
+FinishReason = Literal["end", "stop", "length", "constraint"]
+"""The model ended the document, or the constraint was met and left nothing to add; a stop string came up;
+``max_new_tokens`` were written; or the constraint was not met and no token could follow."""
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+CONSTRAINTS = ("choices", "regex", "json_schema", "grammar")
 
 Strategy = Literal["one by one", "beams", "contrastive"]
 """How tokens are chosen: each for itself; as the likeliest texts; or so that the text does not repeat itself."""
@@ -57,7 +61,7 @@ class SamplingConfig(Config):
     """Beams are ranked by log-probability / length ** this: above 0 helps long texts, below 0 short ones."""
     contrastive_alpha: float | None = Field(default=None, ge=0, le=1)
     """Contrastive search: 0 takes the likeliest of ``top_k`` (4) tokens, 1 the one least like all that came before."""
-    stop: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    stop: tuple[Text, ...] = ()
     """A completion ends before any of these texts."""
     num_samples: int = Field(default=1, ge=1)
     """Completions of each prompt."""
@@ -65,6 +69,26 @@ class SamplingConfig(Config):
     """The same seed gives the same text."""
     alternatives: int | None = Field(default=None, ge=0, le=1000)
     """Report each token's probability, rank and entropy, and so many of the likeliest tokens in its place."""
+    choices: tuple[Text, ...] = ()
+    """Write exactly one of these texts."""
+    regex: Text | None = None
+    """Write a text that this regular expression (Rust's kind) matches from end to end."""
+    json_schema: Text | None = None
+    """Write JSON that fits this JSON Schema, spaced as Python's json.dumps does."""
+    grammar: Text | None = None
+    """Write a text of this grammar (llguidance's kind of Lark)."""
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> Self:
+        given = [name for name in CONSTRAINTS if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} were given; one of them at a time")
+        return self
+
+    @property
+    def constrained_by(self) -> str | None:
+        """Which of the constraints was given."""
+        return next((name for name in CONSTRAINTS if getattr(self, name)), None)
 
     @property
     def strategy(self) -> Strategy:

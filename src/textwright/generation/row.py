@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
+from textwright.generation.constraints import Constraint
 from textwright.generation.request import Completion, FinishReason, SamplingConfig, TokenReport
 from textwright.generation.stopping import StopStrings
 from textwright.tokens.tokenizer import Tokenizer
@@ -35,6 +36,20 @@ class Written:
 
     ids: Sequence[int]
     num_prompt_ids: int
+    constraint: Constraint | None = None
+    """Which tokens may follow; None where any may."""
+
+    def followed_by(self, token_id: int, end_id: int) -> "Written | None":
+        """The text with one more token; None where the constraint does not allow it, or the text ends with it."""
+        constraint = self.constraint
+        if token_id == end_id:
+            return None
+        if constraint is not None:
+            if not constraint.allows(token_id):
+                return None
+            constraint = constraint.copy()
+            constraint.push(token_id)
+        return Written([*self.ids, token_id], self.num_prompt_ids, constraint)
 
 
 def check_fits(rows: Sequence["Row"], sampling: SamplingConfig, context_length: int) -> None:
@@ -64,30 +79,42 @@ class Row:
     Attributes:
         ids: of the prompt and the text.
         num_prompt_ids: how many of them are the prompt's.
+        end_id: the end token.
+        constraint: which tokens may follow; None where any may.
 
     Args:
         prompt: the text to continue; an empty one begins a document, so it is read as the end token.
         sample: which of the prompt's completions this is.
         on_text: called with each new piece of text as soon as it is certain.
+        constraint: what the text must be, at its beginning; the row takes a copy. One that nothing can meet ends the
+            row at once.
     """
 
     def __init__(
-        self, prompt: str, sample: int, tokenizer: Tokenizer, sampling: SamplingConfig, on_text: Callable[[str], None]
+        self,
+        prompt: str,
+        sample: int,
+        tokenizer: Tokenizer,
+        sampling: SamplingConfig,
+        on_text: Callable[[str], None],
+        constraint: Constraint | None = None,
     ) -> None:
         self.ids = tokenizer.encode(prompt) or [tokenizer.end_id]
         self.finish_reason: FinishReason | None = None
         self._prompt, self._sample, self._sampling, self._on_text = prompt, sample, sampling, on_text
         self.num_prompt_ids = len(self.ids)
-        self._end_id = tokenizer.end_id
+        self.end_id = tokenizer.end_id
         self._decoder, self._stops = tokenizer.stream(), StopStrings(sampling.stop)
         self._pieces: list[str] = []
         self._log_p = 0.0
         self._reports: list[TokenReport] = []
+        self.constraint = constraint.copy() if constraint is not None else None
+        self._finish_if_nothing_can_follow()
 
     @property
     def written(self) -> Written:
         """Its ids, for the filters."""
-        return Written(self.ids, self.num_prompt_ids)
+        return Written(self.ids, self.num_prompt_ids, self.constraint)
 
     @property
     def num_new(self) -> int:
@@ -121,12 +148,19 @@ class Row:
         self._log_p += log_p
         if report is not None:
             self._reports.append(report)
-        if token_id == self._end_id:
+        if token_id == self.end_id:
             self._finish("end")
             return
+        if self.constraint is not None:
+            self.constraint.push(token_id)
         self._write(self._decoder.push(token_id))
+        self._finish_if_nothing_can_follow()
         if self.is_open and self.num_new == self._sampling.max_new_tokens:
             self._finish("length")
+
+    def give_up(self) -> None:
+        """No token may follow: what the constraint allows, filters rule out."""
+        self._finish("constraint")
 
     def fork(self) -> "Row":
         """A copy that goes its own way and shows its text to nobody: a search tries tokens on it."""
@@ -134,6 +168,7 @@ class Row:
         fork.ids, fork._pieces, fork._reports = self.ids.copy(), self._pieces.copy(), self._reports.copy()
         fork._decoder, fork._stops = self._decoder.fork(), copy.copy(self._stops)
         fork._on_text = lambda _text: None
+        fork.constraint = self.constraint.copy() if self.constraint is not None else None
         return fork
 
     def completion(self, context_length: int) -> Completion:
@@ -153,6 +188,10 @@ class Row:
         self._show(self._stops.push(text))
         if self._stops.found:
             self.finish_reason = "stop"
+
+    def _finish_if_nothing_can_follow(self) -> None:
+        if self.is_open and self.constraint is not None and not self.constraint.can_go_on:
+            self._finish("end" if self.constraint.is_met else "constraint")
 
     def _finish(self, reason: FinishReason) -> None:
         self._write(self._decoder.flush())

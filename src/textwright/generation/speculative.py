@@ -163,13 +163,17 @@ class Speculation:
         if count < 1:
             return Draft()
 
+        texts = [row.written]
+
         def pick(logits: Float[Tensor, "1 vocabulary"], so_far: Sequence[int]) -> tuple[int, Tensor]:
-            filtered = apply_filters(logits, filters, [Written([*row.ids, *so_far], row.num_prompt_ids)])
+            if so_far:
+                texts.append(texts[-1].followed_by(so_far[-1], row.end_id) or texts[-1])
+            filtered = apply_filters(logits, filters, texts[-1:])
             if sampling.temperature == 0:
                 return int(likeliest(filtered)), filtered[0]
             return int(draw(filtered, [row.uniform("draft", len(so_far))])), filtered[0].softmax(dim=-1)
 
-        return self.drafter.draft(row.ids, count, pick)
+        return _as_far_as_it_may_go(self.drafter.draft(row.ids, count, pick), row)
 
     def _push(
         self,
@@ -180,8 +184,7 @@ class Speculation:
         filters: Sequence[Filter],
     ) -> None:
         """The drafted tokens as far as they are accepted, and the token after them."""
-        written = [Written([*row.ids, *draft.ids[:place]], row.num_prompt_ids) for place in range(len(draft.ids) + 1)]
-        filtered = apply_filters(logits, filters, written)
+        filtered = apply_filters(logits, filters, _texts(draft, row))
         chosen = _agree(draft, filtered, row, sampling)
         self.proposed += len(draft.ids)
         self.accepted += len(chosen) - 1
@@ -195,6 +198,23 @@ class Speculation:
             row.push(token_id, log_p[place], reports[place] if reports else None)
             if not row.is_open:
                 break
+
+
+def _texts(draft: Draft, row: Row) -> list[Written]:
+    """What is written at each place of a draft, its end included; fewer where the draft goes where it may not."""
+    found = [row.written]
+    for token_id in draft.ids:
+        following = found[-1].followed_by(token_id, row.end_id)
+        if following is None:
+            break
+        found.append(following)
+    return found
+
+
+def _as_far_as_it_may_go(draft: Draft, row: Row) -> Draft:
+    """Without what follows an end token, or what a constraint does not allow."""
+    count = len(_texts(draft, row)) - 1
+    return Draft(draft.ids[:count], draft.probabilities[:count])
 
 
 def _agree(draft: Draft, filtered: Float[Tensor, "places vocabulary"], row: Row, sampling: SamplingConfig) -> list[int]:
