@@ -1,7 +1,6 @@
 """``textwright generate``: continue prompts."""
 
 import json as json_format
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.progress import console
+from textwright.core.terminal import for_output, show
 from textwright.generation.request import SamplingConfig
 
 
@@ -55,10 +55,11 @@ def generate(
     loaded = load(model, device=device)
     streams = not json and len(texts) * chosen.num_samples == 1
     if streams:
-        sys.stdout.write(texts[0])
-        sys.stdout.flush()
+        show(texts[0])
     begun_s = time.perf_counter()
-    completions = loaded.complete(texts, on_text=_show if streams else None, **chosen.model_dump())
+    completions = loaded.complete(
+        texts, on_text=(lambda _, text: show(text)) if streams else None, **chosen.model_dump()
+    )
     seconds = time.perf_counter() - begun_s
     tokens_per_s = sum(completion.num_tokens for completion in completions) / seconds
 
@@ -80,7 +81,7 @@ def generate(
     else:
         for index, completion in enumerate(completions):
             print(f"{'' if index == 0 else chr(10)}--- {index + 1}")
-            print(completion.prompt + completion.text)
+            print(for_output(completion.prompt + completion.text))
     screen = console()
     if any(completion.window_slid for completion in completions):
         context = loaded.network.context_length
@@ -97,8 +98,3 @@ def read_prompts(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 at byte {error.start:,}", expected="UTF-8 text") from None
     return [line for line in lines if line.strip()]
-
-
-def _show(_: int, text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
