@@ -2,20 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from textwright.core.errors import InputError
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.text.dialogue import DialogueFormat, Turn, render_within
 
 Show = Callable[[str], None]
-
-
-class Complete(Protocol):
-    """Continues one prompt, and shows the text as it grows."""
-
-    def __call__(self, prompt: str, sampling: SamplingConfig, on_text: Show) -> Completion:
-        """The completion."""
+Complete = Callable[[str, SamplingConfig, Show], Completion]
+"""Continues one prompt, and shows the text as it grows."""
 
 
 class Conversation:
