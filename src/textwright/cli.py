@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("verify:verify", "Check every byte of a run against what was written."),
     "evaluate": ("evaluate:evaluate", "Measure a model on a text or a task."),
     "generate": ("generate:generate", "Continue prompts."),
+    "chat": ("chat:chat", "Talk with a model."),
     "embed": ("embed:embed", "Turn texts into vectors."),
     "tokenizer train": ("tokenizer:train_tokenizer", "Train a tokenizer on text."),
     "tokenizer inspect": ("tokenizer:inspect_tokenizer", "See how a tokenizer cuts a text."),

@@ -11,12 +11,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from textwright.checkpoint.model_folder import load_folder, load_model, read_facts, save_model
+from textwright.checkpoint.model_folder import (
+    damage_of_model,
+    load_folder,
+    load_model,
+    read_dialogue,
+    read_facts,
+    save_model,
+)
 from textwright.core.errors import InputError
 from textwright.models.catalog import build
 from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.models.presets import preset
+from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 
 SHAPE = {"vocab_size": 257, "context_length": 16, "num_layers": 2, "num_heads": 2, "width": 16}
@@ -262,3 +270,16 @@ def test_a_folder_of_a_newer_textwright_says_so(folder: Path) -> None:
     edit(folder / "textwright.json", lambda content: content.update(version=99))
     with pytest.raises(InputError, match="format version 99.*use a newer Textwright"):
         load_model(folder)
+
+
+def test_a_format_of_dialogues_is_kept_and_checked(
+    folder: Path, tmp_path: Path, model: LanguageModel, byte_tokenizer: Tokenizer
+) -> None:
+    assert read_dialogue(folder) is None
+    style = DialogueFormat(user="<月>", turn_end="<end>")
+    save_model(model, byte_tokenizer, tmp_path / "talks", dialogue=style)
+    assert read_dialogue(tmp_path / "talks") == style
+    assert damage_of_model(tmp_path / "talks") is None
+    edit(tmp_path / "talks" / "textwright.json", lambda content: content["dialogue"].update(templates="{{ evil }}"))
+    with pytest.raises(InputError, match="unknown key 'templates'"):
+        read_dialogue(tmp_path / "talks")

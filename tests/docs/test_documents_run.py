@@ -3,6 +3,7 @@
 import contextlib
 import io
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def textwright(line: str, folder: Path) -> str:
     words = shlex.split(line)
     assert words[0] == "textwright"
     output = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(output):
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.StringIO("Hello\n/retry\n"))
         code = build_app()(words[1:])
     assert not code, line
     return output.getvalue()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textwright.batches.batch import Batch
 from textwright.batches.shards import Data, Tokens
-from textwright.checkpoint.model_folder import load_folder, save_model
+from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
 from textwright.core.config import read_config
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
@@ -24,6 +24,7 @@ from textwright.generation.fusion import FusedDecoder
 from textwright.generation.request import EngineConfig, SamplingConfig
 from textwright.generation.speculative import NUM_DRAFTED, ModelDrafter, PromptLookup, Speculation
 from textwright.models.language_model import LanguageModel
+from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 from textwright.training.config import TrainConfig
 from textwright.training.hooks import Hooks
@@ -41,12 +42,14 @@ class Model:
     Attributes:
         network: the torch module; see ``models.language_model`` for its contract.
         tokenizer: ``encode`` and ``decode``.
+        dialogue: how dialogues are written down for it; None where it knows of no format.
     """
 
-    def __init__(self, network: LanguageModel, tokenizer: Tokenizer) -> None:
+    def __init__(self, network: LanguageModel, tokenizer: Tokenizer, dialogue: DialogueFormat | None = None) -> None:
         self.network = network
         self.tokenizer = tokenizer
         self._decoders: dict[tuple[str, str], tuple[int, Decoder]] = {}
+        self.dialogue = dialogue
 
     def generate(self, prompt: str, *, max_new_tokens: int = 100, **sampling: Any) -> str:
         """The prompt's continuation, without the prompt.
@@ -182,7 +185,9 @@ class Model:
             steps=steps, minutes=minutes, rows=rows, time=time, learning_rate=learning_rate, seed=seed
         )
         run = Run.create(Path(out), config) if out is not None else None
-        hooks = Hooks(save_model=lambda network, folder: save_model(network, self.tokenizer, folder))
+        hooks = Hooks(
+            save_model=lambda network, folder: save_model(network, self.tokenizer, folder, dialogue=self.dialogue)
+        )
         with run.locked() if run is not None else nullcontext():
             report = run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
         self.network.eval()
@@ -222,7 +227,7 @@ class Model:
             folder: where; an older model folder there is replaced at once, never half.
             dtype: ``float32``, ``bfloat16`` or ``float16``.
         """
-        save_model(self.network, self.tokenizer, Path(folder), dtype=dtype)
+        save_model(self.network, self.tokenizer, Path(folder), dtype=dtype, dialogue=self.dialogue)
 
     @property
     def device(self) -> torch.device:
@@ -249,7 +254,7 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
     if not folder.exists():
         folder = _download(str(source))
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))
-    return Model(network.eval(), tokenizer)
+    return Model(network.eval(), tokenizer, read_dialogue(folder))
 
 
 def _download(name: str) -> Path:

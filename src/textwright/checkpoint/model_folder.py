@@ -3,7 +3,7 @@
 ::
 
     FOLDER/  config.json  model.safetensors  tokenizer.json  tokenizer_config.json  generation_config.json
-             textwright.json   format version, and where the model came from
+             textwright.json   format version, where the model came from, and how it wants dialogues, if it does
 """
 
 import json
@@ -16,6 +16,7 @@ from torch import Tensor
 from textwright.checkpoint.mapping import read_model_config, to_ours, to_theirs, write_model_config
 from textwright.checkpoint.safetensors_folder import SINGLE, read_tensors
 from textwright.checkpoint.safetensors_writer import write_safetensors
+from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
@@ -23,6 +24,7 @@ from textwright.models.catalog import outline
 from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.models.layers.positions import sinusoidal_table
+from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
@@ -37,6 +39,7 @@ def save_model(
     *,
     dtype: str = "float32",
     facts: dict[str, Any] | None = None,
+    dialogue: DialogueFormat | None = None,
 ) -> None:
     """Write a model folder; it appears whole or not at all, and replaces an older model folder.
 
@@ -46,6 +49,7 @@ def save_model(
         folder: where.
         dtype: of the tensors: ``float32``, ``bfloat16`` or ``float16``.
         facts: where the model came from, for ``textwright.json``.
+        dialogue: how dialogues are written down for it, for ``textwright.json`` too; None where it knows of none.
 
     Raises:
         InputError: an unknown dtype, weights too large for float16, or something other than a model folder is there.
@@ -72,6 +76,7 @@ def save_model(
             "version": FORMAT_VERSION,
             "model": model.config.model_dump(),
             "facts": facts or {},
+            **({"dialogue": dialogue.model_dump()} if dialogue is not None else {}),
             "files": describe_files(new, sorted(path.name for path in new.iterdir())),
         }
         (new / OURS).write_text(seal(ours), encoding="utf-8")
@@ -133,6 +138,7 @@ def damage_of_model(folder: Path) -> str | None:
         return found
     try:
         load_folder(folder)
+        read_dialogue(folder)
     except InputError as error:
         return str(error)
     return None
@@ -143,6 +149,22 @@ def read_facts(folder: Path) -> dict[str, Any]:
     content = _read_json(folder / OURS) if (folder / OURS).is_file() else {}
     facts = content.get("facts", {})
     return facts if isinstance(facts, dict) else {}
+
+
+def read_dialogue(folder: Path) -> DialogueFormat | None:
+    """How dialogues are written down for a model of ours; None when its folder does not say.
+
+    Raises:
+        InputError: it says so in a way that cannot be read exactly.
+    """
+    path = folder / OURS
+    content = _read_json(path) if path.is_file() else {}
+    if "dialogue" not in content:
+        return None
+    values = content["dialogue"]
+    if not isinstance(values, dict):
+        raise InputError(f"dialogue = {values!r}", where=str(path), expected="an object of texts")
+    return read_config(DialogueFormat, values, f"the dialogue in {path}")
 
 
 def _read_config(folder: Path) -> GPTConfig:

@@ -1,7 +1,6 @@
 """``textwright generate``: continue prompts."""
 
 import json as json_format
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from pydantic import Field
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.progress import console
+from textwright.core.terminal import for_output, show
 from textwright.generation.request import Bias, Completion, EngineConfig, SamplingConfig
 
 if TYPE_CHECKING:
@@ -97,13 +97,12 @@ def generate(
     shares = [weight / weights[0] for weight in weights] or [1.0] * len(loaded)
     streams = not json and len(texts) * chosen.num_samples == 1
     if streams:
-        sys.stdout.write(texts[0])
-        sys.stdout.flush()
+        show(texts[0])
     loaded[0].decoder(computing, len(texts) * chosen.num_samples)  # made ready before the clock starts
     begun_s = time.perf_counter()
     completions = loaded[0].complete(
         texts,
-        on_text=_show if streams else None,
+        on_text=(lambda _, text: show(text)) if streams else None,
         engine=computing,
         speculation=speculation,
         mixed_with=dict(zip(loaded[1:], shares[1:], strict=True)),
@@ -126,7 +125,7 @@ def generate(
     else:
         for index, completion in enumerate(completions):
             print(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.log_p:,.2f})")
-            print(completion.prompt + completion.text)
+            print(for_output(completion.prompt + completion.text))
     if chosen.alternatives is not None:
         for completion in completions:
             _show_report(completion, loaded[0])
@@ -220,8 +219,3 @@ def _show_report(completion: Completion, model: "Model") -> None:
         print(
             f"{text:16} {report.p:7.4f} {report.filtered_p:10.4f} {report.rank:6,} {report.entropy_nats:6.2f}  {others}"
         )
-
-
-def _show(_: int, text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

@@ -15,8 +15,14 @@ TEMPORARY = ".tmp"
 """How the names of half-written things end; they begin with a dot."""
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part. Synced to disk."""
+def write_atomically(path: Path, data: bytes | str, *, is_private: bool = False) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part. Synced to disk.
+
+    Args:
+        path: where.
+        data: its whole content.
+        is_private: whether only its owner may read it.
+    """
     raw = data.encode("utf-8") if isinstance(data, str) else data
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
@@ -24,7 +30,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o600 if is_private else 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

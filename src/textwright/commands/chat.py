@@ -1,0 +1,276 @@
+"""``textwright chat``: a dialogue in the terminal, or with a program through pipes."""
+
+import contextlib
+import importlib
+import json as json_format
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+from cyclopts import Parameter
+from pydantic import Field
+
+from textwright.commands.generate import Options, read_biases
+from textwright.core.config import read_config
+from textwright.core.errors import InputError, unknown_name
+from textwright.core.files import write_atomically
+from textwright.core.interrupts import finish_piece_first
+from textwright.core.progress import console
+from textwright.core.terminal import show
+from textwright.generation.conversation import Conversation, Show
+from textwright.generation.request import Completion, EngineConfig, SamplingConfig
+from textwright.text.dialogue import DialogueFormat
+
+
+class ChatSampling(Options):
+    """How to choose the tokens of an answer."""
+
+    max_new_tokens: int = Field(default=200, ge=1)
+    """Most tokens to write for each answer."""
+
+
+def chat(
+    model: str,
+    /,
+    *,
+    system: str = "",
+    sampling: Annotated[ChatSampling | None, Parameter(name="*")] = None,
+    logit_bias: tuple[str, ...] = (),
+    engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Talk with a model: each line is a turn; a line that ends in a backslash goes on. /help lists the commands.
+
+    Ctrl-C stops an answer; Ctrl-C at an empty prompt, Ctrl-D or /quit end the chat. Without a terminal, lines come from
+    standard input and only answers go to standard output.
+
+    Parameters
+    ----------
+    model
+        A model folder, or a Hugging Face name (with the hub extra).
+    system
+        A text that stands above the dialogue, and stays when the context is full.
+    sampling
+        How to choose tokens. Every answer has the next seed.
+    logit_bias
+        Add to the logit of a token: ID=BIAS.
+    engine
+        What computes.
+    device
+        auto, cpu or cuda.
+    json
+        Print one JSON object on standard output, at the end.
+    """
+    given = sampling.model_dump() if sampling else {}
+    chosen = read_config(ChatSampling, given | {"logit_bias": read_biases(logit_bias)}, "the command line")
+    if chosen.num_samples != 1:
+        raise InputError(
+            f"--num-samples {chosen.num_samples}", expected="1 in a chat", fix="/retry gives another answer"
+        )
+    if chosen.alternatives is not None:
+        raise InputError("--alternatives in a chat", expected="it with textwright generate")
+
+    conversation = open_conversation(model, chosen, system, device, engine or EngineConfig())
+    is_drawn = not json and sys.stdin.isatty() and sys.stdout.isatty()
+    session = Session(conversation, is_drawn=is_drawn, on_text=_ignore if json else show)
+    if is_drawn:
+        console().print(f"a chat with {model}; /help lists the commands, Ctrl-D ends it")
+    with _line_editing() if is_drawn else contextlib.nullcontext() as readline:
+        session.run(lambda: ask(readline) if is_drawn else read())
+    if json:
+        seconds = conversation.elapsed_s
+        tokens_per_s = conversation.num_tokens / seconds if seconds else 0.0
+        report = {"turns": conversation.as_json(), "tokens_per_s": tokens_per_s}
+        print(json_format.dumps(report, ensure_ascii=False))
+
+
+def open_conversation(
+    model: str, sampling: SamplingConfig, system: str, device: str, engine: EngineConfig
+) -> Conversation:
+    """A conversation with the model in a folder, in the folder's own format."""
+    from textwright.api import load
+
+    loaded = load(model, device=device)
+
+    def complete(prompt: str, sampling: SamplingConfig, on_text: Show) -> Completion:
+        shown = {"on_text": lambda _, text: on_text(text), "engine": engine}
+        return loaded.complete([prompt], **shown, **sampling.model_dump())[0]
+
+    return Conversation(
+        complete,
+        lambda text: len(loaded.tokenizer.encode(text)),
+        loaded.network.context_length,
+        loaded.dialogue or DialogueFormat(),
+        sampling,
+        system,
+    )
+
+
+class Session:
+    """Messages in, answers out, until the last.
+
+    Args:
+        conversation: with the model.
+        is_drawn: whether a person sits at a terminal: mistakes are shown and the chat goes on, and Ctrl-C stops an
+            answer. Otherwise both end it.
+        on_text: called with the text of answers as it comes.
+    """
+
+    def __init__(self, conversation: Conversation, *, is_drawn: bool, on_text: Show) -> None:
+        self._conversation, self._is_drawn, self._on_text = conversation, is_drawn, on_text
+        self._is_over, self._has_told = False, False
+        self._saved: set[Path] = set()
+
+    def run(self, next_message: Callable[[], str | None]) -> None:
+        """Take messages until there is none."""
+        while not self._is_over:
+            try:
+                message = next_message()
+                if message is None:
+                    return
+                self._take(message)
+            except InputError as error:
+                if not self._is_drawn:
+                    raise
+                console().print(str(error))
+
+    def _take(self, message: str) -> None:
+        if message.startswith("/") and not message.startswith("//"):
+            name, _, rest = message.partition(" ")
+            if name not in COMMANDS:
+                raise unknown_name("command", name, COMMANDS)
+            COMMANDS[name][0](self, rest.strip())
+        elif message.strip():
+            text = message[1:] if message.startswith("//") else message
+            self._answer(lambda on_text: self._conversation.say(text, on_text))
+
+    def _answer(self, speak: Callable[[Show], object]) -> None:
+        try:
+            with finish_piece_first(self._on_text) as on_text:
+                speak(on_text)
+        except KeyboardInterrupt as stop:
+            self._on_text("\n")
+            # A second Ctrl-C did not wait for the answer to stop where it can go on.
+            if stop.args or not self._is_drawn:
+                raise
+            return
+        self._on_text("\n")
+        if self._conversation.has_forgotten and not self._has_told:
+            self._has_told = True
+            console().print("note: the dialogue outgrew the model's context; its oldest turns were forgotten")
+
+    def help(self, _: str) -> None:
+        """This list."""
+        for name, (_command, text) in COMMANDS.items():
+            console().print(f"{name:14} {text}")
+
+    def reset(self, _: str) -> None:
+        """Forget what was said; the system text stays."""
+        self._conversation.reset()
+        self._has_told = False
+
+    def undo(self, _: str) -> None:
+        """Take back the last turn and its answer."""
+        self._conversation.undo()
+
+    def retry(self, _: str) -> None:
+        """Answer again, with the next seed."""
+        self._answer(self._conversation.retry)
+
+    def change_system(self, text: str) -> None:
+        """Put TEXT above the dialogue; without TEXT there is none."""
+        self._conversation.system = text
+
+    def save(self, name: str) -> None:
+        """Write the dialogue to FILE as JSON lines, for your eyes only."""
+        path = Path(os.path.expanduser(name)).absolute()
+        if not name:
+            raise InputError("/save", expected="a file's name", fix="for example: /save dialogue.jsonl")
+        if os.path.lexists(path) and path not in self._saved:
+            raise InputError(f"{path} is there already", fix="choose another name")
+        rows = [json_format.dumps(row, ensure_ascii=False) + "\n" for row in self._conversation.as_json()]
+        try:
+            write_atomically(path, "".join(rows), is_private=True)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"cannot write {path}: {reason}", fix="choose another file") from None
+        self._saved.add(path)
+        console().print(f"saved in {path}")
+
+    def quit(self, _: str) -> None:
+        """End the chat."""
+        self._is_over = True
+
+
+COMMANDS: dict[str, tuple[Callable[[Session, str], None], str]] = {
+    "/help": (Session.help, "this list"),
+    "/reset": (Session.reset, "forget what was said; the system text stays"),
+    "/undo": (Session.undo, "take back your last turn and the answer to it"),
+    "/retry": (Session.retry, "answer again, with the next seed"),
+    "/system": (Session.change_system, "TEXT: put it above the dialogue; without TEXT, take it away"),
+    "/save": (Session.save, "FILE: write the dialogue as JSON lines that only you can read"),
+    "/quit": (Session.quit, "end the chat"),
+}
+"""What a line that begins with a slash may do. Two slashes say one."""
+
+
+def ask(readline: ModuleType | None) -> str | None:
+    """A message as a person types it; None at the end: Ctrl-D, or Ctrl-C when nothing was typed."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = input("... " if lines else "> ")
+        except EOFError:
+            print()
+            return None
+        except KeyboardInterrupt:
+            print()
+            if not lines and not (readline and readline.get_line_buffer()):
+                return None
+            lines = []
+            continue
+        except UnicodeDecodeError:
+            raise InputError("what was typed is not UTF-8", expected="UTF-8 text", fix="re-type it") from None
+        if not line.endswith("\\"):
+            return "\n".join([*lines, line])
+        lines.append(line[:-1])
+
+
+def read() -> str | None:
+    """A message from standard input; None at its end."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise InputError(f"the byte {byte:#x} in standard input", expected="UTF-8 text") from None
+        if not line:
+            return "\n".join(lines) if lines else None
+        line = line.removesuffix("\n")
+        lines.append(line.removesuffix("\\"))
+        if not line.endswith("\\"):
+            return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _line_editing() -> Iterator[ModuleType | None]:
+    """Lines can be edited and called back, where the platform has readline; nothing of them outlives the chat."""
+    try:
+        readline = importlib.import_module("readline")
+    except ImportError:
+        yield None
+        return
+    readline.clear_history()
+    try:
+        yield readline
+    finally:
+        readline.clear_history()
+
+
+def _ignore(_: str) -> None:
+    pass
