@@ -97,8 +97,8 @@ def open_conversation(
     loaded = load(model, device=device)
 
     def complete(prompt: str, sampling: SamplingConfig, on_text: Show) -> Completion:
-        shown = {"on_text": lambda _, text: on_text(text), "engine": engine}
-        return loaded.complete([prompt], **shown, **sampling.model_dump())[0]
+        done = loaded.complete([prompt], on_text=lambda _, text: on_text(text), engine=engine, **sampling.model_dump())
+        return done[0]
 
     return Conversation(
         complete,
