@@ -84,6 +84,12 @@ def test_generate_gives_every_completion_with_its_end(textwright: Run, finished_
     assert "tokens/s" in streamed.err
 
 
+def test_generate_takes_biases_by_token_id(textwright: Run, finished_run: Path) -> None:
+    options = ("--max-new-tokens", 2, "--logit-bias", "65=100,66=99", "--no-repeat-ngram", 1, "--json")
+    done = textwright("generate", finished_run / "model", "x", *options)
+    assert done.json["completions"][0]["text"] == "AB"
+
+
 def test_evaluate_names_what_it_measured(textwright: Run, finished_run: Path, text_file: Path) -> None:
     done = textwright("evaluate", finished_run / "model", "--text", text_file, "--json")
     wanted = (

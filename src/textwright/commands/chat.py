@@ -13,7 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import Field
 
-from textwright.commands.generate import Options, read_biases
+from textwright.commands.generate import Options
 from textwright.core.config import read_config
 from textwright.core.errors import InputError, unknown_name
 from textwright.core.files import write_atomically
@@ -38,7 +38,6 @@ def chat(
     *,
     system: str = "",
     sampling: Annotated[ChatSampling | None, Parameter(name="*")] = None,
-    logit_bias: tuple[str, ...] = (),
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     device: str = "auto",
     json: bool = False,
@@ -56,8 +55,6 @@ def chat(
         A text that stands above the dialogue, and stays when the context is full.
     sampling
         How to choose tokens. Every answer has the next seed.
-    logit_bias
-        Add to the logit of a token: ID=BIAS.
     engine
         What computes.
     device
@@ -65,8 +62,7 @@ def chat(
     json
         Print one JSON object on standard output, at the end.
     """
-    given = sampling.model_dump() if sampling else {}
-    chosen = read_config(ChatSampling, given | {"logit_bias": read_biases(logit_bias)}, "the command line")
+    chosen = sampling or read_config(ChatSampling, {}, "the command line")
     if chosen.num_samples != 1:
         raise InputError(
             f"--num-samples {chosen.num_samples}", expected="1 in a chat", fix="/retry gives another answer"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
@@ -20,10 +20,26 @@ if TYPE_CHECKING:
     from textwright.api.model import Model
 
 
-class Options(SamplingConfig):
-    """``SamplingConfig`` as options, but for the biases: a command line has no dictionaries with numbers for keys."""
+def read_biases(given: str | dict[int, float]) -> dict[int, float]:
+    """Biases by token id, from a text such as ``262=1.5,50256=-100``; what is read already stays."""
+    if not isinstance(given, str):
+        return given
+    try:
+        pairs = [pair.split("=") for pair in given.split(",")]
+        return {int(token_id): float(bias) for token_id, bias in pairs}
+    except ValueError:
+        raise ValueError("ID=BIAS,ID=BIAS, for example 262=1.5,50256=-100") from None
 
-    logit_bias: Annotated[dict[int, Bias], Parameter(parse=False)] = Field(default_factory=dict)
+
+class Options(SamplingConfig):
+    """``SamplingConfig`` as options: a command line has no dictionaries with numbers for keys."""
+
+    logit_bias: Annotated[
+        dict[int, Bias],
+        BeforeValidator(read_biases),
+        Parameter(accepts_keys=False, n_tokens=1, show_default=False),
+    ] = Field(default_factory=dict)
+    """ID=BIAS,ID=BIAS: added to the logits of these tokens; -100 as good as bans a token, 100 as good as forces it."""
 
 
 def generate(
@@ -33,7 +49,6 @@ def generate(
     *,
     prompts_file: Path | None = None,
     sampling: Annotated[Options | None, Parameter(name="*")] = None,
-    logit_bias: tuple[str, ...] = (),
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     draft: str | None = None,
     prompt_lookup: Annotated[bool, Parameter(negative="")] = False,
@@ -55,8 +70,6 @@ def generate(
         A file with a prompt on each line, instead.
     sampling
         How to choose tokens.
-    logit_bias
-        Add to the logit of a token: ID=BIAS; -100 as good as bans it, 100 as good as forces it.
     engine
         What computes.
     draft
@@ -79,8 +92,7 @@ def generate(
     folders = models or ((model,) if model is not None else ())
     if not folders:
         raise InputError("no model", fix="for example: textwright generate runs/NAME/model 'Once upon a time'")
-    given = sampling.model_dump() if sampling else {}
-    chosen = read_config(SamplingConfig, given | {"logit_bias": read_biases(logit_bias)}, "the command line")
+    chosen = sampling or read_config(SamplingConfig, {}, "the command line")
     texts = _texts(prompts, prompts_file, folders[0])
     _check_speculation(draft, prompt_lookup, num_drafted, models)
     _check_weights(models, weights)
@@ -136,19 +148,6 @@ def generate(
     accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
     num_tokens = sum(completion.num_tokens for completion in completions)
     screen.print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
-
-
-def read_biases(texts: Sequence[str]) -> dict[int, float]:
-    """Biases by token id, from texts such as ``50256=-100``."""
-    found = {}
-    for text in texts:
-        token_id, _, bias = text.partition("=")
-        try:
-            found[int(token_id)] = float(bias)
-        except ValueError:
-            example = "for example --logit-bias 50256=-100"
-            raise InputError(f"--logit-bias {text!r}", expected="ID=BIAS", fix=example) from None
-    return found
 
 
 def read_prompts(path: Path) -> list[str]:
