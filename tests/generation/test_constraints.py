@@ -20,6 +20,7 @@ from textwright.generation.request import Completion, SamplingConfig
 from textwright.generation.row import Row
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer, make_tokenizer
+from textwright.tokens.folder import from_json
 
 NUM_SAMPLES = 120
 SCHEMA = {
@@ -87,14 +88,14 @@ def test_many_samples_all_fit_and_are_not_all_the_same(gpt2: LanguageModel, toke
 
 
 def test_choices_give_one_of_them_even_where_one_begins_another(model: LanguageModel, tokenizer: Tokenizer) -> None:
-    choices = ("yes", "yesterday", 'a "quoted"\nline', "床前🙂", "no")
+    choices = ("yes", "yesterday", 'a "quoted"\nline', "床前🙂", "\x01\b\f\x7f\\", "no")
     found = write(model, tokenizer, choices=choices, num_samples=20)
     assert {completion.text for completion in found} <= set(choices)
     assert {completion.finish_reason for completion in found} == {"end"}
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"[a-f]{3}-\d+(é|🙂)?", r"(a|b|ab)*c{20}", r"\w{2,5}@x\.(com|org)", r"a/b\\", "x?"]
+    "pattern", [r"[a-f]{3}-[0-9]+(é|🙂)?", r"(a|b|ab)*c{20}", r"[^@]{2,5}@x\.(com|org)", r"a/b\\", "x?"]
 )
 def test_a_regular_expression_matches_from_end_to_end(gpt2: LanguageModel, tokenizer: Tokenizer, pattern: str) -> None:
     for completion in write(gpt2, tokenizer, regex=pattern, num_samples=8):
@@ -184,9 +185,31 @@ def test_other_tokenizers_write_what_fits(kind: str) -> None:
         assert completion.finish_reason == "length" or re.fullmatch("(the|blue)+( house)?", completion.text)
 
 
+def test_text_that_a_tokenizer_would_rewrite_is_spelled_out() -> None:
+    plain = make_tokenizer("bpe:270", lambda: iter(["some words and other words " * 50]))
+    tokenizer = from_json(plain.json | {"normalizer": {"type": "NFC"}}, "here")
+    model = make_model("gpt2", vocab_size=300)
+    for completion in write(model, tokenizer, choices=("e\u0301 words",)):  # in NFC it is one character
+        assert (completion.text, completion.finish_reason) == ("e\u0301 words", "end")
+
+
+def test_ids_without_a_token_and_the_end_token_s_name_are_never_written() -> None:
+    plain = make_tokenizer("byte", lambda: iter(()))
+    tokenizer = from_json(_with_end_at(plain.json, 280), "here")
+    model = make_model("gpt2", vocab_size=300)
+    for completion in write(model, tokenizer, regex="(.|\n){1,20}", num_samples=10):
+        assert all(token_id < 256 or token_id == 280 for token_id in completion.token_ids)
+
+
+def _with_end_at(content: dict[str, Any], end_id: int) -> dict[str, Any]:
+    vocabulary = {token: end_id if index == 256 else index for token, index in content["model"]["vocab"].items()}
+    added = [token | {"id": end_id} for token in content["added_tokens"]]
+    return content | {"model": content["model"] | {"vocab": vocabulary}, "added_tokens": added}
+
+
 def test_what_the_vocabulary_cannot_say_ends_with_that_reason() -> None:
     tokenizer = make_tokenizer("char", lambda: iter(["abc"]))
-    model = make_model("gpt2", vocab_size=16)
+    model = make_model("gpt2", vocab_size=300)
     for pattern, text in (("é", ""), ("abé", "ab"), (r"[^\s\S]", "")):
         for completion in write(model, tokenizer, ["a", "b"], regex=pattern):
             assert (completion.text, completion.finish_reason) == (text, "constraint")
@@ -243,15 +266,16 @@ def test_a_hostile_constraint_is_refused_or_followed_in_bounded_time(
     [
         ({"regex": "(a"}, "regex cannot be used: unclosed group"),
         ({"regex": "a(?=b)"}, "regex cannot be used: look-around"),
-        ({"regex": "\udcff"}, "regex holds bytes that are not UTF-8"),
         ({"regex": "a" * 100_001}, "regex of 100,001 characters; expected at most 100,000"),
         ({"json_schema": "{"}, "json_schema cannot be used: not valid JSON: Expecting property name"),
+        ({"json_schema": '{"const": NaN}'}, "json_schema cannot be used: not valid JSON: NaN is no number"),
+        ({"json_schema": '{"const": "\\ud800"}'}, "json_schema cannot be used"),
+        ({"json_schema": '{"$ref": "http://x.org/y"}'}, "json_schema cannot be used"),
         ({"json_schema": '{"type": "strin"}'}, "json_schema cannot be used: Invalid type: strin"),
         ({"json_schema": '{"type": "integer", "multipleOf": 20000}'}, "json_schema has a multipleOf too large"),
         ({"grammar": "start: foo"}, 'grammar cannot be used: unknown name: "foo"'),
         ({"grammar": '{"grammars": []}'}, "grammar cannot be used"),
         ({"grammar": "start: %json {}"}, "grammar cannot be used: %json in it"),
-        ({"choices": ("a", "\ud800")}, "choices holds bytes that are not UTF-8"),
     ],
 )
 def test_a_broken_constraint_is_named_in_one_line(
@@ -266,6 +290,8 @@ def test_a_broken_constraint_is_named_in_one_line(
     ("values", "message"),
     [
         ({"choices": ("a", "")}, "at least 1 character"),
+        ({"choices": ("a", "\ud800")}, "unicode"),
+        ({"regex": "\udcff"}, "unicode"),
         ({"regex": ""}, "at least 1 character"),
         ({"regex": "a", "grammar": "b"}, "regex and grammar were given; one of them at a time"),
     ],

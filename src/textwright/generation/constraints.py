@@ -95,9 +95,9 @@ def compile_constraint(sampling: SamplingConfig, tokenizer: Tokenizer) -> Constr
     if sampling.constrained_by is None:
         return None
     kind = sampling.constrained_by
-    given = getattr(sampling, kind)
-    text = json.dumps(given, ensure_ascii=False) if kind == "choices" else given
-    _check_text(kind, text)
+    text = "|".join(map(_literally, sampling.choices)) if kind == "choices" else getattr(sampling, kind)
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(f"{kind} of {len(text):,} characters", expected=f"at most {MOST_CHARACTERS:,}")
     matcher = LLMatcher(_trie(tokenizer), _grammar(kind, text), log_level=0, limits=LLParserLimits(**LIMITS))
     if matcher.is_error():
         raise _refusal(kind, matcher.get_error())
@@ -108,28 +108,24 @@ def compile_constraint(sampling: SamplingConfig, tokenizer: Tokenizer) -> Constr
     return start
 
 
-def _check_text(kind: str, text: str) -> None:
-    if len(text) > MOST_CHARACTERS:
-        raise InputError(f"{kind} of {len(text):,} characters", expected=f"at most {MOST_CHARACTERS:,}")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InputError(f"{kind} holds bytes that are not UTF-8", expected="text", fix="re-type it") from None
+def _literally(choice: str) -> str:
+    """A regular expression that matches this text alone."""
+    return "".join(one if one.isascii() and one.isalnum() else f"\\x{{{ord(one):x}}}" for one in choice)
 
 
 def _grammar(kind: str, text: str) -> str:
     """The constraint in the JSON that llguidance reads."""
-    if kind == "regex":
-        return str(LLMatcher.grammar_from_regex(text))
     if kind == "json_schema":
-        return str(LLMatcher.grammar_from_json_schema(json.dumps(_read_schema(text)), defaults=JSON_STYLE))
-    if kind == "choices":
-        # As one terminal: each of many alternatives in a rule would cost an item of the parser's.
-        text = "start: CHOICE\nCHOICE: " + " | ".join(json.dumps(one, ensure_ascii=False) for one in json.loads(text))
-    elif "%json" in text:
-        raise _refusal(kind, "%json in it, which has limits of its own: give json_schema instead")
-    # Wrapped, since llguidance would take a bare text that begins with { for more than Lark.
-    return json.dumps({"grammars": [{"lark_grammar": text}]})
+        try:
+            return str(LLMatcher.grammar_from_json_schema(json.dumps(_read_schema(text)), defaults=JSON_STYLE))
+        except ValueError as error:
+            raise _refusal(kind, str(error)) from None
+    if kind == "grammar":
+        if "%json" in text:
+            raise _refusal(kind, "%json in it, which has limits of its own: give json_schema instead")
+        # Wrapped, since llguidance would take a bare text that begins with { for more than Lark.
+        return json.dumps({"grammars": [{"lark_grammar": text}]})
+    return str(LLMatcher.grammar_from_regex(text))
 
 
 def _read_schema(text: str) -> Any:
@@ -197,9 +193,21 @@ class _Tokens:
         self.special_token_ids = [tokenizer.end_id]
         self.tokens = list(tokenizer.token_bytes)
         self.tokens[tokenizer.end_id] = tokenizer.eos_text.encode()
+        self._id_of = {raw: index for index, raw in enumerate(tokenizer.token_bytes) if raw}
 
     def __call__(self, text: str) -> list[int]:
         """The ids of text that must come next, as the model was trained to see it."""
         ids = self._tokenizer.encode(text)
-        # A character outside the vocabulary is read as another one: no tokens then, and the trie decides.
-        return ids if self._tokenizer.decode(ids) == text else []
+        # Another text comes back where it holds characters that are outside the vocabulary, or not in NFC.
+        return ids if self._tokenizer.decode(ids) == text else self._spell(text)
+
+    def _spell(self, text: str) -> list[int]:
+        """A token for each character, or for each of its bytes, as far as there are such tokens."""
+        ids: list[int] = []
+        for character in text:
+            raw = character.encode()
+            parts = [raw] if raw in self._id_of else [bytes([byte]) for byte in raw]
+            if not all(part in self._id_of for part in parts):
+                break
+            ids.extend(self._id_of[part] for part in parts)
+        return ids
