@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tokenizer train": ("tokenizer:train_tokenizer", "Train a tokenizer on text."),
     "tokenizer inspect": ("tokenizer:inspect_tokenizer", "See how a tokenizer cuts a text."),
     "bench train": ("bench:train", "Compare our training step with Hugging Face's, and with the machine."),
+    "bench generate": ("bench:generate", "Compare our decoding on a CPU with others', and with the machine."),
     "runs list": ("runs:list_runs", "List the runs in a folder."),
     "runs watch": ("runs:watch", "Watch a run that trains in another terminal."),
     "runs disk": ("runs:disk", "Show what runs take on disk."),

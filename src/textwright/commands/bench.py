@@ -1,7 +1,7 @@
-"""``textwright bench``: how fast this machine trains, beside what others make of it."""
+"""``textwright bench``: how fast this machine trains and writes, beside what others make of it."""
 
 import json as json_format
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -83,4 +83,85 @@ def train(
     output().print(
         f"{machine['processor']}, {machine['threads']} threads, {machine['matrix_flops_per_s'] / 1e9:,.0f} GFLOP/s "
         f"in {job.precision}, torch {machine['torch']}; {preset}, {rows} x {time} tokens, medians of {turns} turns"
+    )
+
+
+def generate(
+    *,
+    preset: str = "gpt2",
+    prompt_tokens: int = 64,
+    new_tokens: int = 128,
+    batches: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative="")] = (1, 16),
+    turns: int = 5,
+    threads: int | None = None,
+    peers: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    json: bool = False,
+) -> None:
+    """Compare our decoding with Hugging Face, CTranslate2, llama.cpp and the machine's memory, in one interleaved run.
+
+    Everybody has the same random weights and prompts, and takes the likeliest token. Seconds include reading the
+    prompts. Beside that: the time to the first token after a prompt of 512.
+
+    Parameters
+    ----------
+    preset
+        The size: gpt2, gpt2-medium, ...
+    prompt_tokens
+        Tokens of each prompt.
+    new_tokens
+        Tokens to write after each.
+    batches
+        Rows side by side; each number is measured.
+    turns
+        Turns of each; the figures are medians over them.
+    threads
+        Threads of each; as many as torch takes, when not given.
+    peers
+        Only these: ours_float32, ours_bfloat16, ours_int8, hugging_face, hugging_face_best, ctranslate2_float32,
+        ctranslate2_int8, llama_cpp_f32, llama_cpp_bf16, llama_cpp_q8_0.
+    json
+        Print one JSON object on standard output; progress stays on standard error.
+    """
+    import torch
+
+    from textwright.bench.generate import OURS, THEIRS, bench_generate
+    from textwright.bench.writing_job import WritingJob
+
+    numbers = {"--prompt-tokens": prompt_tokens, "--new-tokens": new_tokens, "--turns": turns}
+    for name, value in [*numbers.items(), *(("--batches", batch) for batch in batches)]:
+        if value < 1:
+            raise InputError(f"{name} {value}", expected="1 or more")
+    job = WritingJob(
+        preset, prompt_tokens, new_tokens, tuple(dict.fromkeys(batches)), threads or torch.get_num_threads()
+    )
+    found = bench_generate(job, turns=turns, peers=peers or (*OURS, *THEIRS), say=console().print)
+    if json:
+        print(json_format.dumps(found))
+        return
+    _show_writing(found, turns)
+
+
+def _show_writing(found: dict[str, Any], turns: int) -> None:
+    """The figures as a table, then the ratios."""
+    job, machine = found["job"], found["machine"]
+    batches = [str(batch) for batch in job["batches"]]
+    table = Table("", *(f"tokens/s x{batch}" for batch in batches), "first token", "first step", "agrees", box=None)
+    for row in found["rows"]:
+        if row["state"] != "measured":
+            table.add_row(row["peer"], row["state"])
+            continue
+        speeds = [f"{row['tokens_per_s'][batch]:,.0f}" for batch in batches]
+        agrees = f"{min(row['agrees'].values()):.0%}" if row["agrees"] else ""
+        table.add_row(
+            row["peer"], *speeds, f"{row['first_token_s'] * 1000:,.0f} ms", f"{row['first_step_s']:.1f} s", agrees
+        )
+    for name, floor in found["floors"].items():
+        table.add_row(f"floor, {name}", *(f"{floor[batch]:,.0f}" for batch in batches))
+    output().print(table)
+    for name, ratio in found["ratios"].items():
+        output().print(f"{ratio:6.2f}  {name}")
+    output().print(
+        f"{machine['processor']}, {machine['threads']} threads, {machine['memory_bytes_per_s'] / 1e9:,.1f} GB/s, torch "
+        f"{machine['torch']}; {job['preset']}, {job['prompt_tokens']} + {job['new_tokens']} tokens, medians of {turns} "
+        "turns"
     )

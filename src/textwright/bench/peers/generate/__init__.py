@@ -1,0 +1,1 @@
+"""What writes: one short file each, with ``SETTINGS`` in words, the ``PACKAGES`` it needs, and ``prepare``."""

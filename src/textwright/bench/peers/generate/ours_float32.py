@@ -1,0 +1,34 @@
+"""Our decoder for a CPU, with the weights as they are."""
+
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from textwright.bench.writing_job import Ids, Write, WritingJob
+from textwright.checkpoint.model_folder import load_model
+from textwright.generation.cpu_decoder import CPUDecoder, DecodingPrecision
+from textwright.generation.decoder import Decoder
+from textwright.generation.loop import decode_one_token, prefill
+from textwright.models.gpt import GPT
+
+SETTINGS = "CPUDecoder, float32"
+PACKAGES = ()
+
+
+def prepare(job: WritingJob, precision: DecodingPrecision = "float32") -> Write:
+    """The steps of ``generate`` that compute: read the prompts, then one token a row, again and again."""
+    torch.set_num_threads(job.threads)
+    model = cast(GPT, load_model(Path(job.folder)).eval())
+    decoder: Decoder = CPUDecoder(model, precision, num_threads=job.threads)
+
+    @torch.inference_mode()
+    def write(prompts: Ids, num_tokens: int) -> Ids:
+        logits, state = prefill(decoder, prompts)
+        steps = [logits.argmax(dim=1).tolist()]
+        while len(steps) < num_tokens:
+            logits, state = decode_one_token(decoder, steps[-1], state)
+            steps.append(logits.argmax(dim=1).tolist())
+        return [list(row) for row in zip(*steps, strict=True)]
+
+    return write
