@@ -167,7 +167,7 @@ def test_log_probabilities_and_reports_are_the_model_s_own(gpt2: LanguageModel, 
 def test_rows_with_and_without_a_constraint_share_a_mask(tokenizer: Tokenizer) -> None:
     sampling = SamplingConfig(regex="[ab]")
     constraint = compile_constraint(sampling, tokenizer)
-    rows = [Row("x", 0, tokenizer, sampling, lambda _text: None, one) for one in (constraint, None)]
+    rows = [Row("x", 0, tokenizer, sampling, lambda _text: None, one).written for one in (constraint, None)]
     logits = torch.zeros(2, 257)
     assert (allow(logits, rows) > -math.inf).sum(dim=1).tolist() == [2, 257]
     assert allow(logits, rows[1:]) is not None

@@ -77,13 +77,17 @@ def test_narrow_weights_are_near(shaped: LanguageModel, precision: str, most: fl
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("family", ["gpt2", "modern"])
 def test_a_rows_numbers_are_its_own_to_the_last_bit(family: str, precision: str) -> None:
-    """Whatever rows are beside it, and on however many threads."""
-    model, ids, pieces = make_model(family), some_ids(), (20, 3, 1, 1, 1)
-    together = fed(CPUDecoder(model, precision), ids, pieces)
+    """Whatever rows are beside it; and what the kernels do, on however many threads."""
+    model, ids = make_model(family), some_ids()
+    found = []
     for threads in (1, 2, 3):
         decoder = CPUDecoder(model, precision, num_threads=threads)
-        for row in range(ROWS):
-            assert torch.equal(fed(decoder, ids[row : row + 1], pieces)[0], together[row])
+        for pieces in ((20, 3, 1, 1, 1), (8, 8, 3, 1)):
+            found.append(fed(decoder, ids, pieces))
+            for row in range(ROWS):
+                assert torch.equal(fed(decoder, ids[row : row + 1], pieces)[0], found[-1][row]), (threads, pieces, row)
+    assert torch.equal(found[1], found[3])
+    assert torch.equal(found[1], found[5])
 
 
 def test_int8_says_the_same_in_whatever_pieces_a_text_is_read(gpt2: LanguageModel) -> None:

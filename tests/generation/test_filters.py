@@ -133,7 +133,7 @@ def filtered_by(
     logits: torch.Tensor, rows: list[Row], tokenizer: Tokenizer = BYTES, **sampling: object
 ) -> torch.Tensor:
     config = SamplingConfig.model_validate({"temperature": 0} | sampling)
-    return apply_filters(logits, make_filters(config, tokenizer), rows)
+    return apply_filters(logits, make_filters(config, tokenizer), [row.written for row in rows])
 
 
 def test_what_is_not_asked_for_is_not_there() -> None:
@@ -190,7 +190,7 @@ def test_banned_words_are_never_written_however_they_are_cut(
         logits = torch.full((1, tokenizer.vocab_size), -30.0)
         logits[0, letters] = torch.randn(len(letters), generator=generator)
         logits[0, tokenizer.end_id] = -20
-        filtered = apply_filters(logits, filters, [row])
+        filtered = apply_filters(logits, filters, [row.written])
         assert filtered[0, tokenizer.end_id] == logits[0, tokenizer.end_id]
         row.push(int(draw(filtered, torch.rand(1, generator=generator).tolist())), 0.0)
         if not row.is_open:

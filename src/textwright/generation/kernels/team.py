@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textwright.generation.kernels.layout import HEAD, JOB, STEP, Shape
-from textwright.generation.kernels.native import Floats, atomic_load, give_way, jit, pause
+from textwright.generation.kernels.native import Floats, atomic_add, atomic_load, give_way, jit, pause
 from textwright.generation.kernels.step import run_head, run_step
 
 LINE = 64
@@ -19,6 +19,8 @@ KIND_WAITS = 200
 """Looks for a job after which a helper lets other threads have its core between looks."""
 MOST_WAITS = 20_000
 """Looks after which a helper goes to sleep; a few milliseconds."""
+NAP_S = 0.02
+"""After so long a sleeping helper looks at the board by itself."""
 
 
 class Team:
@@ -39,10 +41,10 @@ class Team:
     def run(self, what: int) -> None:
         """Do the job as it is described, and wait for it. One at a time: the description is everyone's."""
         self.job[0]["what"] = what
-        self._board[TICKET] += 1
         for helper in self._helpers:
             helper.call()
-        run_part(*self._arguments, 0, self._num_threads)
+        # In one compiled call: a KeyboardInterrupt between the ticket and our part would leave helpers at a barrier.
+        lead(*self._arguments, self._num_threads)
 
 
 class _Helper:
@@ -67,9 +69,9 @@ class _Helper:
             seen = help_out(*arguments, part, parts, seen)
             self._wake.clear()
             self._is_asleep = True
-            # A ticket that came between the last look and the line above: no one will wake us for it.
-            if board[TICKET] == seen and not self.is_dismissed:
-                self._wake.wait()
+            # A ticket that comes between the last look and the line above wakes no one: so sleep is short.
+            while board[TICKET] == seen and not self.is_dismissed and not self._wake.wait(NAP_S):
+                pass
             self._is_asleep = False
 
 
@@ -88,6 +90,13 @@ def run_part(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: 
         run_step(m, table, scales, j, board + BARRIER, part, parts)
     elif j.what == HEAD:
         run_head(m, j, board + BARRIER, part, parts)
+
+
+@jit
+def lead(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, parts: int) -> None:
+    """Raise the ticket, and do the first part."""
+    atomic_add(board + TICKET, 1)
+    run_part(m, table, scales, jobs, board, 0, parts)
 
 
 @jit
