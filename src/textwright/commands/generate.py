@@ -92,7 +92,7 @@ def generate(
     folders = models or ((model,) if model is not None else ())
     if not folders:
         raise InputError("no model", fix="for example: textwright generate runs/NAME/model 'Once upon a time'")
-    chosen = sampling or read_config(SamplingConfig, {}, "the command line")
+    chosen = _with_schema_read(sampling or read_config(SamplingConfig, {}, "the command line"))
     texts = _texts(prompts, prompts_file, folders[0])
     _check_speculation(draft, prompt_lookup, num_drafted, models)
     _check_weights(models, weights)
@@ -145,6 +145,9 @@ def generate(
     if any(completion.window_slid for completion in completions):
         context = loaded[0].network.context_length
         screen.print(f"note: the text outgrew the context of {context:,} tokens; its beginning was forgotten")
+    unmet = sum(completion.finish_reason in ("length", "constraint") for completion in completions)
+    if chosen.constrained_by is not None and unmet:
+        screen.print(f"note: {unmet} of {len(completions)} completions ended before the constraint was met")
     accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
     num_tokens = sum(completion.num_tokens for completion in completions)
     screen.print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
@@ -159,6 +162,18 @@ def read_prompts(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 at byte {error.start:,}", expected="UTF-8 text") from None
     return [line for line in lines if line.strip()]
+
+
+def _with_schema_read(sampling: SamplingConfig) -> SamplingConfig:
+    """A JSON schema that is the name of a file is the file's text."""
+    path = sampling.json_schema
+    if path is None or not path.endswith(".json"):
+        return sampling
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--json-schema {path} cannot be read: {error}", fix="check the path") from None
+    return sampling.model_copy(update={"json_schema": text})
 
 
 def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> list[str]:

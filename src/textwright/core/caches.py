@@ -1,5 +1,6 @@
 """Where things are kept between runs that can be made again."""
 
+import hashlib
 import os
 from functools import cache
 from pathlib import Path
@@ -30,11 +31,17 @@ def keep_compiled_code() -> None:
 
 
 @cache
-def keep_kernels() -> bool:
-    """See that Numba keeps what it compiles in a folder of this user's; false where that cannot be."""
+def keep_kernels(sources: Path) -> bool:
+    """See that Numba keeps what it compiles in a folder of this user's; false where that cannot be.
+
+    Args:
+        sources: the folder of the kernels' sources. Numba compiles a function anew when its own file has changed, and
+            not when one that it calls has; so a change to any of them begins a new folder.
+    """
     import numba
 
-    folder = cache_folder() / "kernels"
+    contents = b"".join(path.read_bytes() for path in sorted(sources.glob("*.py")))
+    folder = cache_folder() / "kernels" / hashlib.sha256(contents).hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)

@@ -3,6 +3,7 @@
 import inspect
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ def jit(function: F) -> F:
     """Compiled at the first call, without the interpreter's lock, and kept on disk."""
     # Under test every function is wrapped to check its types; Numba wants it bare.
     bare = inspect.unwrap(function)
-    compiled: F = njit(nogil=True, fastmath=FAST, error_model="numpy", cache=keep_kernels())(bare)
+    compiled: F = njit(nogil=True, fastmath=FAST, error_model="numpy", cache=keep_kernels(Path(__file__).parent))(bare)
     return compiled
 
 

@@ -43,6 +43,8 @@ GELU_TANH, GELU, RELU, SILU = range(len(ACTIVATIONS))
 
 GENERATION = 64
 """Bytes from the start of the barrier to its count of openings: a line of the cache away."""
+MANY = 8
+"""Inputs from which a product is bound by its arithmetic."""
 PATIENCE = 4000
 """Looks at the barrier before a thread lets others have its core."""
 ROOT_HALF = np.float32(math.sqrt(0.5))
@@ -370,9 +372,12 @@ def multiply(
         floats(bias, num_rows),
     )
     offsets = floats(j.byte_offsets, j.count)
+    # Four rows at a time save reads of the inputs; but rows one after the other are a stream that the processor
+    # foresees, and for few inputs, or narrow weights, memory is what is waited for.
+    side_by_side = m.kind != INT8 and j.count >= MANY
     row = first
     while row < last:
-        four_rows = row + 4 <= last
+        four_rows = side_by_side and row + 4 <= last
         num_here = 4 if four_rows else 1
         n = 0
         while n < j.count:
