@@ -11,8 +11,8 @@
 
 So a result does not depend on what else is computed beside it, to the last bit. Weights come in three kinds. float32
 and bfloat16 are multiplied with float32 inputs. int8 weights, stored as weight + 128 in a byte, are multiplied with
-int8 inputs: 64 products are summed exactly as integers, then scaled by their inputs' block; the 128s are taken off by the
-caller.
+int8 inputs: 64 products are summed exactly as integers, then scaled by their inputs' block; the 128s are taken off by
+the caller.
 """
 
 from collections.abc import Callable
