@@ -1,4 +1,7 @@
-"""The same with the best settings known for it."""
+"""The same with the best settings known for it.
+
+A static cache with torch.compile was tried: no difference beyond the noise of a CPU, for 20 s of compiling.
+"""
 
 import torch
 
