@@ -15,12 +15,14 @@ from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_
 from textwright.core.config import read_config
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
+from textwright.core.progress import console
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
 from textwright.generation.decoder import Decoder
 from textwright.generation.engine import Completion, generate
 from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
+from textwright.generation.kernels import COMPILING, are_compiled
 from textwright.generation.request import EngineConfig, SamplingConfig
 from textwright.generation.speculative import NUM_DRAFTED, ModelDrafter, PromptLookup, Speculation
 from textwright.models.language_model import LanguageModel
@@ -104,6 +106,8 @@ class Model:
         version = sum(parameter._version for parameter in self.network.parameters())
         kept = self._decoders.get((name, engine.precision))
         if kept is None or kept[0] != version:
+            if name == "cpu" and not are_compiled():
+                console().print(COMPILING)
             kept = (version, make_decoder(self.network, name, engine))
             self._decoders[name, engine.precision] = kept
         return kept[1]

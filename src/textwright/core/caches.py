@@ -30,18 +30,25 @@ def keep_compiled_code() -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
+def kernel_folder(sources: Path) -> Path:
+    """Where compiled kernels are kept: a folder of their own for each state of their sources.
+
+    Numba compiles a function anew when its own file has changed, and not when one that it calls has.
+    """
+    contents = b"".join(path.read_bytes() for path in sorted(sources.glob("*.py")))
+    return cache_folder() / "kernels" / hashlib.sha256(contents).hexdigest()[:16]
+
+
 @cache
 def keep_kernels(sources: Path) -> bool:
-    """See that Numba keeps what it compiles in a folder of this user's; false where that cannot be.
+    """See that Numba keeps what it compiles in ``kernel_folder``; false where that cannot be.
 
     Args:
-        sources: the folder of the kernels' sources. Numba compiles a function anew when its own file has changed, and
-            not when one that it calls has; so a change to any of them begins a new folder.
+        sources: the folder of the kernels' sources.
     """
     import numba
 
-    contents = b"".join(path.read_bytes() for path in sorted(sources.glob("*.py")))
-    folder = cache_folder() / "kernels" / hashlib.sha256(contents).hexdigest()[:16]
+    folder = kernel_folder(sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)

@@ -81,6 +81,9 @@ class CPUDecoder:
         self._team = Team(shape, table, scales, self._threads)
         self._make_room(self._threads)
         self._describe(model)
+        # The kernels are compiled, or read from the cache, at their first call: here rather than at the first prompt.
+        one = torch.ones(1, dtype=torch.int64)
+        self.head(self.extend(torch.zeros(1, 1, dtype=torch.int64), one, self.empty_state(1))[0])
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

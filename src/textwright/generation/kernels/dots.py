@@ -58,6 +58,37 @@ def make_dots(kind: int, num_rows: int, num_inputs: int) -> Callable[..., None]:
     return function
 
 
+def make_mix(num_vectors: int) -> Callable[..., None]:
+    """A compiled function that sums weighted vectors: ``16 x num_vectors`` columns of a float32 matrix.
+
+    Its arguments, all int64: the address of the first row's first column and bytes from row to row; the address of the
+    rows' weights; the number of rows; where to put the sums.
+    """
+
+    @intrinsic
+    def mix(_: Any, values: Any, row_bytes: Any, weights: Any, count: Any, sums: Any) -> Any:
+        def make(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            values, row_bytes, weights, count, sums = arguments
+            lanes = [cgutils.alloca_once(b, _VECTOR) for _ in range(num_vectors)]
+            for lane in lanes:
+                b.store(ir.Constant(_VECTOR, [0.0] * LANES), lane)
+            with cgutils.for_range(b, count, intp=I64) as loop:
+                weight = _splat(b, _load(b, b.add(weights, b.mul(loop.index, _int(4))), FLOAT, 1, 4))
+                row = b.add(values, b.mul(loop.index, row_bytes))
+                for place, lane in enumerate(lanes):
+                    value = _load(b, b.add(row, _int(4 * LANES * place)), FLOAT, LANES, 4)
+                    b.store(_plus_product(b, b.load(lane), weight, value), lane)
+            for place, lane in enumerate(lanes):
+                at = b.inttoptr(b.add(sums, _int(4 * LANES * place)), _VECTOR.as_pointer())
+                b.store(b.load(lane), at, align=4)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 5), make
+
+    function: Callable[..., None] = mix
+    return function
+
+
 class _Tile:
     """The code of one tile, in LLVM's language."""
 
@@ -106,7 +137,7 @@ class _Tile:
                     with cgutils.for_range(b, b.sub(self.width, done), intp=I64) as rest:
                         k = b.add(done, rest.index)
                         product = (self._weights(r, k, 1), self._floats(self.inputs[n], k, 1))
-                        b.store(self._plus_product(b.load(total), *product), total)
+                        b.store(_plus_product(b, b.load(total), *product), total)
                 place = b.add(self.sums, _int(4 * (r * len(lanes) + n)))
                 b.store(b.load(total), b.inttoptr(place, FLOAT.as_pointer()))
 
@@ -116,18 +147,18 @@ class _Tile:
             values = self._floats(at, k, LANES)
             for row, weight in enumerate(weights):
                 lane = self.lanes[row][n]
-                self.builder.store(self._plus_product(self.builder.load(lane), weight, values), lane)
+                self.builder.store(_plus_product(self.builder, self.builder.load(lane), weight, values), lane)
 
     def _add_block(self, block: Any) -> None:
         b = self.builder
         offset = b.mul(block, _int(BLOCK))
         weights = [self._bytes(b.add(row, offset)) for row in self.rows]
         for n, at in enumerate(self.inputs):
-            values, scale = self._bytes(b.add(at, offset)), self._splat(self._floats(self.scales[n], block, 1))
+            values, scale = self._bytes(b.add(at, offset)), _splat(b, self._floats(self.scales[n], block, 1))
             for row, weight in enumerate(weights):
                 lane = self.lanes[row][n]
                 whole = b.sitofp(self._sums_of_four(weight, values), _VECTOR)
-                b.store(self._plus_product(b.load(lane), whole, scale), lane)
+                b.store(_plus_product(b, b.load(lane), whole, scale), lane)
 
     def _sums_of_four(self, unsigned: Any, signed: Any) -> Any:
         """In each lane the sum of four products of bytes, exactly."""
@@ -147,29 +178,16 @@ class _Tile:
         if self.kind == FLOAT32:
             return self._floats(self.rows[row], k, count)
         b = self.builder
-        halves = self._load(b.add(self.rows[row], b.mul(k, _int(2))), ir.IntType(16), count, 2)
+        halves = _load(b, b.add(self.rows[row], b.mul(k, _int(2))), ir.IntType(16), count, 2)
         shift = ir.Constant(I32, 16) if count == 1 else ir.Constant(_INTEGERS, [16] * LANES)
         bits = b.shl(b.zext(halves, I32 if count == 1 else _INTEGERS), shift)
         return b.bitcast(bits, FLOAT if count == 1 else _VECTOR)
 
     def _floats(self, at: Any, k: Any, count: int) -> Any:
-        return self._load(self.builder.add(at, self.builder.mul(k, _int(4))), FLOAT, count, 4)
+        return _load(self.builder, self.builder.add(at, self.builder.mul(k, _int(4))), FLOAT, count, 4)
 
     def _bytes(self, at: Any) -> Any:
-        return self._load(at, I8, BLOCK, 1)
-
-    def _load(self, address: Any, kind: Any, count: int, align: int) -> Any:
-        loaded = kind if count == 1 else ir.VectorType(kind, count)
-        return self.builder.load(self.builder.inttoptr(address, loaded.as_pointer()), align=align)
-
-    def _plus_product(self, total: Any, left: Any, right: Any) -> Any:
-        b = self.builder
-        return b.fadd(b.fmul(left, right, flags=("contract",)), total, flags=("contract",))
-
-    def _splat(self, value: Any) -> Any:
-        nothing = ir.Constant(_VECTOR, ir.Undefined)
-        first = self.builder.insert_element(nothing, value, ir.Constant(I32, 0))
-        return self.builder.shuffle_vector(first, nothing, ir.Constant(_INTEGERS, [0] * LANES))
+        return _load(self.builder, at, I8, BLOCK, 1)
 
     def _call(self, name: str, result: Any, *arguments: Any, fastmath: tuple[str, ...] = ()) -> Any:
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
@@ -183,3 +201,18 @@ class _Tile:
 
 def _int(value: int) -> ir.Constant:
     return ir.Constant(I64, value)
+
+
+def _load(b: ir.IRBuilder, address: Any, kind: Any, count: int, align: int) -> Any:
+    loaded = kind if count == 1 else ir.VectorType(kind, count)
+    return b.load(b.inttoptr(address, loaded.as_pointer()), align=align)
+
+
+def _plus_product(b: ir.IRBuilder, total: Any, left: Any, right: Any) -> Any:
+    return b.fadd(b.fmul(left, right, flags=("contract",)), total, flags=("contract",))
+
+
+def _splat(b: ir.IRBuilder, value: Any) -> Any:
+    nothing = ir.Constant(_VECTOR, ir.Undefined)
+    first = b.insert_element(nothing, value, ir.Constant(I32, 0))
+    return b.shuffle_vector(first, nothing, ir.Constant(_INTEGERS, [0] * LANES))

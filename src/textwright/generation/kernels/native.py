@@ -25,9 +25,18 @@ PAUSES = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}
 
 def jit(function: F) -> F:
     """Compiled at the first call, without the interpreter's lock, and kept on disk."""
+    return _compiled(function, FAST)
+
+
+def jit_without_nan(function: F) -> F:
+    """The same, for what may do as it likes with NaN."""
+    return _compiled(function, FAST | {"nnan"})
+
+
+def _compiled(function: F, fastmath: set[str]) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
-    bare = inspect.unwrap(function)
-    compiled: F = njit(nogil=True, fastmath=FAST, error_model="numpy", cache=keep_kernels(Path(__file__).parent))(bare)
+    bare, keeps = inspect.unwrap(function), keep_kernels(Path(__file__).parent)
+    compiled: F = njit(nogil=True, fastmath=fastmath, error_model="numpy", cache=keeps)(bare)
     return compiled
 
 

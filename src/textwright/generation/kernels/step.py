@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from textwright.generation.kernels.dots import BFLOAT16, BLOCK, FLOAT32, INT8, make_dots
+from textwright.generation.kernels.dots import BFLOAT16, BLOCK, FLOAT32, INT8, make_dots, make_mix
 from textwright.generation.kernels.layout import ACTIVATIONS, TENSORS, Shape
 from textwright.generation.kernels.native import (
     Floats,
@@ -26,6 +26,7 @@ from textwright.generation.kernels.native import (
     give_way,
     ints,
     jit,
+    jit_without_nan,
     pause,
     small_ints,
 )
@@ -35,6 +36,8 @@ _f41, _f11, _f44, _f14 = (make_dots(FLOAT32, *tile) for tile in _TILES)
 _b41, _b11, _b44, _b14 = (make_dots(BFLOAT16, *tile) for tile in _TILES)
 _i41, _i11, _i44, _i14 = (make_dots(INT8, *tile) for tile in _TILES)
 
+_mix4, _mix1 = make_mix(4), make_mix(1)
+
 # The columns of the table of addresses, as constants for the compiler.
 ATTENTION_NORM, ATTENTION_NORM_BIAS, QKV, QKV_SCALES, QKV_BIAS, QUERY_NORM, KEY_NORM = range(7)
 OUT, OUT_SCALES, OUT_BIAS, MLP_NORM, MLP_NORM_BIAS, GATE, GATE_SCALES = range(7, 14)
@@ -43,8 +46,8 @@ GELU_TANH, GELU, RELU, SILU = range(len(ACTIVATIONS))
 
 GENERATION = 64
 """Bytes from the start of the barrier to its count of openings: a line of the cache away."""
-MANY = 8
-"""Inputs from which a product is bound by its arithmetic."""
+MANY, VERY_MANY = 8, 32
+"""Inputs from which a product is bound by its arithmetic; and from which one of int8 is."""
 PATIENCE = 4000
 """Looks at the barrier before a thread lets others have its core."""
 ROOT_HALF = np.float32(math.sqrt(0.5))
@@ -237,27 +240,54 @@ def attend(m: Shape, j: Any, layer: int, n: int, head: int, part: int, scale: fl
     query = j.qkv + 4 * (n * (m.num_heads + 2 * m.num_key_heads) + head) * width
     scores_at = j.scores + 4 * part * j.room
     scores = floats(scores_at, num_keys)
-    t = 0
-    while t < num_keys:
-        four = t + 4 <= num_keys
-        dots(FLOAT32, four, False, j.keys + base + 4 * t * width, 4 * width, query, 0, 0, 0, width, scores_at + 4 * t)
-        t += 4 if four else 1
-    top = scores[0]
     for t in range(num_keys):
-        top = max(top, scores[t])
+        dots(FLOAT32, False, False, j.keys + base + 4 * t * width, 0, query, 0, 0, 0, width, scores_at + 4 * t)
+    top = largest(scores)
     total = ZERO
     for t in range(num_keys):
         weight = exponential((scores[t] - top) * scale)
         scores[t] = weight
         total += weight
-    out = floats(j.attended + 4 * (n * m.num_heads + head) * width, width)
-    values = floats(j.values + base, num_keys * width)
-    for i in range(width):
-        out[i] = ZERO
     for t in range(num_keys):
-        weight = scores[t] / total
-        for i in range(width):
-            out[i] += weight * values[t * width + i]
+        scores[t] /= total
+    mix(j.values + base, scores_at, num_keys, width, j.attended + 4 * (n * m.num_heads + head) * width)
+
+
+@jit
+def mix(values_at: int, weights_at: int, count: int, width: int, out_at: int) -> None:
+    """The sum of ``count`` rows of values, each times its weight."""
+    i = 0
+    while i + 64 <= width:
+        _mix4(values_at + 4 * i, 4 * width, weights_at, count, out_at + 4 * i)
+        i += 64
+    while i + 16 <= width:
+        _mix1(values_at + 4 * i, 4 * width, weights_at, count, out_at + 4 * i)
+        i += 16
+    out, values, weights = floats(out_at, width), floats(values_at, count * width), floats(weights_at, count)
+    while i < width:
+        total = ZERO
+        for t in range(count):
+            total += weights[t] * values[t * width + i]
+        out[i] = total
+        i += 1
+
+
+@jit_without_nan
+def largest(values: Floats) -> float:
+    """The greatest of some numbers; of NaN it knows nothing, and so it looks at sixteen at once."""
+    top = values[0]
+    for i in range(len(values)):
+        top = max(top, values[i])
+    return top
+
+
+@jit_without_nan
+def largest_size(values: Floats) -> float:
+    """The greatest of their sizes."""
+    top = ZERO
+    for i in range(len(values)):
+        top = max(top, abs(values[i]))
+    return top  # type: ignore[return-value]
 
 
 @jit
@@ -318,9 +348,7 @@ def round_inputs(m: Shape, j: Any, source: int, width: int, n: int) -> None:
     offset = ZERO
     for block in range(num_blocks):
         first, last = block * BLOCK, min(width, (block + 1) * BLOCK)
-        top = ZERO
-        for i in range(first, last):
-            top = max(top, abs(x[i]))
+        top = largest_size(x[first:last])
         inverse = np.float32(127) / top if top > ZERO else ZERO
         total = np.int32(0)
         for i in range(first, last):
@@ -374,7 +402,7 @@ def multiply(
     offsets = floats(j.byte_offsets, j.count)
     # Four rows at a time save reads of the inputs; but rows one after the other are a stream that the processor
     # foresees, and for few inputs, or narrow weights, memory is what is waited for.
-    side_by_side = m.kind != INT8 and j.count >= MANY
+    side_by_side = j.count >= (VERY_MANY if m.kind == INT8 else MANY)
     row = first
     while row < last:
         four_rows = side_by_side and row + 4 <= last

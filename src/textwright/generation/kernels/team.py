@@ -43,8 +43,7 @@ class Team:
         self.job[0]["what"] = what
         for helper in self._helpers:
             helper.call()
-        # In one compiled call: a KeyboardInterrupt between the ticket and our part would leave helpers at a barrier.
-        lead(*self._arguments, self._num_threads)
+        do_jobs(*self._arguments, 0, self._num_threads, int(self._board[TICKET]))
 
 
 class _Helper:
@@ -66,7 +65,7 @@ class _Helper:
     def _help(self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int) -> None:
         seen = 0
         while not self.is_dismissed:
-            seen = help_out(*arguments, part, parts, seen)
+            seen = do_jobs(*arguments, part, parts, seen)
             self._wake.clear()
             self._is_asleep = True
             # A ticket that comes between the last look and the line above wakes no one: so sleep is short.
@@ -83,25 +82,14 @@ def _dismiss(helpers: Sequence[_Helper]) -> None:
 
 
 @jit
-def run_part(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: int, parts: int) -> None:
-    """One thread's part of the job."""
-    j = jobs[0]
-    if j.what == STEP:
-        run_step(m, table, scales, j, board + BARRIER, part, parts)
-    elif j.what == HEAD:
-        run_head(m, j, board + BARRIER, part, parts)
+def do_jobs(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: int, parts: int, seen: int) -> int:
+    """Do a thread's part of jobs; returns the number of the last.
 
-
-@jit
-def lead(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, parts: int) -> None:
-    """Raise the ticket, and do the first part."""
-    atomic_add(board + TICKET, 1)
-    run_part(m, table, scales, jobs, board, 0, parts)
-
-
-@jit
-def help_out(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: int, parts: int, seen: int) -> int:
-    """Do jobs until none has come for a while; returns the number of the last."""
+    The first thread raises the ticket and does that one job. In one compiled call: a KeyboardInterrupt between the two
+    would leave the others at a barrier. A helper does jobs until none has come for a while.
+    """
+    if part == 0:
+        atomic_add(board + TICKET, 1)
     looks = 0
     while looks < MOST_WAITS:
         if atomic_load(board + TICKET) == seen:
@@ -109,10 +97,16 @@ def help_out(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: 
             looks += 1
             if looks > KIND_WAITS:
                 give_way()
-        else:
-            seen += 1
-            run_part(m, table, scales, jobs, board, part, parts)
-            looks = 0
+            continue
+        seen += 1
+        looks = 0
+        j = jobs[0]
+        if j.what == STEP:
+            run_step(m, table, scales, j, board + BARRIER, part, parts)
+        elif j.what == HEAD:
+            run_head(m, j, board + BARRIER, part, parts)
+        if part == 0:
+            break
     return seen
 
 
