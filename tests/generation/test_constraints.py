@@ -299,3 +299,29 @@ def test_a_broken_constraint_is_named_in_one_line(
 def test_empty_and_contradicting_constraints_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SamplingConfig.model_validate(values)
+
+
+WAYS: list[dict[str, float]] = [{"temperature": 0}, {"temperature": 1}, {"num_beams": 3}, {"contrastive_alpha": 0.5}]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_strategy_meets_its_constraint(model: LanguageModel, tokenizer: Tokenizer, way: dict[str, float]) -> None:
+    sampling = SamplingConfig.model_validate({"regex": "[ab]{2}(xy|z)", "max_new_tokens": 10, **way})
+    for completion in generate(model, tokenizer, ["q", "rst"], sampling):
+        assert re.fullmatch("[ab]{2}(xy|z)", completion.text)
+        assert completion.finish_reason == "end"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_where_filters_leave_nothing_of_a_constraint_every_strategy_ends_unmet(
+    gpt2: LanguageModel, tokenizer: Tokenizer, way: dict[str, float]
+) -> None:
+    sampling = SamplingConfig.model_validate({"choices": ("abc",), "banned_words": ("c",), "max_new_tokens": 10, **way})
+    (completion,) = generate(gpt2, tokenizer, ["q"], sampling)
+    assert (completion.text, completion.finish_reason) == ("ab", "constraint")
+
+
+def test_a_search_prefers_what_meets_the_constraint(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
+    sampling = SamplingConfig(choices=("abc", "xyzw"), banned_words=("c",), num_beams=2, max_new_tokens=10)
+    (completion,) = generate(gpt2, tokenizer, ["q"], sampling)
+    assert (completion.text, completion.finish_reason) == ("xyzw", "end")

@@ -155,6 +155,7 @@ def test_a_repetition_penalty_makes_repeats_rarer(gpt2: LanguageModel, tokenizer
         {"max_new_tokens": 0},
         {"num_samples": 0},
         {"stop": ("",)},
+        {"stop": ("a",) * 10**6},
         {"warmth": 0.5},
         {"typical_p": 0},
         {"logit_bias": {"3": 101}},

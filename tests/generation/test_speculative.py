@@ -41,7 +41,7 @@ def test_greedy_text_is_the_same_past_the_context_too(
 
 @pytest.mark.parametrize("name", ["model", "lookup"])
 def test_samples_come_as_often_as_without_it(gpt2: LanguageModel, tokenizer: Tokenizer, name: str) -> None:
-    """Pairs of tokens, by a chi-square test of two samples; 100,000 of them in benchmarks/speculation.py."""
+    """Pairs of tokens, by a chi-square test of two samples."""
     counts = []
     for speculation in (None, Speculation(drafters(gpt2)[name], 2)):
         sampling = SamplingConfig(
@@ -65,3 +65,28 @@ def test_lookup_proposes_what_followed_the_longest_likeness() -> None:
 def test_a_draft_model_of_another_vocabulary_is_refused() -> None:
     with pytest.raises(InputError, match="a draft model of 258 tokens for a tokenizer of 300"):
         ModelDrafter(make_model("gpt2", vocab_size=258), 300)
+
+
+@pytest.mark.parametrize("name", ["model", "itself", "lookup"])
+def test_what_is_guessed_meets_the_constraint_too(gpt2: LanguageModel, tokenizer: Tokenizer, name: str) -> None:
+    for constraint in ({"choices": ("yes", "no, never")}, {"regex": "[ab]{3}(xy)+z"}):
+        sampling = SamplingConfig.model_validate({"max_new_tokens": 30, "temperature": 0, **constraint})
+        found = generate(gpt2, tokenizer, PROMPTS, sampling, speculation=Speculation(drafters(gpt2)[name]))
+        assert found == generate(gpt2, tokenizer, PROMPTS, sampling)
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_where_filters_leave_nothing_of_a_constraint_the_text_ends(
+    gpt2: LanguageModel, tokenizer: Tokenizer, temperature: float
+) -> None:
+    sampling = SamplingConfig(choices=("abc",), banned_words=("c",), temperature=temperature)
+    for drafter in drafters(gpt2).values():
+        (found,) = generate(gpt2, tokenizer, ["abcab"], sampling, speculation=Speculation(drafter))
+        assert (found.text, found.finish_reason) == ("ab", "constraint")
+
+
+@pytest.mark.parametrize("search", [{"num_beams": 2}, {"contrastive_alpha": 0.5}])
+def test_a_search_does_not_guess(gpt2: LanguageModel, tokenizer: Tokenizer, search: dict[str, float]) -> None:
+    sampling = SamplingConfig.model_validate({"max_new_tokens": 3, **search})
+    with pytest.raises(InputError, match="guessing ahead with"):
+        generate(gpt2, tokenizer, ["a"], sampling, speculation=Speculation(PromptLookup()))

@@ -76,9 +76,6 @@ def write(
         assert all(row.ids == same[0].ids for row in same), "the rows of a prompt stand together"
         beams = search(decoder, same[0], sampling, filters, vocab_size=vocab_size)
         for index, row in enumerate(same):
-            if not beams:
-                row.give_up()
-                continue
             for choice in beams[min(index, len(beams) - 1)].choices:
                 row.push(*choice)
 

@@ -20,11 +20,10 @@ from torch.nn.functional import normalize
 
 from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter, apply_filters
-from textwright.generation.loop import MOST_ROWS, side_by_side, take
+from textwright.generation.loop import MOST_ROWS, hand_over, side_by_side, take
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row, check_fits
 from textwright.generation.sampling import likeliest
-from textwright.generation.token_report import report_tokens
 from textwright.models.language_model import State
 
 NUM_CANDIDATES = 4
@@ -104,7 +103,7 @@ def choose(
     # A filter has the last word, however new a token that it rules out would be.
     chosen = scores.masked_fill(filtered.gather(1, candidates) == -torch.inf, -torch.inf).argmax(dim=1)
     every = torch.arange(len(rows), device=chosen.device)
-    _push(rows, logits, filtered, candidates[every, chosen], sampling)
+    hand_over(rows, candidates[every, chosen], logits, filtered, sampling)
 
     stay = [index for index, row in enumerate(rows) if row.is_open]
     kept = chosen[stay]
@@ -123,11 +122,3 @@ def _try(
     ids = candidates.reshape(-1, 1)  # [rows x candidates, 1]
     hidden, state = decoder.extend(ids, torch.ones_like(ids[:, 0]), state.select(copies))
     return hidden.reshape(num_rows, count, -1), state
-
-
-def _push(rows: Sequence[Row], logits: Tensor, filtered: Tensor, ids: Tensor, sampling: SamplingConfig) -> None:
-    """Hand each row its token with its log-probability, as the model saw it."""
-    log_p = (logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
-    reports = report_tokens(logits, filtered, ids, sampling.alternatives) if sampling.alternatives is not None else None
-    for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
-        row.push(token_id, log_p[index], reports[index] if reports else None)

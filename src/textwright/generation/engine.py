@@ -48,10 +48,12 @@ def generate(
 
     Raises:
         InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, a bias for what is no
-            token, a constraint that cannot be used, a search that needs more than the context, or logits that are not
-            finite.
+            token, a constraint that cannot be used, a search that needs more than the context, a search that is to
+            guess ahead, or logits that are not finite.
     """
     _check(decoder, tokenizer, prompts)
+    if speculation is not None and sampling.strategy != "one by one":
+        raise InputError(f"guessing ahead with {sampling.search_setting}", fix="leave one of them out")
     pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.num_samples)]
     show = on_text or (lambda _index, _text: None)
     constraint = compile_constraint(sampling, tokenizer)

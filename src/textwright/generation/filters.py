@@ -6,14 +6,14 @@
            -> draw
 
 Tokens that are ruled out get minus infinity. A row always keeps one: banned words and n-grams never rule out the end
-token, so a text that may not go on ends (where a constraint rules that out, the row ends unfinished); top-k, top-p and
+token, so a text that may not go on ends (and where a constraint rules that out, ends unmet); top-k, top-p and
 min-p keep the likeliest of what is left, typical-p the most typical. A filter that is not asked for is not there.
 """
 
 import bisect
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from textwright.tokens.tokenizer import Tokenizer
 
 Logits = Float[Tensor, "rows vocabulary"]
 
+LAST_RESORT = -1e4  # the worst of logits: a search prefers every text that meets its constraint
 LEAST_TEMPERATURE = 1e-6  # float32 logits are no finer than this; below it they would only overflow
 
 
@@ -151,6 +152,13 @@ def _that_followed(ids: Int[Tensor, " length"], count: int) -> Int[Tensor, " fou
         return ids[:0]
     runs = ids.unfold(0, count, 1)[:-1] if count else ids.new_empty(len(ids), 0)  # [places, count]
     return ids[count:][(runs == ids[len(ids) - count :]).all(dim=1)]
+
+
+def keep_a_way_out(logits: Logits, end_id: int) -> Logits:
+    """Where nothing is left, leave the end token."""
+    left = logits.clone()
+    left[logits.isneginf().all(dim=-1), end_id] = LAST_RESORT
+    return left
 
 
 def penalise_repetition(logits: Logits, seen_ids: Int[Tensor, "rows seen"], penalty: float) -> Logits:
@@ -284,6 +292,13 @@ def _no_repeat_ngram(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter |
     return lambda logits, rows: rule_out_repeats(logits, [row.ids for row in rows], n, end_id)
 
 
+def _way_out(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
+    if sampling.constrained_by is None or not (sampling.banned_words or sampling.no_repeat_ngram):
+        return None  # alone, each of them leaves something
+    end_id = tokenizer.end_id
+    return lambda logits, _: keep_a_way_out(logits, end_id)
+
+
 def _repetition_penalty(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
     penalty = sampling.repetition_penalty
     if penalty == 1:
@@ -305,32 +320,16 @@ def _temperature(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
     return lambda logits, _: divide_by_temperature(logits, temperature)
 
 
-def _top_k(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
-    k = sampling.top_k
-    if k is None or not sampling.draws:
-        return None
-    return lambda logits, _: keep_top_k(logits, k)
+def _cut(name: str, keep: Callable[[Logits, Any], Logits]) -> Callable[[SamplingConfig, Tokenizer], Filter | None]:
+    """The maker of a filter that cuts what chance may choose from, by the value of a setting."""
 
+    def make(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
+        value = getattr(sampling, name)
+        if value is None or not sampling.draws:
+            return None
+        return lambda logits, _: keep(logits, value)
 
-def _top_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
-    p = sampling.top_p
-    if p is None or not sampling.draws:
-        return None
-    return lambda logits, _: keep_top_p(logits, p)
-
-
-def _min_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
-    min_p = sampling.min_p
-    if min_p is None or not sampling.draws:
-        return None
-    return lambda logits, _: keep_min_p(logits, min_p)
-
-
-def _typical_p(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
-    p = sampling.typical_p
-    if p is None or not sampling.draws:
-        return None
-    return lambda logits, _: keep_typical(logits, p)
+    return make
 
 
 # In the order in which they work. A new filter is a function above and a row here.
@@ -339,11 +338,12 @@ FILTERS: tuple[Callable[[SamplingConfig, Tokenizer], Filter | None], ...] = (
     _logit_bias,
     _banned_words,
     _no_repeat_ngram,
+    _way_out,
     _repetition_penalty,
     _presence_and_frequency_penalty,
     _temperature,
-    _top_k,
-    _top_p,
-    _min_p,
-    _typical_p,
+    _cut("top_k", keep_top_k),
+    _cut("top_p", keep_top_p),
+    _cut("min_p", keep_min_p),
+    _cut("typical_p", keep_typical),
 )

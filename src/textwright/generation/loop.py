@@ -115,27 +115,33 @@ def decode_one_token(
 def choose(
     logits: Float[Tensor, "rows vocabulary"], rows: Sequence[Row], sampling: SamplingConfig, filters: Sequence[Filter]
 ) -> None:
-    """Choose the next token of each row, and hand it to the row with its log-probability, as the model saw it."""
+    """Choose the next token of each row, and hand it over."""
     filtered = apply_filters(logits, filters, [row.written for row in rows])
-    if sampling.constrained_by is not None:
-        rows, logits, filtered = _leave_out_the_dead(rows, logits, filtered)
     ids = likeliest(filtered) if sampling.temperature == 0 else draw(filtered, [row.uniform() for row in rows])
+    hand_over(rows, ids, logits, filtered, sampling)
+
+
+def hand_over(
+    rows: Sequence[Row],
+    ids: Int[Tensor, " rows"],
+    logits: Float[Tensor, "rows vocabulary"],
+    filtered: Float[Tensor, "rows vocabulary"],
+    sampling: SamplingConfig,
+) -> None:
+    """Give each row its chosen token, with its log-probability as the model saw it and the report that was asked for.
+
+    Args:
+        rows: a row may come several times; what comes after its end is left out.
+        ids: chosen.
+        logits: as the model saw them.
+        filtered: after the filters.
+        sampling: whether reports are wanted.
+    """
     log_p = (logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
     reports = report_tokens(logits, filtered, ids, sampling.alternatives) if sampling.alternatives is not None else None
     for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
-        row.push(token_id, log_p[index], reports[index] if reports else None)
-
-
-def _leave_out_the_dead(
-    rows: Sequence[Row], logits: Float[Tensor, "rows vocabulary"], filtered: Float[Tensor, "rows vocabulary"]
-) -> tuple[list[Row], Tensor, Tensor]:
-    """Without the rows of which constraint and filters together leave nothing: they end."""
-    is_dead = filtered.isneginf().all(dim=1).tolist()
-    alive = [index for index, dead in enumerate(is_dead) if not dead]
-    for row, dead in zip(rows, is_dead, strict=True):
-        if dead:
-            row.give_up()
-    return [rows[index] for index in alive], logits[alive], filtered[alive]
+        if row.is_open:
+            row.push(token_id, log_p[index], reports[index] if reports else None)
 
 
 def side_by_side(

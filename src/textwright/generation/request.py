@@ -12,6 +12,8 @@ FinishReason = Literal["end", "stop", "length", "constraint"]
 ``max_new_tokens`` were written; or the constraint was not met and no token could follow."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+MOST_TEXTS = 1000
+"""Stop strings, or banned words: each is looked for at every token."""
 CONSTRAINTS = ("choices", "regex", "json_schema", "grammar")
 
 Strategy = Literal["one by one", "beams", "contrastive"]
@@ -45,7 +47,7 @@ class SamplingConfig(Config):
     """Draw from the fewest tokens, the most typical first, that together have this probability."""
     logit_bias: dict[int, Bias] = Field(default_factory=dict)
     """Added to the logits of these token ids; -100 as good as bans a token, 100 as good as forces it."""
-    banned_words: tuple[BannedWord, ...] = ()
+    banned_words: tuple[BannedWord, ...] = Field(default=(), max_length=MOST_TEXTS)
     """Texts that are never written, however they are cut into tokens. Upper and lower case differ."""
     no_repeat_ngram: int | None = Field(default=None, ge=1)
     """No run of so many tokens comes twice in the prompt and the text."""
@@ -61,7 +63,7 @@ class SamplingConfig(Config):
     """Beams are ranked by log-probability / length ** this: above 0 helps long texts, below 0 short ones."""
     contrastive_alpha: float | None = Field(default=None, ge=0, le=1)
     """Contrastive search: 0 takes the likeliest of ``top_k`` (4) tokens, 1 the one least like all that came before."""
-    stop: tuple[Text, ...] = ()
+    stop: tuple[Text, ...] = Field(default=(), max_length=MOST_TEXTS)
     """A completion ends before any of these texts."""
     num_samples: int = Field(default=1, ge=1)
     """Completions of each prompt."""
@@ -98,6 +100,11 @@ class SamplingConfig(Config):
         return "one by one" if self.contrastive_alpha is None else "contrastive"
 
     @property
+    def search_setting(self) -> str:
+        """The setting that asks for a search, to be named in errors."""
+        return "num_beams" if self.strategy == "beams" else "contrastive_alpha"
+
+    @property
     def draws(self) -> bool:
         """Whether chance plays a part: if not, temperature, top-k, top-p, min-p and typical-p have no work."""
         return self.strategy == "one by one" and self.temperature > 0
@@ -118,8 +125,7 @@ class SamplingConfig(Config):
         elif self.length_penalty != 1:
             raise ValueError("length_penalty without num_beams above 1: it ranks beams")
         if cuts and self.strategy != "one by one":
-            needed = "num_beams" if self.strategy == "beams" else "contrastive_alpha"
-            raise ValueError(f"{cuts[0]} with {needed}: a search draws no tokens; leave one of them out")
+            raise ValueError(f"{cuts[0]} with {self.search_setting}: a search draws no tokens; leave one of them out")
         return self
 
 

@@ -62,11 +62,10 @@ def check_fits(rows: Sequence["Row"], sampling: SamplingConfig, context_length: 
     room = context_length - longest
     if sampling.max_new_tokens > room:
         fewer = f"set max_new_tokens to at most {room:,}, " if room > 0 else ""
-        setting = "num_beams" if sampling.strategy == "beams" else "contrastive_alpha"
         raise InputError(
             f"a prompt of {longest:,} tokens and {sampling.max_new_tokens:,} new ones in a context of "
             f"{context_length:,}, which does not slide in a search",
-            fix=f"{fewer}shorten the prompt, or leave out {setting}",
+            fix=f"{fewer}shorten the prompt, or leave out {sampling.search_setting}",
         )
 
 
@@ -149,7 +148,8 @@ class Row:
         if report is not None:
             self._reports.append(report)
         if token_id == self.end_id:
-            self._finish("end")
+            # Filters can rule out all that a constraint allows, and leave the end token as the only way out.
+            self._finish("end" if self.constraint is None or self.constraint.is_met else "constraint")
             return
         if self.constraint is not None:
             self.constraint.push(token_id)
@@ -157,10 +157,6 @@ class Row:
         self._finish_if_nothing_can_follow()
         if self.is_open and self.num_new == self._sampling.max_new_tokens:
             self._finish("length")
-
-    def give_up(self) -> None:
-        """No token may follow: what the constraint allows, filters rule out."""
-        self._finish("constraint")
 
     def fork(self) -> "Row":
         """A copy that goes its own way and shows its text to nobody: a search tries tokens on it."""

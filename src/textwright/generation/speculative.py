@@ -24,10 +24,10 @@ from torch import Tensor
 from textwright.core.errors import InputError
 from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter, apply_filters
+from textwright.generation.loop import hand_over
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row, Written, window_start
 from textwright.generation.sampling import draw, likeliest
-from textwright.generation.token_report import report_tokens
 from textwright.models.language_model import State
 
 NUM_DRAFTED = 4
@@ -188,16 +188,8 @@ class Speculation:
         chosen = _agree(draft, filtered, row, sampling)
         self.proposed += len(draft.ids)
         self.accepted += len(chosen) - 1
-        ids = torch.tensor(chosen, device=logits.device)
-        seen = logits[: len(chosen)]
-        log_p = (seen.gather(1, ids[:, None])[:, 0] - seen.logsumexp(dim=1)).tolist()
-        reports = None
-        if sampling.alternatives is not None:
-            reports = report_tokens(seen, filtered[: len(chosen)], ids, sampling.alternatives)
-        for place, token_id in enumerate(chosen):
-            row.push(token_id, log_p[place], reports[place] if reports else None)
-            if not row.is_open:
-                break
+        count, ids = len(chosen), torch.tensor(chosen, device=logits.device)
+        hand_over([row] * count, ids, logits[:count], filtered[:count], sampling)
 
 
 def _texts(draft: Draft, row: Row) -> list[Written]:
