@@ -8,12 +8,13 @@ first step to the end, evaluations, samples and checkpoints included; memory is 
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from public_text import tinyshakespeare
 
 from textwright.core.device import processor_name
 from textwright.core.journal import read_rows
@@ -33,10 +34,7 @@ def main() -> None:
     parser.add_argument("--run", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    folder = Path(os.environ.get("TEXTWRIGHT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-    text = folder / "tinyshakespeare" / "input.txt"
-    if not text.exists():
-        parser.exit(2, f"{text} is not there: set TEXTWRIGHT_DATA to a folder that has tinyshakespeare/input.txt\n")
+    text = tinyshakespeare()
     rows = []
     for name in arguments.run:
         foreseen, taken = both(["--data", str(text), *RUNS[name].split()])

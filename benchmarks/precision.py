@@ -10,11 +10,10 @@ seeds from each other.
 import argparse
 import itertools
 import json
-import os
 import statistics
-from pathlib import Path
 
 import numpy as np
+from public_text import tinyshakespeare
 
 from textwright.batches.loader import Loader
 from textwright.batches.shards import Tokens
@@ -39,11 +38,7 @@ def main() -> None:
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    folder = Path(os.environ.get("TEXTWRIGHT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-    path = folder / "tinyshakespeare" / "input.txt"
-    if not path.exists():
-        parser.exit(2, f"{path} is not there: set TEXTWRIGHT_DATA to a folder that has tinyshakespeare/input.txt\n")
-    text = path.read_text()
+    text = tinyshakespeare().read_text()
     tokenizer = make_tokenizer("char", lambda: iter([text]), seed=0)
     tokens = Tokens.from_texts([text], tokenizer)
 

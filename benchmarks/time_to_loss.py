@@ -9,7 +9,6 @@ seed, and validate every 200 steps and at their end. What is compared is ours to
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from public_text import tinyshakespeare
 
 from textwright.core.device import processor_name
 from textwright.core.journal import read_rows
@@ -41,10 +41,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=1.886)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    folder = Path(os.environ.get("TEXTWRIGHT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-    text = folder / "tinyshakespeare" / "input.txt"
-    if not text.exists():
-        parser.exit(2, f"{text} is not there: set TEXTWRIGHT_DATA to a folder that has tinyshakespeare/input.txt\n")
+    text = tinyshakespeare()
 
     rows = []
     for seed in arguments.seeds:

@@ -98,23 +98,21 @@ def generate(
     _check_weights(models, weights)
 
     from textwright.api import load
-    from textwright.generation.speculative import NUM_DRAFTED
 
     computing = engine or EngineConfig()
     loaded = [load(folder, device=device) for folder in folders]
     speculation = None
     if draft is not None or prompt_lookup:
         drafter = load(draft, device=device) if draft is not None else None
-        speculation = loaded[0].speculation(drafter, num_drafted=num_drafted or NUM_DRAFTED, engine=computing)
+        given = {} if num_drafted is None else {"num_drafted": num_drafted}
+        speculation = loaded[0].speculation(drafter, engine=computing, **given)
     shares = [weight / weights[0] for weight in weights] or [1.0] * len(loaded)
-    streams = not json and len(texts) * chosen.num_samples == 1
-    if streams:
-        show(texts[0])
+    stream = Stream(texts[0]) if not json and len(texts) * chosen.num_samples == 1 else None
     loaded[0].decoder(computing, len(texts) * chosen.num_samples)  # made ready before the clock starts
     begun_s = time.perf_counter()
     completions = loaded[0].complete(
         texts,
-        on_text=(lambda _, text: show(text)) if streams else None,
+        on_text=stream.push if stream else None,
         engine=computing,
         speculation=speculation,
         mixed_with=dict(zip(loaded[1:], shares[1:], strict=True)),
@@ -132,25 +130,49 @@ def generate(
             found["acceptance"] = speculation.acceptance
         print(json_format.dumps(found, ensure_ascii=False))
         return
-    if streams:
-        print()
+    if stream is not None:
+        stream.close()
     else:
-        for index, completion in enumerate(completions):
-            print(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.log_p:,.2f})")
-            print(for_output(completion.prompt + completion.text))
+        _show_texts(completions)
     if chosen.alternatives is not None:
         for completion in completions:
             _show_report(completion, loaded[0])
+    _show_notes(completions, chosen, loaded[0].network.context_length)
+    accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
+    num_tokens = sum(completion.num_tokens for completion in completions)
+    console().print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
+
+
+class Stream:
+    """A prompt and its text on standard output as it grows; nothing before there is some, so that an error is alone."""
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+
+    def push(self, _: int, text: str) -> None:
+        """The next piece of the text."""
+        show(self._prompt + text)
+        self._prompt = ""
+
+    def close(self) -> None:
+        """The end of the text, which can be empty."""
+        show(self._prompt + "\n")
+
+
+def _show_texts(completions: Sequence[Completion]) -> None:
+    for index, completion in enumerate(completions):
+        print(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.log_p:,.2f})")
+        print(for_output(completion.prompt + completion.text))
+
+
+def _show_notes(completions: Sequence[Completion], chosen: SamplingConfig, context_length: int) -> None:
+    """What a person should know of them, on standard error."""
     screen = console()
     if any(completion.window_slid for completion in completions):
-        context = loaded[0].network.context_length
-        screen.print(f"note: the text outgrew the context of {context:,} tokens; its beginning was forgotten")
+        screen.print(f"note: the text outgrew the context of {context_length:,} tokens; its beginning was forgotten")
     unmet = sum(completion.finish_reason in ("length", "constraint") for completion in completions)
     if chosen.constrained_by is not None and unmet:
         screen.print(f"note: {unmet} of {len(completions)} completions ended before the constraint was met")
-    accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
-    num_tokens = sum(completion.num_tokens for completion in completions)
-    screen.print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
 
 
 def read_prompts(path: Path) -> list[str]:

@@ -10,8 +10,8 @@ from textwright.generation.decoder import Decoder
 from textwright.generation.request import EngineConfig
 from textwright.models.language_model import LanguageModel
 
-MOST_CPU_ROWS = 32
-"""Rows side by side up to which the kernels are faster than torch (docs/benchmarks.md)."""
+MOST_CPU_ROWS = 16
+"""Rows side by side up to which the kernels were measured, and are faster than torch (docs/benchmarks.md)."""
 
 
 def choose_engine(model: LanguageModel, config: EngineConfig, num_rows: int) -> str:
