@@ -118,9 +118,7 @@ def test_rounding_to_int8_is_to_the_nearest_of_255_steps() -> None:
     weight = torch.randn(50, 70, generator=torch.Generator().manual_seed(0))
     weight[7] = 0
     rounded, scales = quantise_rows(weight)
-    assert rounded.shape == (50, 128)
-    assert bool((rounded[:, 70:] == 128).all())
-    again = scales[:, None] * (rounded[:, :70].float() - 128)
+    again = scales[:, None] * (rounded.float() - 128)
     assert bool(((again - weight).abs() <= scales[:, None] / 2 * (1 + 1e-5)).all())
 
 

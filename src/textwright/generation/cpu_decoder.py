@@ -1,19 +1,11 @@
 """Decoding on a CPU with kernels of our own: a ``Decoder`` made of a GPT-2 or modern model.
 
-::
-
-    few new tokens, or int8     -> kernels.step   --.
-                                                     +-- one KeyValueState, float32
-    a long prompt               -> the torch model --'
-
-One stream is bound by reading the weights, so they are kept as narrow as asked: float32, bfloat16 or int8. A long
-prompt in float32 or bfloat16 goes through torch's matrix products, one row at a time, so that no row's numbers depend
-on another's.
+One stream is bound by reading the weights, so they are kept as narrow as asked, float32, bfloat16 or int8, and in the
+order in which they are read. With float32 weights the key-value cache is float32 too; else it is bfloat16.
 """
 
-import copy
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -22,9 +14,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from textwright.core.device import has_fast_bfloat16
-from textwright.generation.kernels.dots import BFLOAT16, BLOCK, FLOAT32, INT8
 from textwright.generation.kernels.layout import ACTIVATIONS, HEAD, STEP, TENSORS, Shape
+from textwright.generation.kernels.llvm import LANES, LINE
+from textwright.generation.kernels.multiply import MOST_INPUTS
+from textwright.generation.kernels.products import BFLOAT16, FLOAT32, INT8, NUMBERS_IN_A_LINE
 from textwright.generation.kernels.team import Team, aligned
 from textwright.models.gpt import GPT
 from textwright.models.language_model import State
@@ -35,8 +28,6 @@ DecodingPrecision = Literal["float32", "bfloat16", "int8"]
 KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
 MOST_TOKENS = 256
 """Read at once by the kernels."""
-LONG = 8
-"""New tokens of a row from which torch's matrix products are faster."""
 
 
 class CPUDecoder:
@@ -52,15 +43,13 @@ class CPUDecoder:
     def __init__(self, model: GPT, precision: DecodingPrecision = "float32", *, num_threads: int | None = None) -> None:
         """
         Args:
-            model: in float32. Its tensors are used where they are: they must stay, and must not change.
+            model: in float32. Embeddings, norms and biases are used where they are: they must not change.
             precision: of the matrices.
             num_threads: torch's own number when not given.
         """
         c = self.config = model.config
         self.precision, self.device = precision, torch.device("cpu")
         self.vocab_size, self.context_length, self.width = model.vocab_size, model.context_length, model.width
-        self._reader = _reader(model, precision)
-        self._model = model
         self._held: list[Tensor] = []
         self._lock = threading.Lock()  # the team has one job at a time
         shape = Shape(
@@ -96,9 +85,19 @@ class CPUDecoder:
             torch.set_num_threads(before)
 
     def empty_state(self, rows: int, source: None = None) -> KeyValueState:
-        """An empty key-value cache."""
+        """An empty key-value cache; its keys are filled up to whole lines of the processor's cache."""
         assert source is None, "a GPT has no encoder"
-        return self._model.empty_state(rows)
+        dtype = torch.float32 if self.precision == "float32" else torch.bfloat16
+        per_line = LINE // dtype.itemsize
+        return KeyValueState.empty(
+            layers=self.config.num_layers,
+            rows=rows,
+            heads=self.config.num_key_value_heads,
+            head_width=-(-self.config.head_width // per_line) * per_line,
+            context_length=self.context_length,
+            device=self.device,
+            dtype=dtype,
+        )
 
     @torch.inference_mode()
     def extend(
@@ -106,18 +105,26 @@ class CPUDecoder:
     ) -> tuple[Float[Tensor, "rows time width"], KeyValueState]:
         """Read more tokens against the cache, and add theirs to it in place; as ``LanguageModel.extend``."""
         assert isinstance(state, KeyValueState)
-        counts, starts = lengths.tolist(), state.lengths.tolist()
-        state.make_room(max((start + count for start, count in zip(starts, counts, strict=True)), default=0))
-        hidden = torch.zeros(*ids.shape, self.width)
-        few: list[tuple[int, int]] = []
-        for row, count in enumerate(counts):
-            if self._reader is not None and count > LONG:
-                self._read_long(row, ids[row : row + 1, :count], state, hidden)
-            else:
-                few.extend((row, time) for time in range(count))
+        after = state.lengths + lengths
+        state.make_room(int(after.max()) if len(after) else 0)
+        row, time = (torch.arange(ids.shape[1]) < lengths[:, None]).nonzero(as_tuple=True)
+        tokens = torch.stack([ids[row, time], row, state.lengths[row] + time]).numpy()
+        found = torch.empty(len(row), self.width)
+        job = self._team.job[0]
         with self._lock:
-            self._read_few(few, ids, starts, state, hidden)
-        state.lengths = state.lengths + lengths
+            job["keys"], job["values"] = state.keys.data_ptr(), state.values.data_ptr()
+            strides = (stride * state.keys.element_size() for stride in state.keys.stride()[:3])
+            job["layer_stride"], job["row_stride"], job["head_stride"] = strides
+            for first in range(0, len(row), MOST_TOKENS):
+                count = min(MOST_TOKENS, len(row) - first)
+                self._tokens[:, :count] = tokens[:, first : first + count]
+                job["count"], job["hidden"] = count, found[first:].data_ptr()
+                self._team.run(STEP)
+        state.lengths = after
+        if len(row) == ids.numel():
+            return found.view(*ids.shape, self.width), state
+        hidden = torch.zeros(*ids.shape, self.width)
+        hidden[row, time] = found
         return hidden, state
 
     @torch.inference_mode()
@@ -134,42 +141,6 @@ class CPUDecoder:
                 self._team.run(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
 
-    def _read_long(self, row: int, ids: Tensor, state: KeyValueState, hidden: Tensor) -> None:
-        """One row by the torch model, into the same cache."""
-        assert self._reader is not None
-        here = slice(row, row + 1)
-        alone = KeyValueState(state.keys[:, here], state.values[:, here], state.lengths[here], self.context_length)
-        count, before = ids.shape[1], torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        hidden[row, :count] = self._reader.extend(ids, torch.tensor([count]), alone)[0][0].float()
-        torch.set_num_threads(before)
-
-    def _read_few(
-        self,
-        tokens: Sequence[tuple[int, int]],
-        ids: Tensor,
-        starts: Sequence[int],
-        state: KeyValueState,
-        hidden: Tensor,
-    ) -> None:
-        """Tokens, each as (row, place among the new ones), by the kernels."""
-        job, given = self._team.job[0], ids.tolist()
-        job["keys"], job["values"] = state.keys.data_ptr(), state.values.data_ptr()
-        job["layer_stride"], job["row_stride"], job["head_stride"] = state.keys.stride()[:3]
-        for first in range(0, len(tokens), MOST_TOKENS):
-            part = tokens[first : first + MOST_TOKENS]
-            count = len(part)
-            self._tokens[:, :count] = [
-                [given[row][time] for row, time in part],
-                [row for row, _ in part],
-                [starts[row] + time for row, time in part],
-            ]
-            found = torch.empty(count, self.width)
-            job["count"], job["hidden"] = count, found.data_ptr()
-            self._team.run(STEP)
-            rows, times = zip(*part, strict=True)
-            hidden[list(rows), list(times)] = found
-
     def _addresses(self, block: nn.Module) -> list[int]:
         """A row of the table."""
         found = dict.fromkeys(TENSORS, 0)
@@ -182,13 +153,8 @@ class CPUDecoder:
 
     def _matrix(self, weight: Tensor) -> tuple[int, int]:
         """Where a matrix is, in its precision, and where the scales of its rows are."""
-        weight = weight.detach().float()
-        if self.precision == "float32":
-            return self._hold(weight), 0
-        if self.precision == "bfloat16":
-            return self._hold(weight.bfloat16()), 0
-        rounded, scales = quantise_rows(weight)
-        return self._hold(rounded), self._hold(scales)
+        panels, scales = pack(weight.detach(), self.precision)
+        return self._hold(panels), self._hold(scales) if scales is not None else 0
 
     def _hold(self, tensor: Tensor) -> int:
         held = tensor.contiguous()
@@ -218,10 +184,11 @@ class CPUDecoder:
         """Working memory."""
         c, job = self.config, self._team.job[0]
         attended = c.num_heads * c.head_width
-        widest = max(c.width, c.mlp_width, attended) + BLOCK
+        lines = -(-max(c.width, c.mlp_width, attended) // NUMBERS_IN_A_LINE[KINDS[self.precision]])
+        key_width = -(-c.head_width // (2 * LANES)) * 2 * LANES
         self._tokens = np.zeros((3, MOST_TOKENS), np.int64)
         job["tokens"], job["rows"], job["places"] = (line.ctypes.data for line in self._tokens)
-        job["room"] = self.context_length + 16
+        job["room"], job["query_bytes"] = self.context_length + LANES, 4 * key_width
         sizes = {
             "x": MOST_TOKENS * c.width,
             "normed": MOST_TOKENS * c.width,
@@ -229,11 +196,12 @@ class CPUDecoder:
             "attended": MOST_TOKENS * attended,
             "mid": MOST_TOKENS * c.mlp_width,
             "gate": MOST_TOKENS * c.mlp_width if c.family == "modern" else 0,
-            "bytes": MOST_TOKENS * widest // 4,
-            "byte_scales": MOST_TOKENS * widest // BLOCK,
-            "byte_offsets": MOST_TOKENS,
-            "sums": 16 * threads,
-            "scores": threads * (self.context_length + 16),
+            "inputs": MOST_TOKENS * lines * LANES,
+            "blocks": MOST_TOKENS * 2 * lines,
+            "sums": threads * MOST_INPUTS * LANES,
+            "scores": threads * (self.context_length + LANES),
+            "queries": threads * key_width,
+            "mixed": threads * key_width,
         }
         self._room = aligned(sum(-(-size // 16) * 16 for size in sizes.values()), np.float32)
         start = 0
@@ -242,15 +210,37 @@ class CPUDecoder:
             start += -(-size // 16) * 16
 
 
+def pack(weight: Float[Tensor, "rows columns"], precision: DecodingPrecision) -> tuple[Tensor, Tensor | None]:
+    """A matrix in the order in which the kernels read it: panels of sixteen rows, which lie side by side::
+
+        panel 0    rows 0 to 15, columns 0 | rows 0 to 15, columns 1 | ...     for bfloat16 two columns, for int8 four
+
+    What is left of the last panel, and of the columns' last line, is zeros.
+
+    Returns:
+        [panels, steps, 16, columns of a step] of float32, bfloat16 or uint8; of int8 the scales of the rows.
+    """
+    scales = None
+    if precision == "int8":
+        numbers, scales = quantise_rows(weight.float())
+    else:
+        numbers = weight.to(torch.float32 if precision == "float32" else torch.bfloat16)
+    rows, columns = numbers.shape
+    per_step = NUMBERS_IN_A_LINE[KINDS[precision]] // LANES
+    padding = (0, -columns % (LANES * per_step), 0, -rows % LANES)
+    numbers = nn.functional.pad(numbers, padding).view(-1, LANES, (columns + padding[1]) // per_step, per_step)
+    return numbers.transpose(1, 2).contiguous(), scales
+
+
 def quantise_rows(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
     """A matrix as int8 with a scale for each row: weight is about scale x (byte - 128).
 
     Returns:
-        Bytes, uint8 [rows, columns rounded up to a multiple of 64]; scales, float32 [rows].
+        Bytes, uint8 [rows, columns]; scales, float32 [rows].
     """
     scales = weight.abs().amax(dim=1) / 127
     rounded = (weight / scales.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round_() + 128
-    return nn.functional.pad(rounded, (0, -weight.shape[1] % BLOCK), value=128).to(torch.uint8), scales
+    return rounded.to(torch.uint8), scales
 
 
 def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -258,12 +248,3 @@ def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in block.named_parameters():
         *_, place, what = name.split(".")
         yield (place if what == "weight" else f"{place}_bias"), tensor
-
-
-def _reader(model: GPT, precision: DecodingPrecision) -> GPT | None:
-    """The torch model that reads long prompts; none where the kernels do."""
-    if precision == "int8":
-        return None
-    if precision == "bfloat16" and has_fast_bfloat16(torch.device("cpu")):
-        return copy.deepcopy(model).bfloat16()
-    return model

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 FIRST_ROOM = 64
+ROOM_STEP = 16
+"""Room comes in multiples of it: kernels look at so many keys at once."""
 
 
 class KeyValueState:
@@ -61,6 +63,7 @@ class KeyValueState:
         if length <= self.room:
             return
         room = min(self.context_length, max(length, 2 * self.room, FIRST_ROOM))
+        room = -(-room // ROOM_STEP) * ROOM_STEP
         self.keys, self.values = (_grown(tensor, room) for tensor in (self.keys, self.values))
 
     def select(self, rows: Sequence[int] | Int[Tensor, " chosen"]) -> Self:

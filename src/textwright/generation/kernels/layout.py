@@ -31,6 +31,10 @@ TENSORS = (
     *("out", "out_scales", "out_bias", "mlp_norm", "mlp_norm_bias", "gate", "gate_scales"),
     *("up", "up_scales", "up_bias", "down", "down_scales", "down_bias"),
 )
+# Their numbers, as constants for the compiler.
+ATTENTION_NORM, ATTENTION_NORM_BIAS, QKV, QKV_SCALES, QKV_BIAS, QUERY_NORM, KEY_NORM = range(7)
+OUT, OUT_SCALES, OUT_BIAS, MLP_NORM, MLP_NORM_BIAS, GATE, GATE_SCALES = range(7, 14)
+UP, UP_SCALES, UP_BIAS, DOWN, DOWN_SCALES, DOWN_BIAS = range(14, len(TENSORS))
 
 STEP, HEAD = 0, 1
 
@@ -41,13 +45,14 @@ JOB = np.dtype(
             "what",  # STEP or HEAD
             "count",  # tokens, or vectors for the head
             *("tokens", "rows", "places"),  # of each token: its id, its row in the cache and its position
-            *("keys", "values", "layer_stride", "row_stride", "head_stride"),  # the cache; strides in elements
+            *("keys", "values", "layer_stride", "row_stride", "head_stride"),  # the cache; strides in bytes
             *("embedding", "positions", "cosines", "sines"),
             *("final_norm", "final_norm_bias", "head", "head_scales", "vocab_size"),
             *("x", "normed", "qkv", "attended", "mid", "gate"),  # working memory, float32, [tokens, ...]
             *("hidden", "logits"),  # what comes out of STEP and goes into HEAD; what comes out of HEAD
-            *("bytes", "byte_scales", "byte_offsets"),  # inputs as int8
-            *("sums", "scores", "room"),  # of each thread: 16 sums, and room attention scores
+            *("inputs", "blocks"),  # of a product, as the tiles read them; int8's scales and what its sums begin at
+            *("sums", "scores", "room"),  # of each thread: sums of a panel; attention scores, as many as room
+            *("queries", "mixed", "query_bytes"),  # of each thread: a head's query, and its sum of values
         )
     ]
 )

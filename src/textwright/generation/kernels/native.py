@@ -54,6 +54,7 @@ def _pointer(kind: Any) -> Any:
 
 
 _pointer_to_floats, _pointer_to_bytes, _pointer_to_ints = map(_pointer, (types.float32, types.int8, types.int64))
+_pointer_to_shorts, _pointer_to_ints32 = map(_pointer, (types.int16, types.int32))
 
 
 @jit
@@ -72,6 +73,28 @@ def small_ints(address: int, count: int) -> npt.NDArray[np.int8]:
 def ints(address: int, count: int) -> npt.NDArray[np.int64]:
     """``count`` int64 at an address, as an array."""
     return carray(_pointer_to_ints(address), (count,))
+
+
+@jit
+def ints32(address: int, count: int) -> npt.NDArray[np.int32]:
+    """``count`` int32 at an address, as an array."""
+    return carray(_pointer_to_ints32(address), (count,))
+
+
+@jit
+def shorts(address: int, count: int) -> npt.NDArray[np.int16]:
+    """``count`` int16 at an address, as an array: the bits of bfloat16."""
+    return carray(_pointer_to_shorts(address), (count,))
+
+
+@intrinsic
+def bits_of_float(_: Any, value: Any) -> Any:
+    """The bits of a float32, as an int32."""
+
+    def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], I32)
+
+    return types.int32(types.float32), make
 
 
 @intrinsic

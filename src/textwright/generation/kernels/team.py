@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from textwright.generation.kernels.layout import HEAD, JOB, STEP, Shape
+from textwright.generation.kernels.llvm import LINE
 from textwright.generation.kernels.native import Floats, atomic_add, atomic_load, give_way, jit, pause
 from textwright.generation.kernels.step import run_head, run_step
 
-LINE = 64
-"""Bytes of a line of the cache: words that threads write to stand on lines of their own."""
 TICKET, BARRIER = 0, LINE
+"""Words that threads write to stand on lines of their own."""
 KIND_WAITS = 200
 """Looks for a job after which a helper lets other threads have its core between looks."""
 MOST_WAITS = 20_000

@@ -1,0 +1,111 @@
+"""Attention over the cache: what a token leaves there, and a head's look at what is there."""
+
+from typing import Any
+
+from textwright.generation.kernels.layout import KEY_NORM, QUERY_NORM, Shape
+from textwright.generation.kernels.llvm import LANES, LINE
+from textwright.generation.kernels.looks import KEYS_AT_ONCE, make_mix, make_scores
+from textwright.generation.kernels.multiply import rounded_to_bfloat16
+from textwright.generation.kernels.native import floats, ints, jit, shorts
+from textwright.generation.kernels.products import BFLOAT16, FLOAT32
+from textwright.generation.kernels.vectors import ZERO, exponential, largest, scale_to_one, turn
+
+_scores, _narrow_scores = make_scores(FLOAT32), make_scores(BFLOAT16)
+_mix4, _mix1 = make_mix(FLOAT32, 4), make_mix(FLOAT32, 1)
+_narrow_mix4, _narrow_mix1 = make_mix(BFLOAT16, 4), make_mix(BFLOAT16, 1)
+
+
+@jit
+def lines_of_key(m: Shape) -> int:
+    """Lines of a key or value in the cache."""
+    per_line = LANES if m.kind == FLOAT32 else 2 * LANES
+    return (m.head_width + per_line - 1) // per_line
+
+
+@jit
+def remember(m: Shape, j: Any, at: Any, layer: int, n: int) -> None:
+    """A token's key and value into the cache; for modern models queries and keys are normalised and turned first."""
+    row, place = ints(j.rows, j.count)[n], ints(j.places, j.count)[n]
+    width = m.head_width
+    all_heads = m.num_heads + 2 * m.num_key_heads
+    first = j.qkv + 4 * n * all_heads * width
+    if m.is_modern:
+        cosines, sines = (
+            floats(j.cosines + 2 * place * width, width // 2),
+            floats(j.sines + 2 * place * width, width // 2),
+        )
+        for head in range(m.num_heads + m.num_key_heads):
+            vector = floats(first + 4 * head * width, width)
+            gain = floats(at[QUERY_NORM] if head < m.num_heads else at[KEY_NORM], width)
+            scale_to_one(vector, gain, vector, m.epsilon)
+            turn(vector, cosines, sines)
+    for head in range(m.num_key_heads):
+        target = layer * j.layer_stride + row * j.row_stride + head * j.head_stride + place * LINE * lines_of_key(m)
+        keep(m, first + 4 * (m.num_heads + head) * width, j.keys + target)
+        keep(m, first + 4 * (m.num_heads + m.num_key_heads + head) * width, j.values + target)
+
+
+@jit
+def keep(m: Shape, source: int, target: int) -> None:
+    """A head's numbers, in the kind of the cache."""
+    width = m.head_width
+    x = floats(source, width)
+    if m.kind == FLOAT32:
+        wide = floats(target, width)
+        for i in range(width):
+            wide[i] = x[i]
+    else:
+        halves = shorts(target, width)
+        for i in range(width):
+            halves[i] = rounded_to_bfloat16(x[i])
+
+
+@jit
+def attend(m: Shape, j: Any, layer: int, n: int, head: int, part: int, scale: float) -> None:
+    """One head's look from one token at those before it and at itself."""
+    row, num_keys = ints(j.rows, j.count)[n], ints(j.places, j.count)[n] + 1
+    width, lines = m.head_width, lines_of_key(m)
+    row_bytes = LINE * lines
+    key_head = head // (m.num_heads // m.num_key_heads)
+    base = layer * j.layer_stride + row * j.row_stride + key_head * j.head_stride
+    query_at, mixed_at = j.queries + part * j.query_bytes, j.mixed + part * j.query_bytes
+    keep(m, j.qkv + 4 * (n * (m.num_heads + 2 * m.num_key_heads) + head) * width, query_at)
+    scores_at = j.scores + 4 * part * j.room
+    for key in range(0, num_keys, KEYS_AT_ONCE):
+        if m.kind == FLOAT32:
+            _scores(j.keys + base + key * row_bytes, query_at, lines, scores_at + 4 * key)
+        else:
+            _narrow_scores(j.keys + base + key * row_bytes, query_at, lines, scores_at + 4 * key)
+    scores = floats(scores_at, num_keys)
+    top = largest(scores)
+    total = ZERO
+    for t in range(num_keys):
+        weight = exponential((scores[t] - top) * scale)
+        scores[t] = weight
+        total += weight
+    for t in range(num_keys):
+        scores[t] /= total
+    mix(m, j.values + base, scores_at, num_keys, row_bytes, mixed_at)
+    mixed = floats(mixed_at, width)
+    attended = floats(j.attended + 4 * (n * m.num_heads + head) * width, width)
+    for i in range(width):
+        attended[i] = mixed[i]
+
+
+@jit
+def mix(m: Shape, values_at: int, weights_at: int, count: int, row_bytes: int, out_at: int) -> None:
+    """The sum of ``count`` values, each times its weight."""
+    vectors = row_bytes // LINE if m.kind == FLOAT32 else row_bytes // (LINE // 2)
+    i = 0
+    while i + 4 <= vectors:
+        if m.kind == FLOAT32:
+            _mix4(values_at + LINE * i, row_bytes, weights_at, count, out_at + LINE * i)
+        else:
+            _narrow_mix4(values_at + LINE // 2 * i, row_bytes, weights_at, count, out_at + LINE * i)
+        i += 4
+    while i < vectors:
+        if m.kind == FLOAT32:
+            _mix1(values_at + LINE * i, row_bytes, weights_at, count, out_at + LINE * i)
+        else:
+            _narrow_mix1(values_at + LINE // 2 * i, row_bytes, weights_at, count, out_at + LINE * i)
+        i += 1

@@ -1,0 +1,157 @@
+"""The one piece most time is spent in: sixteen rows of a matrix times a few vectors.
+
+::
+
+    panel           w0 w1 w2 ... w15 | w0 w1 w2 ... w15 | ...    sixteen rows side by side, a row a lane
+                        step 0             step 1
+    inputs          x0[0] in all lanes   x0[1] ...               each is multiplied with every lane
+                    x1[0]                x1[1]
+
+A step is 32 bits of every row and of every input: a float32, two bfloat16 or four int8. So nothing is summed across
+lanes; a panel is read from its first byte to its last, once for all inputs of a group; and a sum is made in the same
+order whatever group its input is in: a result does not depend on what is computed beside it, to the last bit.
+
+int8 weights are stored as weight + 128 in a byte and multiplied with signed inputs, exactly, in integers, which begin
+at -128 times the sum of the inputs; every ``BLOCK`` inputs share a scale.
+
+Inputs lie in lines of sixteen steps, those of a group side by side::
+
+    group of 4      line 0 of x0, of x1, of x2, of x3 | line 1 of x0, ...
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba.core import cgutils
+
+from textwright.generation.kernels.llvm import (
+    BFLOATS,
+    BYTES,
+    FLOATS,
+    INTS,
+    LANES,
+    LINE,
+    call,
+    high_as_floats,
+    in_all_lanes,
+    load,
+    low_as_floats,
+    number,
+    of_addresses,
+    plus_product,
+    store,
+    zeros,
+)
+from textwright.generation.kernels.native import FLOAT, I32, I64
+
+FLOAT32, BFLOAT16, INT8 = 0, 1, 2
+NUMBERS_IN_A_LINE = (16, 32, 64)
+"""By the kind of weights."""
+BLOCK_LINES = 4
+BLOCK = BLOCK_LINES * NUMBERS_IN_A_LINE[INT8]
+"""int8 inputs that share a scale."""
+_STEPS = LINE // 4
+"""In a line."""
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+HAS_VNNI, HAS_BFLOAT16 = (bool(_FEATURES.get(name)) for name in ("avx512vnni", "avx512bf16"))
+"""Whether the processor multiplies and adds, in each lane at once, four pairs of bytes, or two of bfloat16."""
+
+
+def make_product(kind: int, num_inputs: int) -> Callable[..., None]:
+    """A compiled function: a panel of ``kind`` times a group of ``num_inputs``.
+
+    Its arguments, all int64: the panel's address; the group's; the address of its inputs' blocks (int8 only), as
+    ``make_blocks`` says; the number of lines; where to put the sums, float32 [num_inputs, 16].
+    """
+
+    @of_addresses
+    def product(b: ir.IRBuilder, panel: Any, inputs: Any, blocks: Any, lines: Any, sums: Any) -> None:
+        if kind == INT8:
+            _multiply_bytes(b, num_inputs, panel, inputs, blocks, lines, sums)
+        else:
+            _multiply_floats(b, kind, num_inputs, panel, inputs, lines, sums)
+
+    return product
+
+
+def _multiply_floats(
+    b: ir.IRBuilder, kind: int, num_inputs: int, panel: Any, inputs: Any, lines: Any, sums: Any
+) -> None:
+    totals = [cgutils.alloca_once_value(b, zeros(FLOATS)) for _ in range(num_inputs)]
+    for total in totals:
+        b.store(zeros(FLOATS), total)
+    with cgutils.for_range(b, lines, intp=I64) as loop:
+        weights = b.add(panel, b.mul(loop.index, number(_STEPS * LINE)))
+        group = b.add(inputs, b.mul(loop.index, number(num_inputs * LINE)))
+        found = [b.load(total) for total in totals]
+        for step in range(_STEPS):
+            weight = load(b, b.add(weights, number(step * LINE)), FLOATS if kind == FLOAT32 else INTS, LINE)
+            for n in range(num_inputs):
+                at = b.add(group, number(n * LINE + 4 * step))
+                if kind == FLOAT32:
+                    found[n] = plus_product(b, found[n], weight, in_all_lanes(b, load(b, at, FLOAT)))
+                else:
+                    found[n] = plus_pairs(b, found[n], weight, in_all_lanes(b, load(b, at, I32)))
+        for total, value in zip(totals, found, strict=True):
+            b.store(value, total)
+    for n, total in enumerate(totals):
+        store(b, b.load(total), b.add(sums, number(n * LINE)), LINE)
+
+
+def plus_pairs(b: ir.IRBuilder, total: Any, one: Any, other: Any) -> Any:
+    """In each lane, two products of bfloat16 more."""
+    if HAS_BFLOAT16:
+        return call(
+            b, "llvm.x86.avx512bf16.dpbf16ps.512", FLOATS, total, b.bitcast(one, BFLOATS), b.bitcast(other, BFLOATS)
+        )
+    total = plus_product(b, total, low_as_floats(b, one), low_as_floats(b, other))
+    return plus_product(b, total, high_as_floats(b, one), high_as_floats(b, other))
+
+
+def _multiply_bytes(
+    b: ir.IRBuilder, num_inputs: int, panel: Any, inputs: Any, blocks: Any, lines: Any, sums: Any
+) -> None:
+    num_blocks = b.udiv(b.add(lines, number(BLOCK_LINES - 1)), number(BLOCK_LINES))
+    places = [b.add(sums, number(n * LINE)) for n in range(num_inputs)]
+    for place in places:
+        store(b, zeros(FLOATS), place, LINE)
+    wholes = [cgutils.alloca_once_value(b, zeros(INTS)) for _ in range(num_inputs)]
+    with cgutils.for_range(b, num_blocks, intp=I64) as block:
+        of_inputs = [
+            b.add(blocks, b.mul(b.add(b.mul(number(n), num_blocks), block.index), number(8))) for n in range(num_inputs)
+        ]
+        for at, whole in zip(of_inputs, wholes, strict=True):
+            b.store(in_all_lanes(b, load(b, b.add(at, number(4)), I32)), whole)
+        first = b.mul(block.index, number(BLOCK_LINES))
+        left = b.sub(lines, first)
+        here = b.select(b.icmp_signed("<", left, number(BLOCK_LINES)), left, number(BLOCK_LINES))
+        with cgutils.for_range(b, here, intp=I64) as loop:
+            line = b.add(first, loop.index)
+            weights = b.add(panel, b.mul(line, number(_STEPS * LINE)))
+            group = b.add(inputs, b.mul(line, number(num_inputs * LINE)))
+            found = [b.load(whole) for whole in wholes]
+            for step in range(_STEPS):
+                weight = load(b, b.add(weights, number(step * LINE)), INTS, LINE)
+                for n in range(num_inputs):
+                    value = in_all_lanes(b, load(b, b.add(group, number(n * LINE + 4 * step)), I32))
+                    found[n] = _plus_fours(b, found[n], weight, value)
+            for whole, value in zip(wholes, found, strict=True):
+                b.store(value, whole)
+        for at, whole, place in zip(of_inputs, wholes, places, strict=True):
+            scale = in_all_lanes(b, load(b, at, FLOAT))
+            total = load(b, place, FLOATS, LINE)
+            store(b, plus_product(b, total, b.sitofp(b.load(whole), FLOATS), scale), place, LINE)
+
+
+def _plus_fours(b: ir.IRBuilder, total: Any, unsigned: Any, signed: Any) -> Any:
+    """In each lane, four products of bytes more."""
+    if HAS_VNNI:
+        return call(b, "llvm.x86.avx512.vpdpbusd.512", INTS, total, unsigned, signed)
+    wide = ir.VectorType(I32, LINE)
+    products = b.mul(b.zext(b.bitcast(unsigned, BYTES), wide), b.sext(b.bitcast(signed, BYTES), wide))
+    for start in range(4):
+        mask = ir.Constant(INTS, [start + 4 * lane for lane in range(LANES)])
+        total = b.add(total, b.shuffle_vector(products, ir.Constant(wide, ir.Undefined), mask))
+    return total
