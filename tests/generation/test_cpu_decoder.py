@@ -2,6 +2,8 @@
 
 import gc
 import math
+import os
+import signal
 import threading
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from tests.generation.conftest import CONTEXT, make_model
 from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
-from textwright.generation.cpu_decoder import CPUDecoder, quantise_rows
+from textwright.generation.cpu_decoder import CPUDecoder, DecodingPrecision, pack, quantise_rows
 from textwright.generation.engine import generate
 from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
@@ -67,6 +69,13 @@ def test_float32_logits_are_those_of_torch(shaped: LanguageModel, pieces: tuple[
     torch.testing.assert_close(fed(CPUDecoder(shaped), some_ids(), pieces), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_a_text_says_the_same_in_whatever_pieces_it_is_read(gpt2: LanguageModel, precision: DecodingPrecision) -> None:
+    decoder, expected = CPUDecoder(gpt2, precision), fed(CPUDecoder(gpt2, precision), some_ids(), (CONTEXT,))
+    for pieces in ((1,) * CONTEXT, (CONTEXT - 5, 3, 2), (17, 4, *(1,) * (CONTEXT - 21))):
+        assert torch.equal(fed(decoder, some_ids(), pieces), expected)
+
+
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.03), ("int8", 0.06)])
 def test_narrow_weights_are_near(shaped: LanguageModel, precision: str, most: float) -> None:
     expected = plain_logits(shaped, some_ids())
@@ -86,13 +95,8 @@ def test_a_rows_numbers_are_its_own_to_the_last_bit(family: str, precision: str)
             found.append(fed(decoder, ids, pieces))
             for row in range(ROWS):
                 assert torch.equal(fed(decoder, ids[row : row + 1], pieces)[0], found[-1][row]), (threads, pieces, row)
-    assert torch.equal(found[1], found[3])
-    assert torch.equal(found[1], found[5])
-
-
-def test_int8_says_the_same_in_whatever_pieces_a_text_is_read(gpt2: LanguageModel) -> None:
-    decoder = CPUDecoder(gpt2, "int8")
-    assert torch.equal(fed(decoder, some_ids(), (CONTEXT,)), fed(decoder, some_ids(), (1,) * CONTEXT))
+    assert all(torch.equal(again, found[0]) for again in (found[2], found[4]))
+    assert all(torch.equal(again, found[1]) for again in (found[3], found[5]))
 
 
 def test_ragged_rows_that_come_and_go(shaped: LanguageModel, tokenizer: Tokenizer) -> None:
@@ -122,6 +126,19 @@ def test_rounding_to_int8_is_to_the_nearest_of_255_steps() -> None:
     assert bool(((again - weight).abs() <= scales[:, None] / 2 * (1 + 1e-5)).all())
 
 
+@pytest.mark.parametrize(("precision", "per_step"), [("float32", 1), ("bfloat16", 2), ("int8", 4)])
+def test_panels_hold_a_matrix_in_the_order_it_is_read(precision: DecodingPrecision, per_step: int) -> None:
+    weight = torch.randn(50, 70, generator=torch.Generator().manual_seed(0))
+    panels, scales = pack(weight, precision)
+    again = panels.transpose(1, 2).reshape(64, -1)
+    expected = quantise_rows(weight)[0] if precision == "int8" else weight.to(panels.dtype)
+    assert panels.shape[2:] == (16, per_step)
+    assert (scales is None) == (precision != "int8")
+    assert torch.equal(again[:50, :70], expected)
+    assert not again[50:].any()
+    assert not again[:, 70:].any()
+
+
 def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel) -> None:
     decoder, ids = CPUDecoder(gpt2), some_ids()
     expected, wrong = fed(decoder, ids, (1,) * 20), []
@@ -135,6 +152,20 @@ def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel)
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_decodes_too(gpt2: LanguageModel) -> None:
+    """It has none of its parent's helpers: waiting for them would be for ever."""
+    decoder, ids = CPUDecoder(gpt2, num_threads=2), some_ids()
+    expected = fed(decoder, ids, (1,) * 5)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(0 if torch.equal(fed(decoder, ids, (1,) * 5), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert torch.equal(fed(decoder, ids, (1,) * 5), expected)
 
 
 def test_helpers_leave_with_their_decoder(gpt2: LanguageModel) -> None:

@@ -26,6 +26,8 @@ class Precision:
 
     weight_bytes: int
     """Of a weight that multiplies."""
+    cache_bytes: int
+    """Of a number in our key-value cache."""
     theirs: tuple[str, ...]
     """Peers that keep their weights alike."""
 
@@ -33,16 +35,14 @@ class Precision:
 REFERENCE = "hugging_face"
 """Everybody is put beside it; and its tokens are the ones to agree with."""
 PRECISIONS = {
-    "float32": Precision(4, (REFERENCE, "ctranslate2_float32", "llama_cpp_f32")),
-    "bfloat16": Precision(2, (REFERENCE, "hugging_face_best", "llama_cpp_bf16")),
-    "int8": Precision(1, (REFERENCE, "ctranslate2_int8", "llama_cpp_q8_0")),
+    "float32": Precision(4, 4, (REFERENCE, "ctranslate2_float32", "llama_cpp_f32")),
+    "bfloat16": Precision(2, 2, (REFERENCE, "hugging_face_best", "llama_cpp_bf16")),
+    "int8": Precision(1, 2, (REFERENCE, "ctranslate2_int8", "llama_cpp_q8_0")),
 }
 OURS = tuple(f"ours_{name}" for name in PRECISIONS)
 THEIRS = tuple(dict.fromkeys(peer for precision in PRECISIONS.values() for peer in precision.theirs))
 MEMORY = "memory_read"
 READS_PER_TURN = 10
-CACHE_BYTES = 4
-"""Of a number in our key-value cache."""
 
 
 def bench_generate(
@@ -112,7 +112,7 @@ def floor_tokens_per_s(job: WritingJob, precision: Precision, batch: int, bytes_
     """Tokens/s if a step took no longer than reading the weights once and each row's cache, half written."""
     config = job.config
     read = job.prompt_tokens + job.new_tokens / 2
-    cache = 2 * config.num_layers * config.num_key_value_heads * config.head_width * read * CACHE_BYTES
+    cache = 2 * config.num_layers * config.num_key_value_heads * config.head_width * read * precision.cache_bytes
     return batch * bytes_per_s / (multiplying_weights(config) * precision.weight_bytes + batch * cache)
 
 

@@ -1,5 +1,6 @@
 """The threads that run kernels: this one and its helpers, which wait for jobs without the interpreter's lock."""
 
+import os
 import threading
 import weakref
 from collections.abc import Sequence
@@ -35,26 +36,37 @@ class Team:
         self._board = aligned(3 * LINE // 8, np.int64)
         self._arguments = (shape, table, scales, self.job, self._board.ctypes.data)
         self._num_threads = num_threads
-        self._helpers = [_Helper(self._arguments, self._board, part, num_threads) for part in range(1, num_threads)]
+        self._helpers: list[_Helper] = []
+        self._hire()
         weakref.finalize(self, _dismiss, self._helpers)
 
     def run(self, what: int) -> None:
         """Do the job as it is described, and wait for it. One at a time: the description is everyone's."""
+        if self._process != os.getpid():
+            self._hire()  # a forked process has none of its parent's threads
         self.job[0]["what"] = what
         for helper in self._helpers:
             helper.call()
         do_jobs(*self._arguments, 0, self._num_threads, int(self._board[TICKET]))
 
+    def _hire(self) -> None:
+        """Start the helpers, in this process."""
+        self._process = os.getpid()
+        ticket, parts = int(self._board[TICKET]), range(1, self._num_threads)
+        self._helpers[:] = [_Helper(self._arguments, self._board, part, self._num_threads, ticket) for part in parts]
+
 
 class _Helper:
     """A thread with a place in the team."""
 
-    def __init__(self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int) -> None:
+    def __init__(
+        self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int, seen: int
+    ) -> None:
         self.is_dismissed = False
         self._is_asleep = False
         self._wake = threading.Event()
         # Compiled code is handed the board's address; the thread holds the board itself as long as it looks at it.
-        held = (arguments, board, part, parts)
+        held = (arguments, board, part, parts, seen)
         threading.Thread(target=self._help, args=held, name="textwright-kernel", daemon=True).start()
 
     def call(self) -> None:
@@ -62,8 +74,9 @@ class _Helper:
         if self._is_asleep:
             self._wake.set()
 
-    def _help(self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int) -> None:
-        seen = 0
+    def _help(
+        self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int, seen: int
+    ) -> None:
         while not self.is_dismissed:
             seen = do_jobs(*arguments, part, parts, seen)
             self._wake.clear()

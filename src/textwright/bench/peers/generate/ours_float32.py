@@ -24,11 +24,12 @@ def prepare(job: WritingJob, precision: DecodingPrecision = "float32") -> Write:
 
     @torch.inference_mode()
     def write(prompts: Ids, num_tokens: int) -> Ids:
-        logits, state = prefill(decoder, prompts)
-        steps = [logits.argmax(dim=1).tolist()]
-        while len(steps) < num_tokens:
-            logits, state = decode_one_token(decoder, steps[-1], state)
-            steps.append(logits.argmax(dim=1).tolist())
+        with decoder.at_work():
+            logits, state = prefill(decoder, prompts)
+            steps = [logits.argmax(dim=1).tolist()]
+            while len(steps) < num_tokens:
+                logits, state = decode_one_token(decoder, steps[-1], state)
+                steps.append(logits.argmax(dim=1).tolist())
         return [list(row) for row in zip(*steps, strict=True)]
 
     return write
