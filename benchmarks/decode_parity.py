@@ -68,7 +68,9 @@ def compare(model: GPT, prompts: torch.Tensor, new_tokens: int) -> dict[str, flo
         tied += int((differs & is_tied).sum())
         wrong += int((differs & ~is_tied).sum())
         same_texts += not bool(differs.any())
-        largest = max(largest, *(float((step[row] - line).abs().max()) for step, line in zip(ours, theirs, strict=True)))
+        largest = max(
+            largest, *(float((step[row] - line).abs().max()) for step, line in zip(ours, theirs, strict=True))
+        )
         spread = float(theirs.std())
     return {
         "prompts": len(prompts),

@@ -66,7 +66,9 @@ def measure(model: Model, draft: Model, prompts: list[str], arguments: argparse.
                     "lookup": model.speculation(num_drafted=arguments.drafted),
                 }[way]
                 begun_s = time.perf_counter()
-                texts[way] = [write(model, prompt, temperature, arguments.new_tokens, speculation) for prompt in prompts]
+                texts[way] = [
+                    write(model, prompt, temperature, arguments.new_tokens, speculation) for prompt in prompts
+                ]
                 if turn > 0:  # the first is for warming up
                     seconds[way].append(time.perf_counter() - begun_s)
                 num_tokens[way] = sum(completion.num_tokens for completion in texts[way])

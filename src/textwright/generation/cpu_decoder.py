@@ -200,6 +200,7 @@ class CPUDecoder:
             "blocks": MOST_TOKENS * 2 * lines,
             "sums": threads * MOST_INPUTS * LANES,
             "scores": threads * (self.context_length + LANES),
+            "zeros": LANES,
             "queries": threads * key_width,
             "mixed": threads * key_width,
         }

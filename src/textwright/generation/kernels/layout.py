@@ -52,6 +52,7 @@ JOB = np.dtype(
             *("hidden", "logits"),  # what comes out of STEP and goes into HEAD; what comes out of HEAD
             *("inputs", "blocks"),  # of a product, as the tiles read them; int8's scales and what its sums begin at
             *("sums", "scores", "room"),  # of each thread: sums of a panel; attention scores, as many as room
+            "zeros",  # sixteen of them: the bias where there is none
             *("queries", "mixed", "query_bytes"),  # of each thread: a head's query, and its sum of values
         )
     ]

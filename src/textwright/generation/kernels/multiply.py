@@ -14,6 +14,7 @@ from textwright.generation.kernels.products import (
     FLOAT32,
     INT8,
     NUMBERS_IN_A_LINE,
+    make_finish,
     make_product,
 )
 from textwright.generation.kernels.vectors import ZERO, largest_size
@@ -23,6 +24,8 @@ MOST_INPUTS = 16
 _f1, _f4, _f16 = (make_product(FLOAT32, size) for size in (1, 4, MOST_INPUTS))
 _b1, _b4, _b16 = (make_product(BFLOAT16, size) for size in (1, 4, MOST_INPUTS))
 _i1, _i4, _i16 = (make_product(INT8, size) for size in (1, 4, MOST_INPUTS))
+_finish, _finish_added = (make_finish(FLOAT32, adds) for adds in (False, True))
+_finish_scaled, _finish_scaled_added = (make_finish(INT8, adds) for adds in (False, True))
 
 
 @jit
@@ -72,7 +75,7 @@ def lay_out(m: Shape, j: Any, source: int, width: int, n: int) -> None:
 
 
 @jit
-def rounded_to_bfloat16(value: float) -> int:
+def rounded_to_bfloat16(value: float) -> np.int16:
     """To the nearest, of two the even one; NaN stays."""
     bits = bits_of_float(value)
     if value != value:
@@ -131,45 +134,41 @@ def multiply(
                 m.kind, size, weights + panel * panel_bytes, j.inputs + n * lines * LINE, j.blocks + n * block_bytes,
                 lines, sums_at,
             )  # fmt: skip
-            finish(m, j, panel * LANES, row_scales, bias, out, num_rows, adds, n, size, sums_at)
+            row, here = panel * LANES, num_rows - panel * LANES
+            of_row, bias_at = row_scales + 4 * row, j.zeros if bias == 0 else bias + 4 * row
+            out_at = out + 4 * (n * num_rows + row)
+            if here >= LANES:
+                finish(m, sums_at, size, of_row, bias_at, out_at, 4 * num_rows, adds)
+            else:
+                finish_part(m, sums_at, size, of_row, bias_at, out_at, 4 * num_rows, adds, here)
             n += size
 
 
 @jit
-def finish(
-    m: Shape,
-    j: Any,
-    row: int,
-    row_scales: int,
-    bias: int,
-    out: int,
-    num_rows: int,
-    adds: bool,
-    n: int,
-    size: int,
-    sums_at: int,
-) -> None:
-    """The sums of a panel's rows, which begin at ``row``, scaled and with their bias, to where they belong."""
-    here = min(LANES, num_rows - row)
-    sums = floats(sums_at, LANES * size)
+def finish(m: Shape, sums: int, count: int, row_scales: int, bias: int, out: int, out_bytes: int, adds: bool) -> None:
+    """A whole panel's sums to where they belong; see ``make_finish``."""
     if m.kind == INT8:
-        scales = floats(row_scales + 4 * row, here)
-        for i in range(size):
-            for r in range(here):
-                sums[LANES * i + r] *= scales[r]
-    if bias != 0:
-        biases = floats(bias + 4 * row, here)
-        for i in range(size):
-            for r in range(here):
-                sums[LANES * i + r] += biases[r]
-    for i in range(size):
-        y = floats(out + 4 * ((n + i) * num_rows + row), here)
         if adds:
-            for r in range(here):
-                y[r] += sums[LANES * i + r]
+            _finish_scaled_added(sums, count, row_scales, bias, out, out_bytes)
         else:
-            for r in range(here):
-                y[r] = sums[LANES * i + r]
+            _finish_scaled(sums, count, row_scales, bias, out, out_bytes)
+    elif adds:
+        _finish_added(sums, count, row_scales, bias, out, out_bytes)
+    else:
+        _finish(sums, count, row_scales, bias, out, out_bytes)
+
+
+@jit
+def finish_part(
+    m: Shape, sums: int, count: int, row_scales: int, bias: int, out: int, out_bytes: int, adds: bool, here: int
+) -> None:
+    """The same for the last panel, of which only ``here`` rows are."""
+    scales, biases = floats(row_scales, here), floats(bias, here)
+    for i in range(count):
+        totals, y = floats(sums + LINE * i, here), floats(out + out_bytes * i, here)
+        for r in range(here):
+            total = totals[r] * scales[r] + biases[r] if m.kind == INT8 else totals[r] + biases[r]
+            y[r] = y[r] + total if adds else total
 
 
 @jit

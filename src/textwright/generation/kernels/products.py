@@ -41,6 +41,7 @@ from textwright.generation.kernels.llvm import (
     number,
     of_addresses,
     plus_product,
+    prefetch,
     store,
     zeros,
 )
@@ -52,6 +53,8 @@ NUMBERS_IN_A_LINE = (16, 32, 64)
 BLOCK_LINES = 4
 BLOCK = BLOCK_LINES * NUMBERS_IN_A_LINE[INT8]
 """int8 inputs that share a scale."""
+MANY, AHEAD = 16, 4096
+"""Inputs with which a panel is read so slowly that the processor does not foresee it; bytes ahead to ask for it."""
 _STEPS = LINE // 4
 """In a line."""
 _FEATURES = llvmlite.binding.get_host_cpu_features()
@@ -76,6 +79,27 @@ def make_product(kind: int, num_inputs: int) -> Callable[..., None]:
     return product
 
 
+def make_finish(kind: int, adds: bool) -> Callable[..., None]:
+    """A compiled function: a panel's sums, scaled (int8 only) and with their bias, to where they belong.
+
+    Its arguments, all int64: the address of the sums, float32 [inputs, 16]; how many inputs; the addresses of the
+    panel's scales and of its bias; the address of the first result, and bytes from input to input. Results are stored,
+    or added to what is there.
+    """
+
+    @of_addresses
+    def finish(b: ir.IRBuilder, sums: Any, count: Any, scales: Any, bias: Any, out: Any, out_bytes: Any) -> None:
+        scale = load(b, scales, FLOATS) if kind == INT8 else None
+        start = load(b, bias, FLOATS)
+        with cgutils.for_range(b, count, intp=I64) as loop:
+            total = load(b, b.add(sums, b.mul(loop.index, number(LINE))), FLOATS)
+            total = plus_product(b, start, total, scale) if scale is not None else b.fadd(total, start)
+            place = b.add(out, b.mul(loop.index, out_bytes))
+            store(b, b.fadd(load(b, place, FLOATS), total) if adds else total, place)
+
+    return finish
+
+
 def _multiply_floats(
     b: ir.IRBuilder, kind: int, num_inputs: int, panel: Any, inputs: Any, lines: Any, sums: Any
 ) -> None:
@@ -87,6 +111,8 @@ def _multiply_floats(
         group = b.add(inputs, b.mul(loop.index, number(num_inputs * LINE)))
         found = [b.load(total) for total in totals]
         for step in range(_STEPS):
+            if num_inputs >= MANY:
+                prefetch(b, b.add(weights, number(step * LINE + AHEAD)))
             weight = load(b, b.add(weights, number(step * LINE)), FLOATS if kind == FLOAT32 else INTS, LINE)
             for n in range(num_inputs):
                 at = b.add(group, number(n * LINE + 4 * step))
@@ -133,6 +159,8 @@ def _multiply_bytes(
             group = b.add(inputs, b.mul(line, number(num_inputs * LINE)))
             found = [b.load(whole) for whole in wholes]
             for step in range(_STEPS):
+                if num_inputs >= MANY:
+                    prefetch(b, b.add(weights, number(step * LINE + AHEAD)))
                 weight = load(b, b.add(weights, number(step * LINE)), INTS, LINE)
                 for n in range(num_inputs):
                     value = in_all_lanes(b, load(b, b.add(group, number(n * LINE + 4 * step)), I32))

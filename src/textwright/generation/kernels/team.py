@@ -74,9 +74,7 @@ class _Helper:
         if self._is_asleep:
             self._wake.set()
 
-    def _help(
-        self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int, seen: int
-    ) -> None:
+    def _help(self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int, seen: int) -> None:
         while not self.is_dismissed:
             seen = do_jobs(*arguments, part, parts, seen)
             self._wake.clear()
