@@ -1,6 +1,6 @@
 """What guessing ahead is worth: tokens/s with a draft model, with prompt lookup and without, and how much is accepted.
 
-    python benchmarks/speculation.py MODEL DRAFT TEXT [--prompts 6] [--new-tokens 200] [--drafted 3] [--turns 3] [--json]
+    python benchmarks/speculation.py MODEL DRAFT TEXT [--prompts 6] [--new-tokens 200] [--drafted 3] [--json]
     python benchmarks/speculation.py MODEL DRAFT TEXT --samples 100000
 
 TEXT is one that neither model was trained on; prompts of 64 tokens are taken from it at even distances. Ways take
@@ -14,6 +14,7 @@ import math
 import statistics
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +114,18 @@ def compare_samples(model: Model, draft: Model, prompt: str, num_samples: int) -
         )
         counts.append(Counter(completion.token_ids for completion in completions))
         accepted = speculation.acceptance if speculation is not None else accepted
-    plain, guessed = counts
-    kinds = [kind for kind in plain | guessed if plain[kind] + guessed[kind] >= 10]
-    chi_square = sum((plain[kind] - guessed[kind]) ** 2 / (plain[kind] + guessed[kind]) for kind in kinds)
+    return {"samples": num_samples, "acceptance": accepted} | p_value(counts)
+
+
+def p_value(counts: Sequence[Mapping[Any, int]]) -> dict[str, float]:
+    """How likely two samples of the same size from one distribution would differ at least as much."""
+    one, other = (Counter(count) for count in counts)
+    kinds = [kind for kind in one | other if one[kind] + other[kind] >= 10]
+    chi_square = sum((one[kind] - other[kind]) ** 2 / (one[kind] + other[kind]) for kind in kinds)
     degrees = len(kinds) - 1
     # Wilson and Hilferty 1931: the cube root of chi-square over its degrees is nearly normal.
     z = ((chi_square / degrees) ** (1 / 3) - (1 - 2 / (9 * degrees))) / math.sqrt(2 / (9 * degrees))
-    return {
-        "samples": num_samples,
-        "kinds": len(kinds),
-        "chi_square": chi_square,
-        "degrees": degrees,
-        "p": math.erfc(z / math.sqrt(2)) / 2,
-        "acceptance": accepted,
-    }
+    return {"kinds": len(kinds), "chi_square": chi_square, "degrees": degrees, "p": math.erfc(z / math.sqrt(2)) / 2}
 
 
 if __name__ == "__main__":

@@ -47,8 +47,16 @@ class Model:
         dialogue: how dialogues are written down for it; None where it knows of no format.
     """
 
-    def __init__(self, network: LanguageModel, tokenizer: Tokenizer, dialogue: DialogueFormat | None = None) -> None:
+    def __init__(
+        self,
+        network: LanguageModel,
+        tokenizer: Tokenizer,
+        dialogue: DialogueFormat | None = None,
+        *,
+        folder: Path | None = None,
+    ) -> None:
         self.network = network
+        self._folder, self._version_read = folder, self._version
         self.tokenizer = tokenizer
         self._decoders: dict[tuple[str, str], tuple[int, Decoder]] = {}
         self.dialogue = dialogue
@@ -103,12 +111,13 @@ class Model:
     def decoder(self, engine: EngineConfig, num_rows: int = 1) -> Decoder:
         """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
         name = choose_engine(self.network, engine, num_rows)
-        version = sum(parameter._version for parameter in self.network.parameters())
+        version = self._version
+        folder = self._folder if version == self._version_read else None
         kept = self._decoders.get((name, engine.precision))
         if kept is None or kept[0] != version:
             if name == "cpu" and not are_compiled():
                 console().print(COMPILING)
-            kept = (version, make_decoder(self.network, name, engine))
+            kept = (version, make_decoder(self.network, name, engine, folder))
             self._decoders[name, engine.precision] = kept
         return kept[1]
 
@@ -131,6 +140,11 @@ class Model:
         return Speculation(
             ModelDrafter(draft.decoder(engine or EngineConfig()), self.tokenizer.vocab_size), num_drafted
         )
+
+    @property
+    def _version(self) -> int:
+        """Another number once the weights have changed."""
+        return sum(parameter._version for parameter in self.network.parameters())
 
     def _check_tokenizer(self, other: "Model") -> None:
         if other.tokenizer.fingerprint != self.tokenizer.fingerprint:
@@ -258,7 +272,7 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
     if not folder.exists():
         folder = _download(str(source))
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))
-    return Model(network.eval(), tokenizer, read_dialogue(folder))
+    return Model(network.eval(), tokenizer, read_dialogue(folder), folder=folder)
 
 
 def _download(name: str) -> Path:

@@ -23,7 +23,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         InputError: no such file, or one that is not whole, by name.
     """
     if (folder / SINGLE).exists():
-        return _read_file(folder / SINGLE)
+        return read_safetensors(folder / SINGLE)
     if (folder / INDEX).exists():
         return _read_sharded(folder)
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
@@ -48,7 +48,7 @@ def _read_sharded(folder: Path) -> dict[str, Tensor]:
             raise InputError(f"the file name {name!r}", where=str(folder / INDEX), expected="a file of the same folder")
         if not (folder / name).is_file():
             raise InputError(f"the file {folder / name} is missing", fix="get the folder anew")
-        found = _read_file(folder / name)
+        found = read_safetensors(folder / name)
         for tensor in found:
             if files.get(tensor) != name:
                 raise InputError(
@@ -61,7 +61,12 @@ def _read_sharded(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_file(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of one file.
+
+    Raises:
+        InputError: it is not whole, or no safetensors file.
+    """
     _check_start(path)
     try:
         with safe_open(path, framework="pt") as file:

@@ -5,7 +5,7 @@ order in which they are read. With float32 weights the key-value cache is float3
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -36,21 +36,31 @@ class CPUDecoder:
     Attributes:
         precision: of its matrices.
         device: the CPU.
+        packed: the matrices in the order in which they are read, and the scales of their rows.
     """
 
     can_rewind = True
 
-    def __init__(self, model: GPT, precision: DecodingPrecision = "float32", *, num_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: GPT,
+        precision: DecodingPrecision = "float32",
+        *,
+        num_threads: int | None = None,
+        packed: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """
         Args:
             model: in float32. Embeddings, norms and biases are used where they are: they must not change.
             precision: of the matrices.
             num_threads: torch's own number when not given.
+            packed: another decoder's ``packed``, of the same model and precision, instead of packing again.
         """
         c = self.config = model.config
         self.precision, self.device = precision, torch.device("cpu")
         self.vocab_size, self.context_length, self.width = model.vocab_size, model.context_length, model.width
         self._held: list[Tensor] = []
+        self._given, self.packed = packed or {}, dict[str, Tensor]()
         self._lock = threading.Lock()  # the team has one job at a time
         shape = Shape(
             kind=KINDS[precision],
@@ -64,7 +74,7 @@ class CPUDecoder:
             activation=ACTIVATIONS.index(c.activation),
             epsilon=c.norm_epsilon,
         )
-        table = np.array([self._addresses(block) for block in model.blocks], np.int64)
+        table = np.array([self._addresses(f"{n}.", block) for n, block in enumerate(model.blocks)], np.int64)
         scales = np.array([block.get_submodule("attention").scale for block in model.blocks], np.float32)
         self._threads = num_threads or torch.get_num_threads()
         self._team = Team(shape, table, scales, self._threads)
@@ -141,23 +151,31 @@ class CPUDecoder:
                 self._team.run(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
 
-    def _addresses(self, block: nn.Module) -> list[int]:
+    def _addresses(self, prefix: str, block: nn.Module) -> list[int]:
         """A row of the table."""
         found = dict.fromkeys(TENSORS, 0)
         for name, tensor in _tensors(block):
             if tensor.ndim == 2:
-                found[name], found[f"{name}_scales"] = self._matrix(tensor)
+                found[name], found[f"{name}_scales"] = self._matrix(prefix + name, tensor)
             else:
                 found[name] = self._hold(tensor.detach().float())
         return [found[name] for name in TENSORS]
 
-    def _matrix(self, weight: Tensor) -> tuple[int, int]:
+    def _matrix(self, name: str, weight: Tensor) -> tuple[int, int]:
         """Where a matrix is, in its precision, and where the scales of its rows are."""
-        panels, scales = pack(weight.detach(), self.precision)
-        return self._hold(panels), self._hold(scales) if scales is not None else 0
+        names = (name, f"{name}_scales")
+        found = [self._given[key] for key in names if key in self._given]
+        if not found:
+            found = [tensor for tensor in pack(weight.detach(), self.precision) if tensor is not None]
+        addresses = [self._hold(tensor) for tensor in found]
+        self.packed |= zip(names, self._held[-len(found) :], strict=False)
+        return addresses[0], addresses[1] if len(addresses) > 1 else 0
 
     def _hold(self, tensor: Tensor) -> int:
+        """Keep a tensor where it is, or where the kernels can read it: whole lines at addresses that begin one."""
         held = tensor.contiguous()
+        if held.data_ptr() % LINE:
+            held = held.clone()
         self._held.append(held)
         return held.data_ptr()
 
@@ -165,7 +183,7 @@ class CPUDecoder:
         """What is the same in every job."""
         job = self._team.job[0]
         job["embedding"] = self._hold(model.token_embedding.weight.detach().float())
-        job["head"], job["head_scales"] = self._matrix(model.head_weight)
+        job["head"], job["head_scales"] = self._matrix("head", model.head_weight)
         job["vocab_size"] = model.vocab_size
         job["final_norm"] = self._hold(model.final_norm.get_parameter("weight").detach().float())
         if self.config.family == "modern":

@@ -2,12 +2,15 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from textwright.core.errors import InputError
 from textwright.generation.decoder import Decoder
+from textwright.generation.graph_decoder import GraphDecoder
 from textwright.generation.request import EngineConfig
+from textwright.generation.rounded import keep_rounded, read_rounded
 from textwright.models.language_model import LanguageModel
 
 MOST_CPU_ROWS = 16
@@ -42,15 +45,16 @@ def choose_engine(model: LanguageModel, config: EngineConfig, num_rows: int) -> 
     return "cpu" if knows and (needs or num_rows <= MOST_CPU_ROWS) else "torch"
 
 
-def make_decoder(model: LanguageModel, engine: str, config: EngineConfig) -> Decoder:
+def make_decoder(model: LanguageModel, engine: str, config: EngineConfig, folder: Path | None = None) -> Decoder:
     """A decoder of the model by a row of ``ENGINES``.
 
     Args:
         model: in float32, in evaluation mode. It must not change as long as the decoder is used.
         engine: as ``choose_engine`` says.
         config: for its precision.
+        folder: where the model was read from, if it is still as it was: what takes time to make is kept there.
     """
-    return ENGINES[engine](model, config)
+    return ENGINES[engine](model, config, folder)
 
 
 def _kernels_know(model: LanguageModel) -> bool:
@@ -60,18 +64,29 @@ def _kernels_know(model: LanguageModel) -> bool:
     return isinstance(model, GPT) and model.config.family in ("gpt2", "modern") and model.device.type == "cpu"
 
 
-def _with_kernels(model: LanguageModel, config: EngineConfig) -> Decoder:
+def _with_kernels(model: LanguageModel, config: EngineConfig, folder: Path | None) -> Decoder:
     from textwright.generation.cpu_decoder import CPUDecoder
     from textwright.models.gpt import GPT
 
     assert isinstance(model, GPT)
-    return CPUDecoder(model, config.precision)
+    if folder is None or config.precision != "int8":
+        return CPUDecoder(model, config.precision)
+    kept = read_rounded(folder)
+    decoder = CPUDecoder(model, config.precision, packed=kept)
+    if kept is None:
+        keep_rounded(folder, decoder.packed)
+    return decoder
 
 
-def _with_torch(model: LanguageModel, config: EngineConfig) -> Decoder:
+def _with_torch(model: LanguageModel, config: EngineConfig, _: Path | None) -> Decoder:
+    from textwright.models.gpt import GPT
+
     if config.precision == "bfloat16":
-        return copy.deepcopy(model).to(torch.bfloat16)
-    return model
+        model = copy.deepcopy(model).to(torch.bfloat16)
+    return GraphDecoder(model) if isinstance(model, GPT) and model.device.type == "cuda" else model
 
 
-ENGINES: dict[str, Callable[[LanguageModel, EngineConfig], Decoder]] = {"cpu": _with_kernels, "torch": _with_torch}
+ENGINES: dict[str, Callable[[LanguageModel, EngineConfig, Path | None], Decoder]] = {
+    "cpu": _with_kernels,
+    "torch": _with_torch,
+}

@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from textwright.batches.batch import Batch
 from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel, State
-from textwright.models.layers.attention import Attending, Attention, Extension, causal_or_documents
+from textwright.models.layers.attention import Attending, Attention, Extension, OneMore, causal_or_documents
 from textwright.models.layers.linear import Embedding, Linear
 from textwright.models.layers.mlp import dropout, make_mlp
 from textwright.models.layers.norm import make_norm
@@ -41,7 +41,7 @@ class PreNormBlock(nn.Module):
         self.attention, self.mlp, self.drop = attention, mlp, drop
 
     def forward(
-        self, x: Tensor, attending: Attending, extension: Extension | None = None, probe: Probe | None = None
+        self, x: Tensor, attending: Attending, extension: Extension | OneMore | None = None, probe: Probe | None = None
     ) -> Tensor:
         """[rows, time, width] -> [rows, time, width]"""
         attended = self.attention(self.attention_norm(x), attending, extension, probe)
@@ -58,7 +58,7 @@ class PostNormBlock(PreNormBlock):
     """Normalises the residual stream after each part."""
 
     def forward(
-        self, x: Tensor, attending: Attending, extension: Extension | None = None, probe: Probe | None = None
+        self, x: Tensor, attending: Attending, extension: Extension | OneMore | None = None, probe: Probe | None = None
     ) -> Tensor:
         """[rows, time, width] -> [rows, time, width]"""
         attended = self.attention(x, attending, extension, probe)
@@ -172,6 +172,17 @@ class GPT(LanguageModel):
         state.lengths = ends
         return hidden, state
 
+    @torch.no_grad()
+    def extend_by_one(self, ids: Int[Tensor, "rows 1"], state: KeyValueState) -> Float[Tensor, "rows 1 width"]:
+        """The same for one token in every row, with room for it, without a question to the device.
+
+        So it can be recorded once and replayed, as a CUDA graph. The state's lengths stay: its owner raises them.
+        """
+        position_ids = state.lengths[:, None]
+        mask = torch.arange(state.room, device=ids.device) <= position_ids[:, :, None]  # [rows, 1, room]
+        attending = Attending(mask[:, None], False, self._turn(position_ids))
+        return self._through_blocks(self._embed(ids, position_ids), attending, OneMore(state), None)
+
     def compile_for_training(self) -> None:
         """Compile the block, once for all layers: they differ in their tensors only."""
         self._compiled_block = torch.compile(type(self.blocks[0]).forward, dynamic=False)
@@ -206,7 +217,7 @@ class GPT(LanguageModel):
         return rotation(position_ids, self.config.head_width, self.config.rotary_base)
 
     def _through_blocks(
-        self, hidden: Tensor, attending: Attending, extension: Extension | None, probe: Probe | None
+        self, hidden: Tensor, attending: Attending, extension: Extension | OneMore | None, probe: Probe | None
     ) -> Tensor:
         hidden = _at(probe, "embedding", hidden)
         compiled = self._compiled_block if self.training and extension is None and probe is None else None

@@ -85,6 +85,21 @@ class Extension:
         return cached[0][:, :, : self.longest], cached[1][:, :, : self.longest]
 
 
+@dataclass(frozen=True)
+class OneMore:
+    """The same for one token a row, without a question to the device: the cache is looked at up to its whole room."""
+
+    state: KeyValueState
+
+    def remember(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values [rows, heads, 1, head width]; returns the whole layer."""
+        cached = self.state.keys[layer], self.state.values[layer]
+        rows = torch.arange(len(keys), device=keys.device)
+        for cache, new in zip(cached, (keys, values), strict=True):
+            cache[rows, :, self.state.lengths] = new[:, :, 0].to(cache.dtype)
+        return cached
+
+
 class Attention(nn.Module):
     """Queries, keys and values from one product; several query heads may share a key and value head."""
 
@@ -114,7 +129,7 @@ class Attention(nn.Module):
         self,
         x: Float[Tensor, "rows time width"],
         attending: Attending,
-        extension: Extension | None = None,
+        extension: Extension | OneMore | None = None,
         probe: Probe | None = None,
     ) -> Float[Tensor, "rows time width"]:
         """Each token's look at the others."""
