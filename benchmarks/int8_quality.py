@@ -1,9 +1,9 @@
 """What narrow weights cost in quality: the perplexity of a text, by the kernels, in each precision.
 
-    python benchmarks/int8_quality.py MODEL TEXT [--tokens 20000] [--json]
+    python benchmarks/int8_quality.py MODEL TEXT [--tokens 20000] [--record] [--json]
 
 The text is read in windows of the model's context, half of it new in each; the loss is that of the new half. Run it on
-text that the model was not trained on.
+text that the model was not trained on. ``--record`` writes the figures into the model's textwright.json, as a fact.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import torch
 
 from textwright.api import load
 from textwright.api.model import Model
+from textwright.checkpoint.model_folder import add_facts
 from textwright.core.device import processor_name
 from textwright.generation.request import EngineConfig
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("text", type=Path)
     parser.add_argument("--tokens", type=int, default=20_000)
+    parser.add_argument("--record", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     model = load(arguments.model)
@@ -38,6 +40,8 @@ def main() -> None:
         "over_float32": {name: value / perplexities["float32"] - 1 for name, value in perplexities.items()},
         "processor": processor_name(),
     }
+    if arguments.record:
+        add_facts(Path(arguments.model), {"narrow_weights": found | {"text": arguments.text.name}})
     if arguments.json:
         print(json.dumps(found))
         return

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from textwright.checkpoint.model_folder import (
+    add_facts,
     damage_of_model,
     load_folder,
     load_model,
@@ -65,6 +66,15 @@ def test_a_folder_holds_the_files_that_hugging_face_folders_hold(folder: Path) -
     ]
     assert read_facts(folder) == {"run": "here"}
     assert json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
+
+
+def test_facts_can_be_added(folder: Path) -> None:
+    add_facts(folder, {"measured": 1})
+    assert read_facts(folder) == {"run": "here", "measured": 1}
+    assert damage_of_model(folder) is None
+    (folder / "textwright.json").unlink()
+    with pytest.raises(InputError, match=r"textwright.json does not read"):
+        add_facts(folder, {"measured": 2})
 
 
 def test_saving_again_replaces_the_folder_and_leaves_no_scraps(

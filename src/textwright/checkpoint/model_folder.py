@@ -18,7 +18,7 @@ from textwright.checkpoint.safetensors_folder import SINGLE, read_tensors
 from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
-from textwright.core.files import atomic_folder
+from textwright.core.files import atomic_folder, write_atomically
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.models.catalog import outline
 from textwright.models.config import GPTConfig
@@ -149,6 +149,22 @@ def read_facts(folder: Path) -> dict[str, Any]:
     content = _read_json(folder / OURS) if (folder / OURS).is_file() else {}
     facts = content.get("facts", {})
     return facts if isinstance(facts, dict) else {}
+
+
+def add_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Write more facts into the ``textwright.json`` of a model of ours: what was measured of it since.
+
+    Raises:
+        InputError: the folder has none, or one that was changed by hand.
+    """
+    path = folder / OURS
+    try:
+        ours = unseal(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} does not read: {error}", expected="a model folder that Textwright wrote", fix="check the path"
+        ) from None
+    write_atomically(path, seal(ours | {"facts": ours["facts"] | facts}))
 
 
 def read_dialogue(folder: Path) -> DialogueFormat | None:
