@@ -2,7 +2,7 @@
 
     python benchmarks/decode_parity.py [MODEL] [--prompts 20] [--new-tokens 900] [--json]
 
-Without MODEL, GPT-2's shape with random weights. A text is written by the kernels in float32, all prompts side by side,
+Without MODEL, GPT-2's shape with random weights, made so that logits differ by several nats. A text is written by the kernels in float32, all prompts side by side,
 and read by torch in one piece; where torch's likeliest token is another one, the two are as good as tied, or it is an
 error. Texts are the same as torch's own as long as no place differs.
 """
@@ -40,6 +40,8 @@ def main() -> None:
         if arguments.model is None:
             job.write_weights()
         model = cast(GPT, load_model(Path(arguments.model or folder)).eval())
+    if arguments.model is None:
+        model.token_embedding.weight.data *= 6
     generator = torch.Generator().manual_seed(0)
     prompts = torch.randint(model.vocab_size, (arguments.prompts, PROMPT_TOKENS), generator=generator)
     found = compare(model, prompts, arguments.new_tokens) | {"processor": processor_name()}

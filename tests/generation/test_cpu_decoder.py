@@ -168,6 +168,13 @@ def test_a_forked_process_decodes_too(gpt2: LanguageModel) -> None:
     assert torch.equal(fed(decoder, ids, (1,) * 5), expected)
 
 
+def test_a_small_model_has_no_helpers_to_wait_for(gpt2: LanguageModel) -> None:
+    before = threading.active_count()
+    decoder = CPUDecoder(gpt2)
+    assert threading.active_count() == before
+    assert decoder.width == gpt2.width
+
+
 def test_helpers_leave_with_their_decoder(gpt2: LanguageModel) -> None:
     def helpers() -> int:
         return sum(thread.name == "textwright-kernel" for thread in threading.enumerate())
@@ -194,23 +201,22 @@ def test_weights_that_are_no_numbers_are_named(gpt2: LanguageModel, tokenizer: T
 
 
 @pytest.mark.parametrize(
-    ("family", "values", "rows", "engine"),
+    ("family", "values", "engine"),
     [
-        ("gpt2", {}, 1, "cpu"),
-        ("modern", {}, 16, "cpu"),
-        ("gpt2", {}, 1000, "torch"),
-        ("gpt2", {"deterministic": True}, 1000, "cpu"),
-        ("gpt2", {"precision": "int8"}, 1000, "cpu"),
-        ("gpt1", {}, 1, "torch"),
-        ("gpt1", {"precision": "bfloat16"}, 1, "torch"),
-        ("gpt2", {"engine": "torch"}, 1, "torch"),
+        ("gpt2", {}, "cpu"),
+        ("modern", {}, "cpu"),
+        ("gpt2", {"deterministic": True}, "cpu"),
+        ("gpt2", {"precision": "int8"}, "cpu"),
+        ("gpt1", {}, "torch"),
+        ("gpt1", {"precision": "bfloat16"}, "torch"),
+        ("gpt2", {"engine": "torch"}, "torch"),
     ],
 )
-def test_the_engine_is_chosen_by_model_and_rows(
-    family: str, values: dict[str, object], rows: int, engine: str, tokenizer: Tokenizer
+def test_the_engine_is_chosen_by_model(
+    family: str, values: dict[str, object], engine: str, tokenizer: Tokenizer
 ) -> None:
     model, config = make_model(family), EngineConfig.model_validate(values)
-    assert choose_engine(model, config, rows) == engine
+    assert choose_engine(model, config) == engine
     decoder = make_decoder(model, engine, config)
     assert generate(decoder, tokenizer, ["a"], SamplingConfig(max_new_tokens=3))[0].num_tokens == 3
 
@@ -227,7 +233,7 @@ def test_the_engine_is_chosen_by_model_and_rows(
 )
 def test_what_an_engine_cannot_do_is_refused(family: str, values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        choose_engine(make_model(family), EngineConfig.model_validate(values), 1)
+        choose_engine(make_model(family), EngineConfig.model_validate(values))
 
 
 def test_mixed_models_say_the_weighted_mean_of_their_probabilities(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:

@@ -99,18 +99,18 @@ class Model:
             InputError: a value outside its range, an engine that does not know the model, other tokenizers.
         """
         config = read_config(SamplingConfig, sampling, "the arguments of generate")
-        engine, num_rows = engine or EngineConfig(), len(prompts) * config.num_samples
-        decoder = self.decoder(engine, num_rows)
+        engine = engine or EngineConfig()
+        decoder = self.decoder(engine)
         if mixed_with:
             for other in mixed_with:
                 self._check_tokenizer(other)
-            others = [other.decoder(engine, num_rows) for other in mixed_with]
+            others = [other.decoder(engine) for other in mixed_with]
             decoder = FusedDecoder([decoder, *others], [1.0, *mixed_with.values()])
         return generate(decoder, self.tokenizer, prompts, config, on_text=on_text, speculation=speculation)
 
-    def decoder(self, engine: EngineConfig, num_rows: int = 1) -> Decoder:
+    def decoder(self, engine: EngineConfig) -> Decoder:
         """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
-        name = choose_engine(self.network, engine, num_rows)
+        name = choose_engine(self.network, engine)
         version = self._version
         folder = self._folder if version == self._version_read else None
         kept = self._decoders.get((name, engine.precision))

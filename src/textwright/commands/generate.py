@@ -108,7 +108,7 @@ def generate(
         speculation = loaded[0].speculation(drafter, engine=computing, **given)
     shares = [weight / weights[0] for weight in weights] or [1.0] * len(loaded)
     stream = Stream(texts[0]) if not json and len(texts) * chosen.num_samples == 1 else None
-    loaded[0].decoder(computing, len(texts) * chosen.num_samples)  # made ready before the clock starts
+    loaded[0].decoder(computing)  # made ready before the clock starts
     begun_s = time.perf_counter()
     completions = loaded[0].complete(
         texts,

@@ -28,6 +28,8 @@ DecodingPrecision = Literal["float32", "bfloat16", "int8"]
 KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
 MOST_TOKENS = 256
 """Read at once by the kernels."""
+BYTES_FOR_A_THREAD = 4 << 20
+"""Weights that are worth a thread."""
 
 
 class CPUDecoder:
@@ -53,7 +55,7 @@ class CPUDecoder:
         Args:
             model: in float32. Embeddings, norms and biases are used where they are: they must not change.
             precision: of the matrices.
-            num_threads: torch's own number when not given.
+            num_threads: when not given, torch's own number, and fewer for a small model.
             packed: another decoder's ``packed``, of the same model and precision, instead of packing again.
         """
         c = self.config = model.config
@@ -76,9 +78,9 @@ class CPUDecoder:
         )
         table = np.array([self._addresses(f"{n}.", block) for n, block in enumerate(model.blocks)], np.int64)
         scales = np.array([block.get_submodule("attention").scale for block in model.blocks], np.float32)
-        self._threads = num_threads or torch.get_num_threads()
-        self._team = Team(shape, table, scales, self._threads)
-        self._make_room(self._threads)
+        threads = num_threads or self._suitable_threads(model)
+        self._team = Team(shape, table, scales, threads)
+        self._make_room(threads)
         self._describe(model)
         # The kernels are compiled, or read from the cache, at their first call: here rather than at the first prompt.
         one = torch.ones(1, dtype=torch.int64)
@@ -150,6 +152,12 @@ class CPUDecoder:
                 job["logits"] = logits[first:].data_ptr()
                 self._team.run(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
+
+    def _suitable_threads(self, model: GPT) -> int:
+        """A core reads a few megabytes sooner alone than it agrees with others on who reads what."""
+        bytes_each = NUMBERS_IN_A_LINE[FLOAT32] * 4 / NUMBERS_IN_A_LINE[KINDS[self.precision]]
+        size = bytes_each * sum(parameter.numel() for parameter in model.parameters())
+        return max(1, min(torch.get_num_threads(), int(size / BYTES_FOR_A_THREAD)))
 
     def _addresses(self, prefix: str, block: nn.Module) -> list[int]:
         """A row of the table."""

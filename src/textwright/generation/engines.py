@@ -13,12 +13,11 @@ from textwright.generation.request import EngineConfig
 from textwright.generation.rounded import keep_rounded, read_rounded
 from textwright.models.language_model import LanguageModel
 
-MOST_CPU_ROWS = 16
-"""Rows side by side up to which the kernels were measured, and are faster than torch (docs/benchmarks.md)."""
 
+def choose_engine(model: LanguageModel, config: EngineConfig) -> str:
+    """The name of the engine: as asked for, or by the model and its device.
 
-def choose_engine(model: LanguageModel, config: EngineConfig, num_rows: int) -> str:
-    """The name of the engine: as asked for, or by the model, its device and the number of rows.
+    For as many rows as are written side by side, the kernels are faster than torch (docs/experiments.md).
 
     Raises:
         InputError: the kernels are asked for a model that they do not know, or int8 of torch.
@@ -42,7 +41,7 @@ def choose_engine(model: LanguageModel, config: EngineConfig, num_rows: int) -> 
             expected="a gpt2 or modern model on the CPU",
             fix="use --device cpu for those families, --engine torch for others",
         )
-    return "cpu" if knows and (needs or num_rows <= MOST_CPU_ROWS) else "torch"
+    return "cpu" if knows else "torch"
 
 
 def make_decoder(model: LanguageModel, engine: str, config: EngineConfig, folder: Path | None = None) -> Decoder:

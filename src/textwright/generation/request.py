@@ -133,7 +133,7 @@ class EngineConfig(Config):
     """What computes. It changes the speed, and how exact the numbers are; not what is asked for."""
 
     engine: Literal["auto", "cpu", "torch"] = "auto"
-    """cpu: our kernels, for GPT-2 and modern models on a CPU. torch: any model, GPUs. auto: by model, device, rows."""
+    """cpu: our kernels, for GPT-2 and modern models on a CPU. torch: any model, GPUs. auto: by model and device."""
     precision: Literal["float32", "bfloat16", "int8"] = "float32"
     """Of the weights: float32 is exact, bfloat16 reads half, int8 (cpu engine only) a quarter as many bytes a token."""
     deterministic: bool = False
