@@ -2,9 +2,9 @@
 
     python benchmarks/decode_parity.py [MODEL] [--prompts 20] [--new-tokens 900] [--json]
 
-Without MODEL, GPT-2's shape with random weights, made so that logits differ by several nats. A text is written by the kernels in float32, all prompts side by side,
-and read by torch in one piece; where torch's likeliest token is another one, the two are as good as tied, or it is an
-error. Texts are the same as torch's own as long as no place differs.
+Without MODEL, GPT-2's shape with random weights, made so that logits differ by several nats. A text is written by the
+kernels in float32, all prompts side by side, and read by torch in one piece; where torch's likeliest token is another
+one, the two are as good as tied, or it is an error. Texts are torch's own as long as no place differs.
 """
 
 import argparse
