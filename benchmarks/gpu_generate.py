@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from transformers import GPT2LMHeadModel
 
-from textwright.bench.writing_job import Ids, Write, WritingJob
+from textwright.bench.peers.generate.hugging_face import by_generate, load
+from textwright.bench.peers.generate.ours_float32 import by_decoder
+from textwright.bench.writing_job import Write, WritingJob
 from textwright.checkpoint.model_folder import load_model
 from textwright.core.device import processor_name
 from textwright.generation.engines import make_decoder
-from textwright.generation.loop import decode_one_token, prefill
 from textwright.generation.request import EngineConfig
 
 
@@ -43,9 +43,9 @@ def main() -> None:
         job = WritingJob(arguments.preset, arguments.prompt_tokens, arguments.new_tokens, batches, 1, folder)
         job.write_weights()
         writers = {
-            "ours": ours(folder, arguments.device),
-            "hugging_face": hugging_face(folder, arguments.device),
-            "hugging_face_static": hugging_face(folder, arguments.device, cache_implementation="static"),
+            "ours": ours(job, arguments.device),
+            "hugging_face": hugging_face(job, arguments.device),
+            "hugging_face_static": hugging_face(job, arguments.device, cache_implementation="static"),
         }
     if arguments.device == "cpu":
         del writers["hugging_face_static"]  # it would compile for minutes, and says nothing about a GPU
@@ -84,43 +84,15 @@ def measure(job: WritingJob, writers: dict[str, Write], turns: int) -> dict[str,
     return {"tokens_per_s": rates, "ratios": ratios, "preset": job.preset, "new_tokens": job.new_tokens}
 
 
-def ours(folder: str, device: str) -> Write:
+def ours(job: WritingJob, device: str) -> Write:
     """The torch engine: on a GPU, a step is a CUDA graph."""
-    model = load_model(Path(folder), device=device).eval()
-    decoder = make_decoder(model, "torch", EngineConfig(engine="torch", precision="bfloat16"))
-
-    @torch.inference_mode()
-    def write(prompts: Ids, num_tokens: int) -> Ids:
-        with decoder.at_work():
-            logits, state = prefill(decoder, prompts)
-            steps = [logits.argmax(dim=1).tolist()]
-            while len(steps) < num_tokens:
-                logits, state = decode_one_token(decoder, steps[-1], state)
-                steps.append(logits.argmax(dim=1).tolist())
-        return [list(row) for row in zip(*steps, strict=True)]
-
-    return write
+    model = load_model(Path(job.folder), device=device).eval()
+    return by_decoder(make_decoder(model, "torch", EngineConfig(engine="torch", precision="bfloat16")))
 
 
-def hugging_face(folder: str, device: str, **settings: Any) -> Write:
+def hugging_face(job: WritingJob, device: str, **settings: Any) -> Write:
     """GPT2LMHeadModel.generate in bfloat16."""
-    model: Any = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.bfloat16).to(device).eval()
-
-    @torch.inference_mode()
-    def write(prompts: Ids, num_tokens: int) -> Ids:
-        ids = torch.tensor(prompts, device=device)
-        out = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            max_new_tokens=num_tokens,
-            pad_token_id=0,
-            **settings,
-        )
-        found: Ids = out[:, ids.shape[1] :].tolist()
-        return found
-
-    return write
+    return by_generate(load(job, torch.bfloat16).to(device), **settings)
 
 
 if __name__ == "__main__":

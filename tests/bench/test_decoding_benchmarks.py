@@ -46,8 +46,8 @@ def test_both_sides_write_on_any_device(tmp_path: Path) -> None:
     job = WritingJob("nano", 4, 3, (1, 2), 1, str(tmp_path))
     job.write_weights()
     writers = {
-        "ours": gpu_generate.ours(job.folder, "cpu"),
-        "hugging_face": gpu_generate.hugging_face(job.folder, "cpu"),
+        "ours": gpu_generate.ours(job, "cpu"),
+        "hugging_face": gpu_generate.hugging_face(job, "cpu"),
     }
     found = gpu_generate.measure(job, writers, 1)
     assert set(found["ratios"]) == {"ours / hugging_face x1", "ours / hugging_face x2"}

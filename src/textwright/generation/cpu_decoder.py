@@ -56,7 +56,8 @@ class CPUDecoder:
             model: in float32. Embeddings, norms and biases are used where they are: they must not change.
             precision: of the matrices.
             num_threads: when not given, torch's own number, and fewer for a small model.
-            packed: another decoder's ``packed``, of the same model and precision, instead of packing again.
+            packed: another decoder's ``packed``, of the same model and precision, instead of packing again; what has
+                another shape is not used.
         """
         c = self.config = model.config
         self.precision, self.device = precision, torch.device("cpu")
@@ -173,7 +174,8 @@ class CPUDecoder:
         """Where a matrix is, in its precision, and where the scales of its rows are."""
         names = (name, f"{name}_scales")
         found = [self._given[key] for key in names if key in self._given]
-        if not found:
+        if [(tensor.shape, tensor.dtype) for tensor in found] != packed_shapes(weight.shape, self.precision):
+            # The kernels would read beyond what is too small: what was given may come from a file.
             found = [tensor for tensor in pack(weight.detach(), self.precision) if tensor is not None]
         addresses = [self._hold(tensor) for tensor in found]
         self.packed |= zip(names, self._held[-len(found) :], strict=False)
@@ -253,10 +255,19 @@ def pack(weight: Float[Tensor, "rows columns"], precision: DecodingPrecision) ->
     else:
         numbers = weight.to(torch.float32 if precision == "float32" else torch.bfloat16)
     rows, columns = numbers.shape
-    per_step = NUMBERS_IN_A_LINE[KINDS[precision]] // LANES
-    padding = (0, -columns % (LANES * per_step), 0, -rows % LANES)
-    numbers = nn.functional.pad(numbers, padding).view(-1, LANES, (columns + padding[1]) // per_step, per_step)
-    return numbers.transpose(1, 2).contiguous(), scales
+    (panels, steps, _, per_step), _ = packed_shapes(numbers.shape, precision)[0]
+    padded = nn.functional.pad(numbers, (0, steps * per_step - columns, 0, panels * LANES - rows))
+    return padded.view(panels, LANES, steps, per_step).transpose(1, 2).contiguous(), scales
+
+
+def packed_shapes(shape: torch.Size, precision: DecodingPrecision) -> list[tuple[torch.Size, torch.dtype]]:
+    """Shape and type of what ``pack`` makes of a matrix: of the panels, and of int8's scales."""
+    rows, columns = shape
+    per_line = NUMBERS_IN_A_LINE[KINDS[precision]]
+    panels = torch.Size([-(-rows // LANES), -(-columns // per_line) * LANES, LANES, per_line // LANES])
+    if precision == "int8":
+        return [(panels, torch.uint8), (torch.Size([rows]), torch.float32)]
+    return [(panels, torch.float32 if precision == "float32" else torch.bfloat16)]
 
 
 def quantise_rows(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:

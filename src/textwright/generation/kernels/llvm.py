@@ -55,8 +55,8 @@ def number(value: int) -> ir.Constant:
 
 
 def zeros(kind: Any) -> ir.Constant:
-    """A vector of zeros."""
-    return ir.Constant(kind, [0] * kind.count if kind is INTS else [0.0] * kind.count)
+    """A vector of floats that are zero."""
+    return ir.Constant(kind, [0.0] * kind.count)
 
 
 def load(b: ir.IRBuilder, address: Any, kind: Any, align: int = 4) -> Any:

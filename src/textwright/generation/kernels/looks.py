@@ -17,6 +17,7 @@ from textwright.generation.kernels.llvm import (
     SHORTS,
     in_all_lanes,
     load,
+    low_as_floats,
     number,
     of_addresses,
     plus_product,
@@ -39,7 +40,7 @@ def make_scores(kind: int) -> Callable[..., None]:
 
     @of_addresses
     def scores(b: ir.IRBuilder, keys: Any, query: Any, lines: Any, out: Any) -> None:
-        totals = [cgutils.alloca_once_value(b, zeros(FLOATS)) for _ in range(KEYS_AT_ONCE)]
+        totals = [cgutils.alloca_once(b, FLOATS) for _ in range(KEYS_AT_ONCE)]
         row_bytes = b.mul(lines, number(LINE))
         for key, total in enumerate(totals):
             b.store(zeros(FLOATS), total)
@@ -64,7 +65,7 @@ def make_mix(kind: int, num_vectors: int) -> Callable[..., None]:
 
     @of_addresses
     def mix(b: ir.IRBuilder, values: Any, row_bytes: Any, weights: Any, count: Any, sums: Any) -> None:
-        totals = [cgutils.alloca_once_value(b, zeros(FLOATS)) for _ in range(num_vectors)]
+        totals = [cgutils.alloca_once(b, FLOATS) for _ in range(num_vectors)]
         for total in totals:
             b.store(zeros(FLOATS), total)
         with cgutils.for_range(b, count, intp=I64) as loop:
@@ -75,7 +76,7 @@ def make_mix(kind: int, num_vectors: int) -> Callable[..., None]:
                     value = load(b, b.add(row, number(LINE * place)), FLOATS)
                 else:
                     halves = b.zext(load(b, b.add(row, number(LINE // 2 * place)), SHORTS, 2), INTS)
-                    value = b.bitcast(b.shl(halves, ir.Constant(INTS, [16] * LANES)), FLOATS)
+                    value = low_as_floats(b, halves)
                 b.store(plus_product(b, b.load(total), weight, value), total)
         for place, total in enumerate(totals):
             store(b, b.load(total), b.add(sums, number(LINE * place)))

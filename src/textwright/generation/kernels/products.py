@@ -65,8 +65,8 @@ HAS_VNNI, HAS_BFLOAT16 = (bool(_FEATURES.get(name)) for name in ("avx512vnni", "
 def make_product(kind: int, num_inputs: int) -> Callable[..., None]:
     """A compiled function: a panel of ``kind`` times a group of ``num_inputs``.
 
-    Its arguments, all int64: the panel's address; the group's; the address of its inputs' blocks (int8 only), as
-    ``make_blocks`` says; the number of lines; where to put the sums, float32 [num_inputs, 16].
+    Its arguments, all int64: the panel's address; the group's; the address of its inputs' blocks (int8 only: the scale
+    of each, and what its integers begin at); the number of lines; where to put the sums, float32 [num_inputs, 16].
     """
 
     @of_addresses
@@ -103,7 +103,7 @@ def make_finish(kind: int, adds: bool) -> Callable[..., None]:
 def _multiply_floats(
     b: ir.IRBuilder, kind: int, num_inputs: int, panel: Any, inputs: Any, lines: Any, sums: Any
 ) -> None:
-    totals = [cgutils.alloca_once_value(b, zeros(FLOATS)) for _ in range(num_inputs)]
+    totals = [cgutils.alloca_once(b, FLOATS) for _ in range(num_inputs)]
     for total in totals:
         b.store(zeros(FLOATS), total)
     with cgutils.for_range(b, lines, intp=I64) as loop:
@@ -143,7 +143,7 @@ def _multiply_bytes(
     places = [b.add(sums, number(n * LINE)) for n in range(num_inputs)]
     for place in places:
         store(b, zeros(FLOATS), place, LINE)
-    wholes = [cgutils.alloca_once_value(b, zeros(INTS)) for _ in range(num_inputs)]
+    wholes = [cgutils.alloca_once(b, INTS) for _ in range(num_inputs)]
     with cgutils.for_range(b, num_blocks, intp=I64) as block:
         of_inputs = [
             b.add(blocks, b.mul(b.add(b.mul(number(n), num_blocks), block.index), number(8))) for n in range(num_inputs)

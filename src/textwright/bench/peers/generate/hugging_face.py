@@ -27,7 +27,7 @@ def by_generate(model: Any, **settings: Any) -> Write:
     """``generate`` with settings beside those that make it greedy."""
 
     def write(prompts: Ids, num_tokens: int) -> Ids:
-        ids = torch.tensor(prompts)
+        ids = torch.tensor(prompts, device=model.device)
         found = model.generate(
             ids,
             attention_mask=torch.ones_like(ids),

@@ -20,7 +20,11 @@ def prepare(job: WritingJob, precision: DecodingPrecision = "float32") -> Write:
     """The steps of ``generate`` that compute: read the prompts, then one token a row, again and again."""
     torch.set_num_threads(job.threads)
     model = cast(GPT, load_model(Path(job.folder)).eval())
-    decoder: Decoder = CPUDecoder(model, precision, num_threads=job.threads)
+    return by_decoder(CPUDecoder(model, precision, num_threads=job.threads))
+
+
+def by_decoder(decoder: Decoder) -> Write:
+    """Greedy decoding by any decoder."""
 
     @torch.inference_mode()
     def write(prompts: Ids, num_tokens: int) -> Ids:
