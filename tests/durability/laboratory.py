@@ -16,6 +16,7 @@ from typing import Any, Self
 from tests.durability.oplog import Act, Disk, read_log
 from textwright.api.verify import verify
 from textwright.checkpoint.training_state import checkpoints
+from textwright.core.files import TEMPORARY
 from textwright.core.journal import read_rows
 from textwright.training.run_folder import Run, is_run
 
@@ -147,7 +148,10 @@ class Laboratory:
         shutil.copytree(self.interrupted_run(), folder)
         parts = ("checkpoints", "best", "data")
         files = sorted(file for part in parts for file in (folder / part).rglob("*") if file.is_file())
-        victim = draw.choice([file for file in files if file.stat().st_size])
+        # A run killed while it deletes leaves a scrap, which is no part of it: resume sweeps it away unread.
+        victim = draw.choice(
+            [file for file in files if file.stat().st_size and not file.parent.name.endswith(TEMPORARY)]
+        )
         raw = victim.read_bytes()
         if draw.random() < 0.5:
             place = draw.randrange(len(raw))
