@@ -12,10 +12,11 @@ import torch
 from tests.generation.conftest import CONTEXT, make_model
 from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
-from textwright.generation.cpu_decoder import CPUDecoder, DecodingPrecision, pack, quantise_rows
+from textwright.generation.cpu_decoder import CPUDecoder
 from textwright.generation.engine import generate
 from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
+from textwright.generation.packing import DecodingPrecision
 from textwright.generation.request import EngineConfig, SamplingConfig
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
@@ -118,27 +119,6 @@ def test_states_can_be_selected_joined_and_rewound(gpt2: LanguageModel) -> None:
         torch.testing.assert_close(logits[row, :count], expected[of, place : place + count], atol=1e-4, rtol=0)
 
 
-def test_rounding_to_int8_is_to_the_nearest_of_255_steps() -> None:
-    weight = torch.randn(50, 70, generator=torch.Generator().manual_seed(0))
-    weight[7] = 0
-    rounded, scales = quantise_rows(weight)
-    again = scales[:, None] * (rounded.float() - 128)
-    assert bool(((again - weight).abs() <= scales[:, None] / 2 * (1 + 1e-5)).all())
-
-
-@pytest.mark.parametrize(("precision", "per_step"), [("float32", 1), ("bfloat16", 2), ("int8", 4)])
-def test_panels_hold_a_matrix_in_the_order_it_is_read(precision: DecodingPrecision, per_step: int) -> None:
-    weight = torch.randn(50, 70, generator=torch.Generator().manual_seed(0))
-    panels, scales = pack(weight, precision)
-    again = panels.transpose(1, 2).reshape(64, -1)
-    expected = quantise_rows(weight)[0] if precision == "int8" else weight.to(panels.dtype)
-    assert panels.shape[2:] == (16, per_step)
-    assert (scales is None) == (precision != "int8")
-    assert torch.equal(again[:50, :70], expected)
-    assert not again[50:].any()
-    assert not again[:, 70:].any()
-
-
 def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel) -> None:
     decoder, ids = CPUDecoder(gpt2), some_ids()
     expected, wrong = fed(decoder, ids, (1,) * 20), []
@@ -175,20 +155,16 @@ def test_a_small_model_has_no_helpers_to_wait_for(gpt2: LanguageModel) -> None:
 
 
 def test_helpers_leave_with_their_decoder(gpt2: LanguageModel) -> None:
-    def helpers() -> int:
-        """How many there are, once those that are leaving have left."""
-        gc.collect()
-        found = [thread for thread in threading.enumerate() if thread.name == "textwright-kernel"]
-        for thread in found:
-            thread.join(timeout=0.5)
-        return sum(thread.is_alive() for thread in found)
-
-    before = helpers()
+    before = set(threading.enumerate())
     decoder = CPUDecoder(gpt2, num_threads=3)
     fed(decoder, some_ids(), (4,))
-    assert helpers() == before + 2
+    helpers = set(threading.enumerate()) - before
+    assert [helper.name for helper in helpers] == ["textwright-kernel"] * 2
     del decoder
-    assert helpers() == before
+    gc.collect()
+    for helper in helpers:
+        helper.join(timeout=5)
+        assert not helper.is_alive()
 
 
 def test_weights_that_are_no_numbers_are_named(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:

@@ -91,8 +91,8 @@ def test_whatever_is_asked_the_likeliest_stays_the_order_holds_and_probabilities
 
 
 def test_draws_come_as_often_as_their_probabilities_say() -> None:
-    logits = torch.tensor([0.5, 0.25, 0.125, 0.125, 0.0]).log().repeat(4000, 1)
-    ids = draw(logits, torch.rand(4000, generator=torch.Generator().manual_seed(0)).tolist())
+    probabilities = torch.tensor([0.5, 0.25, 0.125, 0.125, 0.0]).repeat(4000, 1)
+    ids = draw(probabilities, torch.rand(4000, generator=torch.Generator().manual_seed(0)).tolist())
     counts = ids.bincount(minlength=5).tolist()
     assert counts[4] == 0
     expected = [2000, 1000, 500, 500]
@@ -100,8 +100,8 @@ def test_draws_come_as_often_as_their_probabilities_say() -> None:
 
 
 def test_the_edges_of_the_random_number_hit_real_tokens() -> None:
-    logits = torch.tensor([[-math.inf, 0.0, -math.inf, 0.0, -math.inf]]).repeat(3, 1)
-    assert draw(logits, [0.0, 0.5, 1 - 2**-53]).tolist() == [1, 3, 3]
+    probabilities = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).repeat(3, 1)
+    assert draw(probabilities, [0.0, 0.5, 1 - 2**-53]).tolist() == [1, 3, 3]
 
 
 @settings(max_examples=100, deadline=None)
@@ -192,7 +192,7 @@ def test_banned_words_are_never_written_however_they_are_cut(
         logits[0, tokenizer.end_id] = -20
         filtered = apply_filters(logits, filters, [row.written])
         assert filtered[0, tokenizer.end_id] == logits[0, tokenizer.end_id]
-        row.push(int(draw(filtered, torch.rand(1, generator=generator).tolist())), 0.0)
+        row.push(int(draw(filtered.softmax(dim=-1), torch.rand(1, generator=generator).tolist())), 0.0)
         if not row.is_open:
             break
     before = b"".join(tokenizer.token_bytes[index] for index in row.ids[: row.num_prompt_ids])
@@ -220,7 +220,7 @@ def test_a_row_of_which_everything_is_banned_ends() -> None:
     logits[0, 128:256] = -200  # no text of the model's
     logits[0, 256] = -100
     filtered = filtered_by(logits, [row], temperature=0.7, top_k=1, top_p=0.1, min_p=1, banned_words=every_byte)
-    assert int(draw(filtered, [0.99])) == 256
+    assert int(draw(filtered.softmax(dim=-1), [0.99])) == 256
 
 
 @settings(max_examples=100, deadline=None)

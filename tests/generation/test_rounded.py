@@ -29,7 +29,7 @@ def text(model: Model) -> str:
 def test_the_second_time_nothing_is_rounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = text(load(folder))
     assert (folder / "cache" / "int8" / WEIGHTS).is_file()
-    monkeypatch.setattr("textwright.generation.cpu_decoder.pack", lambda *_: pytest.fail("rounded again"))
+    monkeypatch.setattr("textwright.generation.cpu_decoder.pack_int8", lambda *_: pytest.fail("rounded again"))
     assert text(load(folder)) == expected
 
 

@@ -1,16 +1,19 @@
 """Speculation changes the speed and nothing else."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.generation.conftest import make_model
 from textwright.core.errors import InputError
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
-from textwright.generation.speculative import Drafter, ModelDrafter, PromptLookup, Speculation
-from textwright.models.language_model import LanguageModel
+from textwright.generation.speculative import Draft, Drafter, ModelDrafter, Pick, PromptLookup, Reading, Speculation
+from textwright.models.language_model import LanguageModel, State
 from textwright.tokens import Tokenizer
 
 NUM_SAMPLES = 800
@@ -90,3 +93,82 @@ def test_a_search_does_not_guess(gpt2: LanguageModel, tokenizer: Tokenizer, sear
     sampling = SamplingConfig.model_validate({"max_new_tokens": 3, **search})
     with pytest.raises(InputError, match="guessing ahead with"):
         generate(gpt2, tokenizer, ["a"], sampling, speculation=Speculation(PromptLookup()))
+
+
+class Counting:
+    """A decoder that counts what it reads."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model, self.num_read = model, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def extend(self, ids: Tensor, lengths: Tensor, state: State) -> tuple[Tensor, State]:
+        """As the model does it."""
+        self.num_read += ids.numel()
+        return self._model.extend(ids, lengths, state)
+
+
+def test_a_prompt_is_read_once_for_all_its_samples(gpt2: LanguageModel) -> None:
+    decoder = Counting(gpt2)
+    reading = Reading(decoder, 257)
+    with torch.inference_mode():
+        first = reading.logits([1, 2, 3, 4], 2)
+        assert decoder.num_read == 4
+        again = reading.logits([1, 2, 3, 4], 2)
+        assert decoder.num_read == 6
+        other = reading.logits([1, 2, 5], 1)
+        assert decoder.num_read == 7
+        assert torch.allclose(first, again, atol=1e-5)
+        assert torch.allclose(other, Reading(gpt2, 257).logits([1, 2, 5], 1), atol=1e-5)
+
+
+def test_a_reading_that_was_interrupted_begins_again_where_it_was_certain(gpt2: LanguageModel) -> None:
+    decoder = Counting(gpt2)
+    reading = Reading(decoder, 257)
+    with torch.inference_mode():
+        reading.logits([1, 2, 3], 1)
+        decoder.extend = _interrupted_after(decoder.extend)  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            reading.logits([1, 2, 4, 5], 1)
+        del decoder.extend
+        found = reading.logits([1, 2, 4, 5], 1)
+        assert torch.allclose(found, Reading(gpt2, 257).logits([1, 2, 4, 5], 1), atol=1e-5)
+
+
+def _interrupted_after(extend: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arguments: Any) -> None:
+        extend(*arguments)
+        raise KeyboardInterrupt
+
+    return run
+
+
+def test_more_is_guessed_where_guesses_hold_and_less_where_they_do_not(
+    gpt2: LanguageModel, tokenizer: Tokenizer
+) -> None:
+    counts: list[int] = []
+
+    class Guess:
+        """Says what it is told to."""
+
+        def __init__(self, is_right: bool) -> None:
+            self.is_right = is_right
+
+        def draft(self, ids: Sequence[int], count: int, _: Pick) -> Draft:
+            """The greedy text, or another."""
+            counts.append(count)
+            place = len(ids) - 1
+            return Draft([token_id if self.is_right else token_id ^ 1 for token_id in greedy[place : place + count]])
+
+    sampling = SamplingConfig(max_new_tokens=20, temperature=0)
+    (completion,) = generate(gpt2, tokenizer, ["a"], sampling)
+    greedy = completion.token_ids
+    assert not {256, 257} & set(greedy)
+    for is_right, expected in ((True, [3, 5, 7]), (False, [3, 2, 1, 1])):
+        counts.clear()
+        found = generate(gpt2, tokenizer, ["a"], sampling, speculation=Speculation(Guess(is_right), 7))
+        assert found == [completion]
+        assert counts[: len(expected)] == expected
+        assert max(counts) <= 7

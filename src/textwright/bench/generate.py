@@ -24,8 +24,8 @@ from textwright.models.config import GPTConfig
 class Precision:
     """What is compared with what."""
 
-    weight_bytes: int
-    """Of a weight that multiplies."""
+    weight_bytes: float
+    """Of a weight that multiplies, as our kernels read it; see ``generation.kernels.short``."""
     cache_bytes: int
     """Of a number in our key-value cache."""
     theirs: tuple[str, ...]
@@ -35,8 +35,8 @@ class Precision:
 REFERENCE = "hugging_face"
 """Everybody is put beside it; and its tokens are the ones to agree with."""
 PRECISIONS = {
-    "float32": Precision(4, 4, (REFERENCE, "ctranslate2_float32", "llama_cpp_f32")),
-    "bfloat16": Precision(2, 2, (REFERENCE, "hugging_face_best", "llama_cpp_bf16")),
+    "float32": Precision(3.5, 4, (REFERENCE, "ctranslate2_float32", "llama_cpp_f32")),
+    "bfloat16": Precision(1.5, 2, (REFERENCE, "hugging_face_best", "llama_cpp_bf16")),
     "int8": Precision(1, 2, (REFERENCE, "ctranslate2_int8", "llama_cpp_q8_0")),
 }
 OURS = tuple(f"ours_{name}" for name in PRECISIONS)

@@ -67,7 +67,7 @@ def write(
     num_candidates = min(sampling.top_k or NUM_CANDIDATES, vocab_size)
     waiting = deque(rows)
     while waiting:
-        together = take(waiting, max(1, MOST_ROWS // num_candidates), decoder.context_length)
+        together = take(waiting, max(1, MOST_ROWS[decoder.device.type] // num_candidates), decoder.context_length)
         reading = read(decoder, together, vocab_size)
         while reading.rows:
             reading = choose(decoder, reading, sampling, filters, num_candidates)

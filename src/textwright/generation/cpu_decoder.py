@@ -7,25 +7,23 @@ order in which they are read. With float32 weights the key-value cache is float3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from textwright.generation.kernels.layout import ACTIVATIONS, HEAD, STEP, TENSORS, Shape
+from textwright.generation.kernels.layout import ACTIVATIONS, HEAD, PARTS, STEP, TENSORS, Shape
 from textwright.generation.kernels.llvm import LANES, LINE
-from textwright.generation.kernels.multiply import MOST_INPUTS
-from textwright.generation.kernels.products import BFLOAT16, FLOAT32, INT8, NUMBERS_IN_A_LINE
+from textwright.generation.kernels.multiply import SUMS
+from textwright.generation.kernels.products import FLOAT32, NUMBERS_IN_A_LINE
 from textwright.generation.kernels.team import Team, aligned
+from textwright.generation.packing import KINDS, DecodingPrecision, fits, pack_floats, pack_int8
 from textwright.models.gpt import GPT
 from textwright.models.language_model import State
 from textwright.models.layers.positions import rotation
 from textwright.models.state import KeyValueState
 
-DecodingPrecision = Literal["float32", "bfloat16", "int8"]
-KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
 MOST_TOKENS = 256
 """Read at once by the kernels."""
 BYTES_FOR_A_THREAD = 4 << 20
@@ -38,7 +36,7 @@ class CPUDecoder:
     Attributes:
         precision: of its matrices.
         device: the CPU.
-        packed: the matrices in the order in which they are read, and the scales of their rows.
+        packed: of int8, the matrices in the order in which they are read, and the scales of their rows.
     """
 
     can_rewind = True
@@ -56,8 +54,8 @@ class CPUDecoder:
             model: in float32. Embeddings, norms and biases are used where they are: they must not change.
             precision: of the matrices.
             num_threads: when not given, torch's own number, and fewer for a small model.
-            packed: another decoder's ``packed``, of the same model and precision, instead of packing again; what has
-                another shape is not used.
+            packed: another decoder's ``packed``, of the same model, instead of rounding to int8 again; what has another
+                shape is not used.
         """
         c = self.config = model.config
         self.precision, self.device = precision, torch.device("cpu")
@@ -120,8 +118,9 @@ class CPUDecoder:
         assert isinstance(state, KeyValueState)
         after = state.lengths + lengths
         state.make_room(int(after.max()) if len(after) else 0)
-        row, time = (torch.arange(ids.shape[1]) < lengths[:, None]).nonzero(as_tuple=True)
-        tokens = torch.stack([ids[row, time], row, state.lengths[row] + time]).numpy()
+        # In NumPy: a call takes a microsecond, and torch's five.
+        row, time = np.nonzero(np.arange(ids.shape[1]) < lengths.numpy()[:, None])
+        tokens = np.stack([ids.numpy()[row, time], row, state.lengths.numpy()[row] + time])
         found = torch.empty(len(row), self.width)
         job = self._team.job[0]
         with self._lock:
@@ -165,21 +164,21 @@ class CPUDecoder:
         found = dict.fromkeys(TENSORS, 0)
         for name, tensor in _tensors(block):
             if tensor.ndim == 2:
-                found[name], found[f"{name}_scales"] = self._matrix(prefix + name, tensor)
+                found |= zip((name + part for part in PARTS), self._matrix(prefix + name, tensor), strict=True)
             else:
                 found[name] = self._hold(tensor.detach().float())
         return [found[name] for name in TENSORS]
 
-    def _matrix(self, name: str, weight: Tensor) -> tuple[int, int]:
-        """Where a matrix is, in its precision, and where the scales of its rows are."""
+    def _matrix(self, name: str, weight: Tensor) -> list[int]:
+        """Where a matrix is, in its precision: its panels, the scales of its rows, and its outliers."""
+        if self.precision != "int8":
+            return [self._hold(tensor) for tensor in pack_floats(weight.detach(), self.precision)]
         names = (name, f"{name}_scales")
-        found = [self._given[key] for key in names if key in self._given]
-        if [(tensor.shape, tensor.dtype) for tensor in found] != packed_shapes(weight.shape, self.precision):
-            # The kernels would read beyond what is too small: what was given may come from a file.
-            found = [tensor for tensor in pack(weight.detach(), self.precision) if tensor is not None]
-        addresses = [self._hold(tensor) for tensor in found]
-        self.packed |= zip(names, self._held[-len(found) :], strict=False)
-        return addresses[0], addresses[1] if len(addresses) > 1 else 0
+        packed = [self._given[key] for key in names if key in self._given]
+        if not fits(packed, weight.shape):
+            packed = [*pack_int8(weight.detach())]
+        self.packed |= zip(names, packed, strict=True)
+        return [*(self._hold(tensor) for tensor in packed), 0]
 
     def _hold(self, tensor: Tensor) -> int:
         """Keep a tensor where it is, or where the kernels can read it: whole lines at addresses that begin one."""
@@ -193,7 +192,8 @@ class CPUDecoder:
         """What is the same in every job."""
         job = self._team.job[0]
         job["embedding"] = self._hold(model.token_embedding.weight.detach().float())
-        job["head"], job["head_scales"] = self._matrix("head", model.head_weight)
+        for part, address in zip(PARTS, self._matrix("head", model.head_weight), strict=True):
+            job[f"head{part}"] = address
         job["vocab_size"] = model.vocab_size
         job["final_norm"] = self._hold(model.final_norm.get_parameter("weight").detach().float())
         if self.config.family == "modern":
@@ -226,7 +226,7 @@ class CPUDecoder:
             "gate": MOST_TOKENS * c.mlp_width if c.family == "modern" else 0,
             "inputs": MOST_TOKENS * lines * LANES,
             "blocks": MOST_TOKENS * 2 * lines,
-            "sums": threads * MOST_INPUTS * LANES,
+            "sums": threads * SUMS,
             "scores": threads * (self.context_length + LANES),
             "zeros": LANES,
             "queries": threads * key_width,
@@ -237,48 +237,6 @@ class CPUDecoder:
         for name, size in sizes.items():
             job[name] = self._room[start:].ctypes.data
             start += -(-size // 16) * 16
-
-
-def pack(weight: Float[Tensor, "rows columns"], precision: DecodingPrecision) -> tuple[Tensor, Tensor | None]:
-    """A matrix in the order in which the kernels read it: panels of sixteen rows, which lie side by side::
-
-        panel 0    rows 0 to 15, columns 0 | rows 0 to 15, columns 1 | ...     for bfloat16 two columns, for int8 four
-
-    What is left of the last panel, and of the columns' last line, is zeros.
-
-    Returns:
-        [panels, steps, 16, columns of a step] of float32, bfloat16 or uint8; of int8 the scales of the rows.
-    """
-    scales = None
-    if precision == "int8":
-        numbers, scales = quantise_rows(weight.float())
-    else:
-        numbers = weight.to(torch.float32 if precision == "float32" else torch.bfloat16)
-    rows, columns = numbers.shape
-    (panels, steps, _, per_step), _ = packed_shapes(numbers.shape, precision)[0]
-    padded = nn.functional.pad(numbers, (0, steps * per_step - columns, 0, panels * LANES - rows))
-    return padded.view(panels, LANES, steps, per_step).transpose(1, 2).contiguous(), scales
-
-
-def packed_shapes(shape: torch.Size, precision: DecodingPrecision) -> list[tuple[torch.Size, torch.dtype]]:
-    """Shape and type of what ``pack`` makes of a matrix: of the panels, and of int8's scales."""
-    rows, columns = shape
-    per_line = NUMBERS_IN_A_LINE[KINDS[precision]]
-    panels = torch.Size([-(-rows // LANES), -(-columns // per_line) * LANES, LANES, per_line // LANES])
-    if precision == "int8":
-        return [(panels, torch.uint8), (torch.Size([rows]), torch.float32)]
-    return [(panels, torch.float32 if precision == "float32" else torch.bfloat16)]
-
-
-def quantise_rows(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
-    """A matrix as int8 with a scale for each row: weight is about scale x (byte - 128).
-
-    Returns:
-        Bytes, uint8 [rows, columns]; scales, float32 [rows].
-    """
-    scales = weight.abs().amax(dim=1) / 127
-    rounded = (weight / scales.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round_() + 128
-    return rounded.to(torch.uint8), scales
 
 
 def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -6,6 +6,7 @@ A decoder computes; a strategy is a function that has it write open rows to thei
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError
 from textwright.generation.constraints import compile_constraint
 from textwright.generation.decoder import Decoder
@@ -52,6 +53,7 @@ def generate(
             guess ahead, or logits that are not finite.
     """
     _check(decoder, tokenizer, prompts)
+    keep_freed_memory()
     if speculation is not None and sampling.strategy != "one by one":
         raise InputError(f"guessing ahead with {sampling.search_setting}", fix="leave one of them out")
     pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.num_samples)]

@@ -22,7 +22,8 @@ from textwright.generation.sampling import draw, likeliest
 from textwright.generation.token_report import report_tokens
 from textwright.models.language_model import State
 
-MOST_ROWS = 64
+MOST_ROWS = {"cpu": 64, "cuda": 256}
+"""Rows side by side, by the kind of device."""
 STATE_BYTES = 2 << 30
 READ_TOKENS = 2048
 
@@ -35,7 +36,7 @@ def write(
     filters: Sequence[Filter],
     *,
     vocab_size: int,
-    most_rows: int = MOST_ROWS,
+    most_rows: int | None = None,
     state_bytes: int = STATE_BYTES,
 ) -> None:
     """Write all rows to their end. A row that has ended makes room for the next that waits.
@@ -46,11 +47,11 @@ def write(
         sampling: how to choose.
         filters: what is done to logits first, in this order.
         vocab_size: tokens that may be chosen: a model may have more outputs than there are tokens.
-        most_rows: rows side by side.
+        most_rows: rows side by side; as the device likes when not given.
         state_bytes: about how much memory the state may take. A state above it sends half of its rows back to
             wait (one row always stays); it can have doubled by then.
     """
-    context = decoder.context_length
+    context, most_rows = decoder.context_length, most_rows or MOST_ROWS[decoder.device.type]
     waiting, live = deque(rows), list[Row]()
     state, logits = decoder.empty_state(0), torch.empty(0, decoder.vocab_size, device=decoder.device)
     while waiting or live:
@@ -117,7 +118,10 @@ def choose(
 ) -> None:
     """Choose the next token of each row, and hand it over."""
     filtered = apply_filters(logits, filters, [row.written for row in rows])
-    ids = likeliest(filtered) if sampling.temperature == 0 else draw(filtered, [row.uniform() for row in rows])
+    if sampling.temperature == 0:
+        ids = likeliest(filtered)
+    else:
+        ids = draw(filtered.softmax(dim=-1), [row.uniform() for row in rows])
     hand_over(rows, ids, logits, filtered, sampling)
 
 
@@ -137,7 +141,7 @@ def hand_over(
         filtered: after the filters.
         sampling: whether reports are wanted.
     """
-    log_p = (logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
+    log_p = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0].tolist()
     reports = report_tokens(logits, filtered, ids, sampling.alternatives) if sampling.alternatives is not None else None
     for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
         if row.is_open:

@@ -135,7 +135,7 @@ class EngineConfig(Config):
     engine: Literal["auto", "cpu", "torch"] = "auto"
     """cpu: our kernels, for GPT-2 and modern models on a CPU. torch: any model, GPUs. auto: by model and device."""
     precision: Literal["float32", "bfloat16", "int8"] = "float32"
-    """Of the weights: float32 is exact, bfloat16 reads half, int8 (cpu engine only) a quarter as many bytes a token."""
+    """Of the weights: float32 is exact, bfloat16 and int8 (cpu engine only) read 3/7 and 2/7 as many bytes a token."""
     deterministic: bool = False
     """The same text bit for bit whatever else is written at the same time: the cpu engine, which always is."""
 

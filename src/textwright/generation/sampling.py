@@ -20,24 +20,24 @@ def likeliest(logits: Float[Tensor, "rows vocabulary"]) -> Int[Tensor, " rows"]:
     return ids
 
 
-def draw(logits: Float[Tensor, "rows vocabulary"], uniforms: Sequence[float]) -> Int[Tensor, " rows"]:
-    """A token of each row, with the probabilities that its logits give, by inverting their cumulative sum::
+def draw(probabilities: Float[Tensor, "rows vocabulary"], uniforms: Sequence[float]) -> Int[Tensor, " rows"]:
+    """A token of each row, by inverting the cumulative sum of the probabilities::
 
         0 ───────── a ───────── b ─ c ─── d ─ 1        a uniform number falls on one token's stretch
                         ^ b
 
     Args:
-        logits: minus infinity rules a token out.
+        probabilities: up to a factor; at least one is above zero.
         uniforms: a number in [0, 1) for each row.
 
     Raises:
-        InputError: a logit is not a number, or infinite.
+        InputError: a probability is not a number.
     """
     # In float64: 50,000 additions in float32 would cost the rarest tokens their stretch.
-    sums = logits.softmax(dim=-1).double().cumsum(dim=-1)
+    sums = probabilities.double().cumsum(dim=-1)
     totals = sums[:, -1:]
     _check_finite(totals)
-    targets = totals * torch.tensor(uniforms, dtype=torch.float64, device=logits.device)[:, None]
+    targets = totals * torch.tensor(uniforms, dtype=torch.float64, device=sums.device)[:, None]
     # right: the first sum above the target, so that a token without a stretch is never hit.
     return torch.searchsorted(sums, targets, right=True)[:, 0]
 

@@ -30,7 +30,9 @@ from textwright.generation.row import Row, Written, window_start
 from textwright.generation.sampling import draw, likeliest
 from textwright.models.language_model import State
 
-NUM_DRAFTED = 4
+NUM_DRAFTED = 15
+"""With the token before them they are one tile of the kernels."""
+FIRST_DRAFTED = 3
 LONGEST_MATCH = 3
 """Tokens of the text's end that prompt lookup looks for, at most."""
 
@@ -56,8 +58,38 @@ class Drafter(Protocol):
         """At most ``count`` tokens after ``ids``."""
 
 
+class Reading:
+    """A decoder's reading of one text after another. What a text has in common with the last is not read again."""
+
+    def __init__(self, decoder: Decoder, vocab_size: int) -> None:
+        """
+        Args:
+            decoder: one that can take back what it has read.
+            vocab_size: tokens that may be chosen: a model may have more outputs than there are tokens.
+        """
+        self._decoder, self._vocab_size = decoder, vocab_size
+        self._read: list[int] = []
+        self._state: State = decoder.empty_state(1)
+
+    def logits(self, window: list[int], places: int) -> Float[Tensor, "places vocabulary"]:
+        """What comes after each of the last ``places`` tokens of a text, whose beginning is the model's.
+
+        Args:
+            window: at most as many tokens as the context holds.
+            places: at least 1.
+        """
+        kept = min(_length_in_common(self._read, window), len(window) - places)
+        ids = torch.tensor([window[kept:]], device=self._decoder.device)
+        self._read = window[:kept]  # the reading of the rest may be interrupted
+        hidden, self._state = self._decoder.extend(
+            ids, torch.tensor([ids.shape[1]], device=ids.device), self._state.rewind(torch.tensor([kept]))
+        )
+        self._read = window.copy()
+        return self._decoder.head(hidden[0, -places:]).float()[:, : self._vocab_size]
+
+
 class ModelDrafter:
-    """A smaller model with the same tokenizer. What it has read is kept from draft to draft."""
+    """A smaller model with the same tokenizer."""
 
     def __init__(self, decoder: Decoder, vocab_size: int) -> None:
         """
@@ -75,28 +107,19 @@ class ModelDrafter:
             )
         if not decoder.can_rewind:
             raise InputError("a draft model that cannot take back what it has read", fix="use a GPT")
-        self._decoder, self._vocab_size = decoder, vocab_size
-        self._read: list[int] = []
-        self._state: State = decoder.empty_state(1)
-        self._start = 0
+        self._context_length = decoder.context_length
+        self._reading = Reading(decoder, vocab_size)
 
     def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
         """As the smaller model would go on."""
-        count = min(count, self._decoder.context_length - 1)
-        start = window_start(len(ids) + count, self._decoder.context_length)
-        window = list(ids[start:])
-        kept = _length_in_common(self._read, window[:-1]) if start == self._start else 0
-        if start != self._start:
-            self._state, self._start = self._decoder.empty_state(1), start
-        self._state = self._state.rewind(torch.tensor([kept]))
-        found, new = Draft(), window[kept:]
+        count = min(count, self._context_length - 1)
+        window = list(ids[window_start(len(ids) + count, self._context_length) :])
+        found = Draft()
         for _ in range(count):
-            hidden, self._state = _read(self._decoder, new, self._state)
-            token_id, q = pick(self._decoder.head(hidden[:, -1]).float()[:, : self._vocab_size], found.ids)
+            token_id, q = pick(self._reading.logits(window, 1), found.ids)
             found.ids.append(token_id)
             found.probabilities.append(q)
-            new = [token_id]
-        self._read = [*window, *found.ids[:-1]]
+            window.append(token_id)
         return found
 
 
@@ -119,7 +142,7 @@ class Speculation:
 
     drafter: Drafter
     num_drafted: int = NUM_DRAFTED
-    """Tokens guessed at a time, at most."""
+    """Tokens guessed at a time, at most: two more after a time when all were accepted, else one less."""
     proposed: int = 0
     accepted: int = 0
 
@@ -139,40 +162,28 @@ class Speculation:
         vocab_size: int,
     ) -> None:
         """Write all rows to their end, one after the other; see ``loop.write``."""
+        reading = Reading(decoder, vocab_size)
         for row in rows:
-            self._write(decoder, row, sampling, filters, vocab_size)
+            self._write(reading, decoder.context_length, row, sampling, filters)
 
     def _write(
-        self, decoder: Decoder, row: Row, sampling: SamplingConfig, filters: Sequence[Filter], vocab_size: int
+        self, reading: Reading, context: int, row: Row, sampling: SamplingConfig, filters: Sequence[Filter]
     ) -> None:
-        context, start, state = decoder.context_length, -1, decoder.empty_state(1)
-        num_read = 0
+        count = FIRST_DRAFTED
         while row.is_open:
-            if row.starts_at(context) != start:
-                start, state, num_read = row.starts_at(context), decoder.empty_state(1), 0
-            left = min(sampling.max_new_tokens - row.num_new - 1, context - (len(row.ids) - start))
-            draft = self._draft(row, min(self.num_drafted, left), sampling, filters)
-            new = [*row.ids[start + num_read :], *draft.ids]
-            hidden, state = _read(decoder, new, state)
-            logits = decoder.head(hidden[0, -len(draft.ids) - 1 :]).float()[:, :vocab_size]
-            self._push(row, draft, logits, sampling, filters)
-            num_read = len(row.ids) - 1 - start
-            state = state.rewind(torch.tensor([num_read]))
+            count = min(count, self.num_drafted)
+            window = row.window(context)
+            left = min(sampling.max_new_tokens - row.num_new - 1, context - len(window))
+            draft = self._draft(row, min(count, left), sampling, filters)
+            logits = reading.logits([*window, *draft.ids], len(draft.ids) + 1)
+            num_accepted = self._push(row, draft, logits, sampling, filters)
+            if draft.ids:
+                count = count + 2 if num_accepted == len(draft.ids) else max(1, count - 1)
 
     def _draft(self, row: Row, count: int, sampling: SamplingConfig, filters: Sequence[Filter]) -> Draft:
         if count < 1:
             return Draft()
-
-        texts = [row.written]
-
-        def pick(logits: Float[Tensor, "1 vocabulary"], so_far: Sequence[int]) -> tuple[int, Tensor]:
-            if so_far:
-                texts.append(texts[-1].followed_by(so_far[-1], row.end_id) or texts[-1])
-            filtered = apply_filters(logits, filters, texts[-1:])
-            if sampling.temperature == 0:
-                return int(likeliest(filtered)), filtered[0]
-            return int(draw(filtered, [row.uniform("draft", len(so_far))])), filtered[0].softmax(dim=-1)
-
+        pick = _Chooser(row, sampling, filters).pick
         return _as_far_as_it_may_go(self.drafter.draft(row.ids, count, pick), row)
 
     def _push(
@@ -182,14 +193,33 @@ class Speculation:
         logits: Float[Tensor, "places vocabulary"],
         sampling: SamplingConfig,
         filters: Sequence[Filter],
-    ) -> None:
-        """The drafted tokens as far as they are accepted, and the token after them."""
+    ) -> int:
+        """The drafted tokens as far as they are accepted, and the token after them. Returns how many were accepted."""
         filtered = apply_filters(logits, filters, _texts(draft, row))
         chosen = _agree(draft, filtered, row, sampling)
         self.proposed += len(draft.ids)
         self.accepted += len(chosen) - 1
         count, ids = len(chosen), torch.tensor(chosen, device=logits.device)
         hand_over([row] * count, ids, logits[:count], filtered[:count], sampling)
+        return count - 1
+
+
+class _Chooser:
+    """Chooses a draft's tokens as a row's own are chosen, with random numbers of their own."""
+
+    def __init__(self, row: Row, sampling: SamplingConfig, filters: Sequence[Filter]) -> None:
+        self._row, self._sampling, self._filters = row, sampling, filters
+        self._text = row.written
+
+    def pick(self, logits: Float[Tensor, "1 vocabulary"], so_far: Sequence[int]) -> tuple[int, Tensor]:
+        """See ``Pick``."""
+        if so_far:
+            self._text = self._text.followed_by(so_far[-1], self._row.end_id) or self._text
+        filtered = apply_filters(logits, self._filters, [self._text])
+        if self._sampling.temperature == 0:
+            return int(likeliest(filtered)), filtered[0]
+        q = filtered.softmax(dim=-1)
+        return int(draw(q, [self._row.uniform("draft", len(so_far))])), q[0]
 
 
 def _texts(draft: Draft, row: Row) -> list[Written]:
@@ -223,8 +253,8 @@ def _agree(draft: Draft, filtered: Float[Tensor, "places vocabulary"], row: Row,
         rest = (p[place] - q.to(p.device)).clamp(min=0)
         # Equal but for rounding: then there is nothing in the rest, and p itself is as good.
         rest = rest if float(rest.sum()) > 0 else p[place]
-        return [*draft.ids[:place], int(draw(rest.log()[None], [row.uniform("sampling", place)]))]
-    return [*draft.ids, int(draw(filtered[-1:], [row.uniform("sampling", len(draft.ids))]))]
+        return [*draft.ids[:place], int(draw(rest[None], [row.uniform("sampling", place)]))]
+    return [*draft.ids, int(draw(p[-1:], [row.uniform("sampling", len(draft.ids))]))]
 
 
 def _certainly(token_id: int, like: Tensor) -> Tensor:
@@ -233,12 +263,9 @@ def _certainly(token_id: int, like: Tensor) -> Tensor:
     return certain
 
 
-def _read(decoder: Decoder, ids: Sequence[int], state: State) -> tuple[Float[Tensor, "1 time width"], State]:
-    tokens = torch.tensor([list(ids)], device=decoder.device)
-    return decoder.extend(tokens, torch.tensor([len(ids)], device=decoder.device), state)
-
-
-def _length_in_common(one: Sequence[int], other: Sequence[int]) -> int:
+def _length_in_common(one: list[int], other: list[int]) -> int:
+    if other[: len(one)] == one:
+        return len(one)
     length = 0
     for mine, theirs in zip(one, other, strict=False):
         if mine != theirs:

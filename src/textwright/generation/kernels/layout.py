@@ -25,16 +25,21 @@ class Shape(NamedTuple):
 
 ACTIVATIONS = ("gelu_tanh", "gelu", "relu", "silu")
 
+MATRICES = ("qkv", "out", "gate", "up", "down")
+PARTS = ("", "_scales", "_outliers")
+"""What a matrix is kept as: its panels, and of their rows the scales; of float kinds, what the panels leave out."""
 # The columns of the table of addresses, a row a layer; 0 where a model has no such tensor.
 TENSORS = (
-    *("attention_norm", "attention_norm_bias", "qkv", "qkv_scales", "qkv_bias", "query_norm", "key_norm"),
-    *("out", "out_scales", "out_bias", "mlp_norm", "mlp_norm_bias", "gate", "gate_scales"),
-    *("up", "up_scales", "up_bias", "down", "down_scales", "down_bias"),
+    *(name + part for name in MATRICES for part in PARTS),
+    *("attention_norm", "attention_norm_bias", "query_norm", "key_norm", "mlp_norm", "mlp_norm_bias"),
+    *("qkv_bias", "out_bias", "up_bias", "down_bias"),
 )
-# Their numbers, as constants for the compiler.
-ATTENTION_NORM, ATTENTION_NORM_BIAS, QKV, QKV_SCALES, QKV_BIAS, QUERY_NORM, KEY_NORM = range(7)
-OUT, OUT_SCALES, OUT_BIAS, MLP_NORM, MLP_NORM_BIAS, GATE, GATE_SCALES = range(7, 14)
-UP, UP_SCALES, UP_BIAS, DOWN, DOWN_SCALES, DOWN_BIAS = range(14, len(TENSORS))
+# Their numbers, as constants for the compiler; a matrix's is that of its panels.
+QKV, OUT, GATE, UP, DOWN = range(0, len(MATRICES) * len(PARTS), len(PARTS))
+SCALES, OUTLIERS = 1, 2
+"""So much further than the panels."""
+ATTENTION_NORM, ATTENTION_NORM_BIAS, QUERY_NORM, KEY_NORM, MLP_NORM, MLP_NORM_BIAS = range(15, 21)
+QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS = range(21, len(TENSORS))
 
 STEP, HEAD = 0, 1
 
@@ -47,7 +52,7 @@ JOB = np.dtype(
             *("tokens", "rows", "places"),  # of each token: its id, its row in the cache and its position
             *("keys", "values", "layer_stride", "row_stride", "head_stride"),  # the cache; strides in bytes
             *("embedding", "positions", "cosines", "sines"),
-            *("final_norm", "final_norm_bias", "head", "head_scales", "vocab_size"),
+            *("final_norm", "final_norm_bias", "head", "head_scales", "head_outliers", "vocab_size"),
             *("x", "normed", "qkv", "attended", "mid", "gate"),  # working memory, float32, [tokens, ...]
             *("hidden", "logits"),  # what comes out of STEP and goes into HEAD; what comes out of HEAD
             *("inputs", "blocks"),  # of a product, as the tiles read them; int8's scales and what its sums begin at

@@ -64,6 +64,25 @@ def load(b: ir.IRBuilder, address: Any, kind: Any, align: int = 4) -> Any:
     return b.load(b.inttoptr(address, kind.as_pointer()), align=align)
 
 
+class _LoadInTurn(ir.instructions.LoadInstr):
+    """LLVM's ``load volatile``, which llvmlite has no word for."""
+
+    def descr(self, buf: list[str]) -> None:
+        super().descr(buf)
+        buf[-1] = buf[-1].replace("load ", "load volatile ", 1)
+
+
+def load_in_turn(b: ir.IRBuilder, address: Any, kind: Any, align: int = 4) -> Any:
+    """What is at an address, read neither before nor after what is read in turn before it and after it.
+
+    The compiler would mix them as registers go, and the processor no longer foresee what comes next from memory.
+    """
+    found = _LoadInTurn(b.block, b.inttoptr(address, kind.as_pointer()))
+    found.align = align
+    b._insert(found)
+    return found
+
+
 def store(b: ir.IRBuilder, value: Any, address: Any, align: int = 4) -> None:
     """Put it at an address."""
     b.store(value, b.inttoptr(address, value.type.as_pointer()), align=align)

@@ -6,7 +6,15 @@ import numpy as np
 
 from textwright.generation.kernels.layout import Shape
 from textwright.generation.kernels.llvm import LANES, LINE
-from textwright.generation.kernels.native import bits_of_float, floats, ints32, jit, shorts, small_ints
+from textwright.generation.kernels.native import (
+    bits_of_float,
+    float_of_bits,
+    floats,
+    ints32,
+    jit,
+    shorts,
+    small_ints,
+)
 from textwright.generation.kernels.products import (
     BFLOAT16,
     BLOCK,
@@ -14,18 +22,22 @@ from textwright.generation.kernels.products import (
     FLOAT32,
     INT8,
     NUMBERS_IN_A_LINE,
+    PANELS,
+    WEIGHT_LINES,
     make_finish,
     make_product,
 )
+from textwright.generation.kernels.short import INPUT_FACTOR
 from textwright.generation.kernels.vectors import ZERO, largest_size
 
 MOST_INPUTS = 16
 """Of a group."""
-_f1, _f4, _f16 = (make_product(FLOAT32, size) for size in (1, 4, MOST_INPUTS))
-_b1, _b4, _b16 = (make_product(BFLOAT16, size) for size in (1, 4, MOST_INPUTS))
-_i1, _i4, _i16 = (make_product(INT8, size) for size in (1, 4, MOST_INPUTS))
-_finish, _finish_added = (make_finish(FLOAT32, adds) for adds in (False, True))
-_finish_scaled, _finish_scaled_added = (make_finish(INT8, adds) for adds in (False, True))
+SUMS = max(PANELS) * MOST_INPUTS * LANES
+"""Of a thread's panels and inputs."""
+_f1, _f4, _f16 = (make_product(FLOAT32, size, at_once) for size, at_once in ((1, 2), (4, 2), (16, 1)))
+_b1, _b4, _b16 = (make_product(BFLOAT16, size, at_once) for size, at_once in ((1, 2), (4, 2), (16, 1)))
+_i1, _i4, _i16 = (make_product(INT8, size, 1) for size in (1, 4, 16))
+_finish, _finish_added = (make_finish(adds) for adds in (False, True))
 
 
 @jit
@@ -49,7 +61,10 @@ def group_of(n: int, count: int) -> tuple[int, int]:
 
 @jit
 def lay_out(m: Shape, j: Any, source: int, width: int, n: int) -> None:
-    """One token's numbers as the tiles read them: rounded to the kind of the weights, and in lines of its group."""
+    """One token's numbers as the tiles read them: rounded to the kind of the weights, and in lines of its group.
+
+    Floats are ``INPUT_FACTOR`` times as large; see ``short``.
+    """
     lines = num_lines(m.kind, width)
     first, size = group_of(n, j.count)
     at, stride = j.inputs + LINE * (first * lines + n - first), LINE * size
@@ -63,13 +78,13 @@ def lay_out(m: Shape, j: Any, source: int, width: int, n: int) -> None:
         if m.kind == FLOAT32:
             out = floats(at + line * stride, LANES)
             for i in range(start, end):
-                out[i - start] = x[i]
+                out[i - start] = x[i] * INPUT_FACTOR
             for i in range(end - start, LANES):
                 out[i] = ZERO
         else:
             halves = shorts(at + line * stride, 2 * LANES)
             for i in range(start, end):
-                halves[i - start] = rounded_to_bfloat16(x[i])
+                halves[i - start] = rounded_to_bfloat16(x[i] * INPUT_FACTOR)
             for i in range(end - start, 2 * LANES):
                 halves[i] = np.int16(0)
 
@@ -110,8 +125,7 @@ def _round_to_bytes(j: Any, x: Any, at: int, stride: int, lines: int, n: int) ->
 def multiply(
     m: Shape,
     j: Any,
-    weights: int,
-    row_scales: int,
+    matrix: tuple[int, int, int],
     bias: int,
     width: int,
     out: int,
@@ -120,66 +134,95 @@ def multiply(
     part: int,
     parts: int,
 ) -> None:
-    """This thread's rows of ``weights @ inputs + bias`` for every token, stored or added to [tokens, num_rows]."""
+    """This thread's rows of ``matrix @ inputs + bias`` for every token, stored or added to [tokens, num_rows]."""
+    panels, row_scales, outliers = matrix
     lines = num_lines(m.kind, width)
-    panel_bytes = lines * LANES * LINE
     block_bytes = 8 * ((lines + BLOCK_LINES - 1) // BLOCK_LINES)
-    sums_at = j.sums + 4 * MOST_INPUTS * LANES * part
-    first, last = share((num_rows + LANES - 1) // LANES, part, parts)
-    for panel in range(first, last):
+    sums_at = j.sums + 4 * SUMS * part
+    panels_at_once = PANELS[m.kind]
+    first, last = rows_of(m.kind, num_rows, part, parts)
+    for first_row in range(first, last, panels_at_once * LANES):
+        weights = panels + first_row // LANES * lines * WEIGHT_LINES[m.kind] * LINE
         n = 0
         while n < j.count:
             _, size = group_of(n, j.count)
-            product(
-                m.kind, size, weights + panel * panel_bytes, j.inputs + n * lines * LINE, j.blocks + n * block_bytes,
-                lines, sums_at,
-            )  # fmt: skip
-            row, here = panel * LANES, num_rows - panel * LANES
-            of_row, bias_at = row_scales + 4 * row, j.zeros if bias == 0 else bias + 4 * row
-            out_at = out + 4 * (n * num_rows + row)
-            if here >= LANES:
-                finish(m, sums_at, size, of_row, bias_at, out_at, 4 * num_rows, adds)
-            else:
-                finish_part(m, sums_at, size, of_row, bias_at, out_at, 4 * num_rows, adds, here)
+            inputs, blocks = j.inputs + n * lines * LINE, j.blocks + n * block_bytes
+            for k in range(0, panels_at_once, panels_at_once if size < MOST_INPUTS else 1):
+                product(m.kind, size, weights + k * LINE, inputs, blocks, lines, sums_at + k * size * LINE)
+            for k in range(panels_at_once):
+                sums, row = sums_at + k * size * LINE, first_row + k * LANES
+                if outliers != 0:
+                    add_outliers(m.kind, outliers, num_rows, row, inputs, size, sums)
+                bias_at = j.zeros if bias == 0 else bias + 4 * row
+                out_at = out + 4 * (n * num_rows + row)
+                finish(sums, size, row_scales + 4 * row, bias_at, out_at, 4 * num_rows, adds, num_rows - row)
             n += size
 
 
 @jit
-def finish(m: Shape, sums: int, count: int, row_scales: int, bias: int, out: int, out_bytes: int, adds: bool) -> None:
-    """A whole panel's sums to where they belong; see ``make_finish``."""
-    if m.kind == INT8:
-        if adds:
-            _finish_scaled_added(sums, count, row_scales, bias, out, out_bytes)
-        else:
-            _finish_scaled(sums, count, row_scales, bias, out, out_bytes)
-    elif adds:
-        _finish_added(sums, count, row_scales, bias, out, out_bytes)
-    else:
-        _finish(sums, count, row_scales, bias, out, out_bytes)
+def add_outliers(kind: int, outliers: int, num_rows: int, row: int, inputs: int, size: int, sums: int) -> None:
+    """What the panel that begins with ``row`` leaves out, to the sums of a group; see ``short``."""
+    panel, num_panels = row // LANES, all_rows(kind, num_rows) // LANES
+    starts = ints32(outliers, num_panels + 1)
+    entries = ints32(outliers + 4 * (num_panels + 1), 2 * starts[num_panels])
+    totals = floats(sums, size * LANES)
+    for entry in range(starts[panel], starts[panel + 1]):
+        column, lane = entries[2 * entry] // LANES, entries[2 * entry] % LANES
+        weight = float_of_bits(entries[2 * entry + 1]) / INPUT_FACTOR
+        per_line = NUMBERS_IN_A_LINE[kind]
+        line = inputs + size * LINE * (column // per_line)
+        for n in range(size):
+            if kind == FLOAT32:
+                value = floats(line + n * LINE, LANES)[column % per_line]
+            else:
+                half = np.int32(shorts(line + n * LINE, 2 * LANES)[column % per_line])
+                value = float_of_bits(half << np.int32(16))
+            totals[n * LANES + lane] += weight * value
 
 
 @jit
-def finish_part(
-    m: Shape, sums: int, count: int, row_scales: int, bias: int, out: int, out_bytes: int, adds: bool, here: int
+def finish(
+    sums: int, count: int, row_scales: int, bias: int, out: int, out_bytes: int, adds: bool, num_rows: int
 ) -> None:
-    """The same for the last panel, of which only ``here`` rows are."""
-    scales, biases = floats(row_scales, here), floats(bias, here)
+    """A panel's sums to where they belong; ``num_rows`` are left of the matrix: in its last panels not all, or none."""
+    if num_rows >= LANES:
+        if adds:
+            _finish_added(sums, count, row_scales, bias, out, out_bytes)
+        else:
+            _finish(sums, count, row_scales, bias, out, out_bytes)
+        return
+    scales, biases = floats(row_scales, num_rows), floats(bias, num_rows)
     for i in range(count):
-        totals, y = floats(sums + LINE * i, here), floats(out + out_bytes * i, here)
-        for r in range(here):
-            total = totals[r] * scales[r] + biases[r] if m.kind == INT8 else totals[r] + biases[r]
+        totals, y = floats(sums + LINE * i, num_rows), floats(out + out_bytes * i, num_rows)
+        for r in range(num_rows):
+            total = totals[r] * scales[r] + biases[r]
             y[r] = y[r] + total if adds else total
 
 
 @jit
+def all_rows(kind: int, num_rows: int) -> int:
+    """Rows of a matrix, filled up to as many panels as lie side by side."""
+    at_once = PANELS[kind] * LANES
+    return (num_rows + at_once - 1) // at_once * at_once
+
+
+@jit
+def rows_of(kind: int, num_rows: int, part: int, parts: int) -> tuple[int, int]:
+    """Where the rows begin and end that a thread multiplies: whole panels, the last perhaps not all there."""
+    at_once = PANELS[kind] * LANES
+    first, last = share(all_rows(kind, num_rows) // at_once, part, parts)
+    return first * at_once, last * at_once
+
+
+@jit
 def share(total: int, part: int, parts: int) -> tuple[int, int]:
-    """Where a thread's panels begin and end."""
+    """Where a thread's part of ``total`` things begins and ends."""
     return total * part // parts, total * (part + 1) // parts
 
 
 @jit
 def product(kind: int, size: int, panel: int, inputs: int, blocks: int, lines: int, sums: int) -> None:
-    """A panel times a group; see ``make_product``."""
+    """Panels times a group; see ``make_product``."""
     if kind == INT8:
         if size == 16:
             _i16(panel, inputs, blocks, lines, sums)

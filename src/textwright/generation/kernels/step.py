@@ -17,24 +17,20 @@ from textwright.generation.kernels.layout import (
     ATTENTION_NORM_BIAS,
     DOWN,
     DOWN_BIAS,
-    DOWN_SCALES,
     GATE,
-    GATE_SCALES,
     MLP_NORM,
     MLP_NORM_BIAS,
     OUT,
     OUT_BIAS,
-    OUT_SCALES,
+    OUTLIERS,
     QKV,
     QKV_BIAS,
-    QKV_SCALES,
+    SCALES,
     UP,
     UP_BIAS,
-    UP_SCALES,
     Shape,
 )
-from textwright.generation.kernels.llvm import LANES
-from textwright.generation.kernels.multiply import lay_out, multiply, share
+from textwright.generation.kernels.multiply import lay_out, multiply, rows_of, share
 from textwright.generation.kernels.native import Floats, atomic_add, atomic_load, atomic_store, give_way, jit, pause
 from textwright.generation.kernels.vectors import bend, embed, normalise
 
@@ -66,10 +62,8 @@ def run_step(m: Shape, table: Any, scales: Floats, j: Any, barrier: int, part: i
             normalise(m, j.x, at[ATTENTION_NORM], at[ATTENTION_NORM_BIAS], j.normed, n)
             lay_out(m, j, j.normed, m.width, n)
         wait_for_all(barrier, parts)
-        multiply(
-            m, j, at[QKV], at[QKV_SCALES], at[QKV_BIAS], m.width, j.qkv, attended_width + 2 * key_width,
-            False, part, parts,
-        )  # fmt: skip
+        qkv_width = attended_width + 2 * key_width
+        multiply(m, j, matrix(at, QKV), at[QKV_BIAS], m.width, j.qkv, qkv_width, False, part, parts)
         wait_for_all(barrier, parts)
         for n in range(part, j.count, parts):
             remember(m, j, at, layer, n)
@@ -82,32 +76,32 @@ def run_step(m: Shape, table: Any, scales: Floats, j: Any, barrier: int, part: i
         for n in range(part, j.count, parts):
             lay_out(m, j, j.attended, attended_width, n)
         wait_for_all(barrier, parts)
-        multiply(
-            m, j, at[OUT], at[OUT_SCALES], at[OUT_BIAS], attended_width, j.x, m.width, True, part, parts
-        )  # fmt: skip
+        multiply(m, j, matrix(at, OUT), at[OUT_BIAS], attended_width, j.x, m.width, True, part, parts)
         wait_for_all(barrier, parts)
         for n in range(part, j.count, parts):
             normalise(m, j.x, at[MLP_NORM], at[MLP_NORM_BIAS], j.normed, n)
             lay_out(m, j, j.normed, m.width, n)
         wait_for_all(barrier, parts)
         if m.is_modern:
-            multiply(m, j, at[GATE], at[GATE_SCALES], 0, m.width, j.gate, m.mlp_width, False, part, parts)
-        multiply(
-            m, j, at[UP], at[UP_SCALES], at[UP_BIAS], m.width, j.mid, m.mlp_width, False, part, parts
-        )  # fmt: skip
-        first, last = share((m.mlp_width + LANES - 1) // LANES, part, parts)
-        bend(m, j, first * LANES, min(m.mlp_width, last * LANES))
+            multiply(m, j, matrix(at, GATE), 0, m.width, j.gate, m.mlp_width, False, part, parts)
+        multiply(m, j, matrix(at, UP), at[UP_BIAS], m.width, j.mid, m.mlp_width, False, part, parts)
+        first, last = rows_of(m.kind, m.mlp_width, part, parts)
+        bend(m, j, first, min(m.mlp_width, last))  # what this thread multiplied: no need to wait
         wait_for_all(barrier, parts)
         for n in range(part, j.count, parts):
             lay_out(m, j, j.mid, m.mlp_width, n)
         wait_for_all(barrier, parts)
-        multiply(
-            m, j, at[DOWN], at[DOWN_SCALES], at[DOWN_BIAS], m.mlp_width, j.x, m.width, True, part, parts
-        )  # fmt: skip
+        multiply(m, j, matrix(at, DOWN), at[DOWN_BIAS], m.mlp_width, j.x, m.width, True, part, parts)
         wait_for_all(barrier, parts)
     for n in range(part, j.count, parts):
         normalise(m, j.x, j.final_norm, j.final_norm_bias, j.hidden, n)
     wait_for_all(barrier, parts)
+
+
+@jit
+def matrix(at: Any, which: int) -> tuple[int, int, int]:
+    """Where a matrix of a layer is: panels, scales and outliers."""
+    return at[which], at[which + SCALES], at[which + OUTLIERS]
 
 
 @jit
@@ -116,7 +110,7 @@ def run_head(m: Shape, j: Any, barrier: int, part: int, parts: int) -> None:
     for n in range(part, j.count, parts):
         lay_out(m, j, j.hidden, m.width, n)
     wait_for_all(barrier, parts)
-    multiply(m, j, j.head, j.head_scales, 0, m.width, j.logits, j.vocab_size, False, part, parts)
+    multiply(m, j, (j.head, j.head_scales, j.head_outliers), 0, m.width, j.logits, j.vocab_size, False, part, parts)
     wait_for_all(barrier, parts)
 
 

@@ -14,12 +14,12 @@ from textwright.generation.kernels.llvm import LINE
 from textwright.generation.kernels.native import Floats, atomic_add, atomic_load, give_way, jit, pause
 from textwright.generation.kernels.step import run_head, run_step
 
-TICKET, BARRIER = 0, LINE
-"""Words that threads write to stand on lines of their own."""
+TICKET, CLOSED, BARRIER = 0, 8, LINE
+"""Places on the board, in bytes. Words that threads write to in a step stand on lines of their own."""
 KIND_WAITS = 200
 """Looks for a job after which a helper lets other threads have its core between looks."""
 MOST_WAITS = 20_000
-"""Looks after which a helper goes to sleep; a few milliseconds."""
+"""Looks after which a helper goes to sleep; a few milliseconds, longer where others want its core."""
 NAP_S = 0.02
 """After so long a sleeping helper looks at the board by itself."""
 
@@ -38,7 +38,7 @@ class Team:
         self._num_threads = num_threads
         self._helpers: list[_Helper] = []
         self._hire()
-        weakref.finalize(self, _dismiss, self._helpers)
+        weakref.finalize(self, _dismiss, self._helpers, self._board)
 
     def run(self, what: int) -> None:
         """Do the job as it is described, and wait for it. One at a time: the description is everyone's."""
@@ -85,8 +85,9 @@ class _Helper:
             self._is_asleep = False
 
 
-def _dismiss(helpers: Sequence[_Helper]) -> None:
+def _dismiss(helpers: Sequence[_Helper], board: npt.NDArray[np.int64]) -> None:
     """Send the helpers away."""
+    board[CLOSED // 8] = 1
     for helper in helpers:
         helper.is_dismissed = True
         helper.call()
@@ -97,12 +98,12 @@ def do_jobs(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: i
     """Do a thread's part of jobs; returns the number of the last.
 
     The first thread raises the ticket and does that one job. In one compiled call: a KeyboardInterrupt between the two
-    would leave the others at a barrier. A helper does jobs until none has come for a while.
+    would leave the others at a barrier. A helper does jobs until none has come for a while, or the board is closed.
     """
     if part == 0:
         atomic_add(board + TICKET, 1)
     looks = 0
-    while looks < MOST_WAITS:
+    while looks < MOST_WAITS and atomic_load(board + CLOSED) == 0:
         if atomic_load(board + TICKET) == seen:
             pause()
             looks += 1

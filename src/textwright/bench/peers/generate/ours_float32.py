@@ -7,9 +7,10 @@ import torch
 
 from textwright.bench.writing_job import Ids, Write, WritingJob
 from textwright.checkpoint.model_folder import load_model
-from textwright.generation.cpu_decoder import CPUDecoder, DecodingPrecision
+from textwright.generation.cpu_decoder import CPUDecoder
 from textwright.generation.decoder import Decoder
 from textwright.generation.loop import decode_one_token, prefill
+from textwright.generation.packing import DecodingPrecision
 from textwright.models.gpt import GPT
 
 SETTINGS = "CPUDecoder, float32"
