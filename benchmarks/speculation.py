@@ -4,8 +4,9 @@
     python benchmarks/speculation.py MODEL DRAFT TEXT --samples 100000
 
 TEXT is one that neither model was trained on; prompts of 64 tokens are taken from it at even distances. Ways take
-turns; figures are medians. With ``--samples`` three tokens are written so many times, with and without the draft, and
-the counts of what came out are compared by a chi-square test of two samples.
+turns, text by text; tokens/s are medians of the turns, ratios are given for each, from the least. With ``--samples``
+three tokens are written so many times, with and without the draft, and the counts of what came out are compared by a
+chi-square test of two samples.
 """
 
 import argparse
@@ -57,32 +58,37 @@ def measure(model: Model, draft: Model, prompts: list[str], arguments: argparse.
     """Tokens/s of each way at temperature 0 and 1, what was accepted, and whether greedy texts are the same."""
     found: dict[str, Any] = {}
     for temperature in (0.0, 1.0):
-        seconds: dict[str, list[float]] = {"plain": [], "draft": [], "lookup": []}
-        num_tokens, texts, accepted = dict[str, int](), dict[str, list[Completion]](), dict[str, float]()
+        speculations = {
+            "plain": None,
+            "draft": model.speculation(draft, num_drafted=arguments.drafted, engine=KERNELS),
+            "lookup": model.speculation(num_drafted=arguments.drafted),
+        }
+        seconds: dict[str, list[float]] = {way: [] for way in speculations}
+        completions: dict[str, list[Completion]] = {way: [] for way in speculations}
         for turn in range(arguments.turns + 1):
-            for way in seconds:
-                speculation = {
-                    "plain": None,
-                    "draft": model.speculation(draft, num_drafted=arguments.drafted, engine=KERNELS),
-                    "lookup": model.speculation(num_drafted=arguments.drafted),
-                }[way]
-                begun_s = time.perf_counter()
-                texts[way] = [
-                    write(model, prompt, temperature, arguments.new_tokens, speculation) for prompt in prompts
-                ]
-                if turn > 0:  # the first is for warming up
-                    seconds[way].append(time.perf_counter() - begun_s)
-                num_tokens[way] = sum(completion.num_tokens for completion in texts[way])
-                if speculation is not None:
-                    accepted[way] = speculation.acceptance
+            times = dict.fromkeys(speculations, 0.0)
+            for prompt in prompts:  # text by text: the speed of memory wanders
+                for way, speculation in speculations.items():
+                    begun_s = time.perf_counter()
+                    completion = write(model, prompt, temperature, arguments.new_tokens, speculation)
+                    times[way] += time.perf_counter() - begun_s
+                    if turn == 0:  # the first is for warming up
+                        completions[way].append(completion)
+            for way, taken in times.items():
+                seconds[way] += [taken] * (turn > 0)
+        num_tokens = {way: sum(one.num_tokens for one in written) for way, written in completions.items()}
         rates = {way: num_tokens[way] / statistics.median(times) for way, times in seconds.items()}
+        ratios = {way: [a / b for a, b in zip(seconds["plain"], times, strict=True)] for way, times in seconds.items()}
         found[f"temperature {temperature:g}"] = {
             "tokens_per_s": rates,
-            "over_plain": {way: rate / rates["plain"] for way, rate in rates.items()},
-            "acceptance": accepted,
+            "over_plain": {
+                way: [ratio * num_tokens[way] / num_tokens["plain"] for ratio in sorted(of_turns)]
+                for way, of_turns in ratios.items()
+            },
+            "acceptance": {way: one.acceptance for way, one in speculations.items() if one is not None},
         }
         if temperature == 0:
-            found["greedy_texts_are_the_same"] = texts["plain"] == texts["draft"] == texts["lookup"]
+            found["greedy_texts_are_the_same"] = completions["plain"] == completions["draft"] == completions["lookup"]
     return found
 
 

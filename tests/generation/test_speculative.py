@@ -1,7 +1,7 @@
 """Speculation changes the speed and nothing else."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from tests.generation.conftest import make_model
 from textwright.core.errors import InputError
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
-from textwright.generation.speculative import Draft, Drafter, ModelDrafter, Pick, PromptLookup, Reading, Speculation
+from textwright.generation.speculative import Drafter, ModelDrafter, PromptLookup, Reading, Speculation
 from textwright.models.language_model import LanguageModel, State
 from textwright.tokens import Tokenizer
 
@@ -62,6 +62,7 @@ def test_samples_come_as_often_as_without_it(gpt2: LanguageModel, tokenizer: Tok
 def test_lookup_proposes_what_followed_the_longest_likeness() -> None:
     ids = [1, 2, 3, 9, 5, 2, 3, 8, 1, 2, 3]
     assert PromptLookup().draft(ids, 3, lambda *_: (0, torch.zeros(1))).ids == [9, 5, 2]
+    assert PromptLookup().draft([1, 2, 3, 4, 5, 1], 9, lambda *_: (0, torch.zeros(1))).ids == [2, 3]
     assert PromptLookup().draft([1, 2, 3], 3, lambda *_: (0, torch.zeros(1))).ids == []
 
 
@@ -145,30 +146,10 @@ def _interrupted_after(extend: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def test_more_is_guessed_where_guesses_hold_and_less_where_they_do_not(
-    gpt2: LanguageModel, tokenizer: Tokenizer
-) -> None:
-    counts: list[int] = []
-
-    class Guess:
-        """Says what it is told to."""
-
-        def __init__(self, is_right: bool) -> None:
-            self.is_right = is_right
-
-        def draft(self, ids: Sequence[int], count: int, _: Pick) -> Draft:
-            """The greedy text, or another."""
-            counts.append(count)
-            place = len(ids) - 1
-            return Draft([token_id if self.is_right else token_id ^ 1 for token_id in greedy[place : place + count]])
-
-    sampling = SamplingConfig(max_new_tokens=20, temperature=0)
-    (completion,) = generate(gpt2, tokenizer, ["a"], sampling)
-    greedy = completion.token_ids
-    assert not {256, 257} & set(greedy)
-    for is_right, expected in ((True, [3, 5, 7]), (False, [3, 2, 1, 1])):
-        counts.clear()
-        found = generate(gpt2, tokenizer, ["a"], sampling, speculation=Speculation(Guess(is_right), 7))
-        assert found == [completion]
-        assert counts[: len(expected)] == expected
-        assert max(counts) <= 7
+def test_a_draft_model_stops_where_it_is_not_sure(gpt2: LanguageModel) -> None:
+    for largest, expected in ((1.0, 7), (0.5, 5), (0.04, 1)):  # 0.5 to the fifth is the first below 0.05
+        q = torch.zeros(257)
+        q[9] = largest
+        draft = ModelDrafter(gpt2, 257).draft([1, 2, 3], 7, lambda *_, q=q: (9, q))
+        assert draft.ids == [9] * expected
+        assert len(draft.probabilities) == expected

@@ -77,7 +77,7 @@ def generate(
     prompt_lookup
         Guess ahead from what the text itself says, without a model.
     num_drafted
-        Tokens guessed at a time, at most: more while guesses hold, fewer when they do not. 15 when not given.
+        Tokens guessed at a time, at most; 3 when not given. A draft model stops where it is not sure.
     models
         Several models with the same tokenizer, whose probabilities are mixed.
     weights

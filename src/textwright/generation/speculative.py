@@ -30,9 +30,10 @@ from textwright.generation.row import Row, Written, window_start
 from textwright.generation.sampling import draw, likeliest
 from textwright.models.language_model import State
 
-NUM_DRAFTED = 15
+NUM_DRAFTED = 3
 """With the token before them they are one tile of the kernels."""
-FIRST_DRAFTED = 3
+LEAST_SURE = 0.05
+"""A draft model stops once the product of its largest probabilities is below: what follows would hardly be accepted."""
 LONGEST_MATCH = 3
 """Tokens of the text's end that prompt lookup looks for, at most."""
 
@@ -111,15 +112,16 @@ class ModelDrafter:
         self._reading = Reading(decoder, vocab_size)
 
     def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
-        """As the smaller model would go on."""
+        """As the smaller model would go on, as long as it is sure enough."""
         count = min(count, self._context_length - 1)
         window = list(ids[window_start(len(ids) + count, self._context_length) :])
-        found = Draft()
-        for _ in range(count):
+        found, sure = Draft(), 1.0
+        while len(found.ids) < count and sure >= LEAST_SURE:
             token_id, q = pick(self._reading.logits(window, 1), found.ids)
             found.ids.append(token_id)
             found.probabilities.append(q)
             window.append(token_id)
+            sure *= float(q.max())
         return found
 
 
@@ -127,12 +129,15 @@ class PromptLookup:
     """Guesses that the text goes on as it did the last time its end occurred. Needs no model."""
 
     def draft(self, ids: Sequence[int], count: int, _: Pick) -> Draft:
-        """What followed the most recent place that is like the end, by its longest likeness up to three tokens."""
+        """What followed the most recent place that is like the end, by its longest likeness up to three tokens.
+
+        Twice as many tokens as are alike: the longer the likeness, the more likely it goes on.
+        """
         for length in range(min(LONGEST_MATCH, len(ids) - 1), 0, -1):
             end = list(ids[-length:])
             for place in range(len(ids) - length - 1, -1, -1):
                 if ids[place] == end[0] and list(ids[place : place + length]) == end:
-                    return Draft(list(ids[place + length : place + length + count]))
+                    return Draft(list(ids[place + length : place + length + min(count, 2 * length)]))
         return Draft()
 
 
@@ -142,7 +147,7 @@ class Speculation:
 
     drafter: Drafter
     num_drafted: int = NUM_DRAFTED
-    """Tokens guessed at a time, at most: two more after a time when all were accepted, else one less."""
+    """Tokens guessed at a time, at most; a drafter stops earlier where it is not sure."""
     proposed: int = 0
     accepted: int = 0
 
@@ -169,16 +174,12 @@ class Speculation:
     def _write(
         self, reading: Reading, context: int, row: Row, sampling: SamplingConfig, filters: Sequence[Filter]
     ) -> None:
-        count = FIRST_DRAFTED
         while row.is_open:
-            count = min(count, self.num_drafted)
             window = row.window(context)
             left = min(sampling.max_new_tokens - row.num_new - 1, context - len(window))
-            draft = self._draft(row, min(count, left), sampling, filters)
+            draft = self._draft(row, min(self.num_drafted, left), sampling, filters)
             logits = reading.logits([*window, *draft.ids], len(draft.ids) + 1)
-            num_accepted = self._push(row, draft, logits, sampling, filters)
-            if draft.ids:
-                count = count + 2 if num_accepted == len(draft.ids) else max(1, count - 1)
+            self._push(row, draft, logits, sampling, filters)
 
     def _draft(self, row: Row, count: int, sampling: SamplingConfig, filters: Sequence[Filter]) -> Draft:
         if count < 1:
@@ -193,15 +194,14 @@ class Speculation:
         logits: Float[Tensor, "places vocabulary"],
         sampling: SamplingConfig,
         filters: Sequence[Filter],
-    ) -> int:
-        """The drafted tokens as far as they are accepted, and the token after them. Returns how many were accepted."""
+    ) -> None:
+        """The drafted tokens as far as they are accepted, and the token after them."""
         filtered = apply_filters(logits, filters, _texts(draft, row))
         chosen = _agree(draft, filtered, row, sampling)
         self.proposed += len(draft.ids)
         self.accepted += len(chosen) - 1
         count, ids = len(chosen), torch.tensor(chosen, device=logits.device)
         hand_over([row] * count, ids, logits[:count], filtered[:count], sampling)
-        return count - 1
 
 
 class _Chooser:
@@ -216,9 +216,9 @@ class _Chooser:
         if so_far:
             self._text = self._text.followed_by(so_far[-1], self._row.end_id) or self._text
         filtered = apply_filters(logits, self._filters, [self._text])
-        if self._sampling.temperature == 0:
-            return int(likeliest(filtered)), filtered[0]
         q = filtered.softmax(dim=-1)
+        if self._sampling.temperature == 0:
+            return int(likeliest(filtered)), q[0]
         return int(draw(q, [self._row.uniform("draft", len(so_far))])), q[0]
 
 
