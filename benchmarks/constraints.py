@@ -10,12 +10,11 @@ medians. With ``--samples`` a `nano` with random weights writes so many JSON obj
 
 import argparse
 import json
-import os
 import statistics
-import sys
 import time
-from pathlib import Path
 from typing import Any
+
+from public_text import public
 
 from textwright.core.device import processor_name
 from textwright.generation.cpu_decoder import CPUDecoder
@@ -54,22 +53,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    tokenizer = gpt2_tokenizer()
+    tokenizer = load_tokenizer(public("gpt2-bpe"))
     if arguments.samples is not None:
         found = check_samples(tokenizer, arguments.samples)
     else:
         found = measure(tokenizer, arguments.turns, arguments.new_tokens)
     found |= {"processor": processor_name()}
     print(json.dumps(found) if arguments.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
-
-
-def gpt2_tokenizer() -> Tokenizer:
-    """GPT-2's, from the public data; ends the program with a line where it is missing."""
-    folder = Path(os.environ.get("TEXTWRIGHT_DATA", "../shared/data")) / "gpt2-bpe"
-    if not folder.is_dir():
-        print(f"{folder} is not there: set TEXTWRIGHT_DATA to a folder that has gpt2-bpe", file=sys.stderr)
-        sys.exit(2)
-    return load_tokenizer(folder)
 
 
 def untrained(name: str, tokenizer: Tokenizer) -> GPT:

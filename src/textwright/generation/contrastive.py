@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 
 from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter, apply_filters
-from textwright.generation.loop import MOST_ROWS, hand_over, side_by_side, take
+from textwright.generation.loop import hand_over, most_rows_on, side_by_side, take
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row, check_fits
 from textwright.generation.sampling import likeliest
@@ -67,7 +67,7 @@ def write(
     num_candidates = min(sampling.top_k or NUM_CANDIDATES, vocab_size)
     waiting = deque(rows)
     while waiting:
-        together = take(waiting, max(1, MOST_ROWS[decoder.device.type] // num_candidates), decoder.context_length)
+        together = take(waiting, max(1, most_rows_on(decoder.device) // num_candidates), decoder.context_length)
         reading = read(decoder, together, vocab_size)
         while reading.rows:
             reading = choose(decoder, reading, sampling, filters, num_candidates)

@@ -22,8 +22,7 @@ from textwright.generation.sampling import draw, likeliest
 from textwright.generation.token_report import report_tokens
 from textwright.models.language_model import State
 
-MOST_ROWS = {"cpu": 64, "cuda": 256}
-"""Rows side by side, by the kind of device."""
+MOST_ROWS, MOST_ROWS_ON_A_CPU = 256, 64
 STATE_BYTES = 2 << 30
 READ_TOKENS = 2048
 
@@ -51,7 +50,7 @@ def write(
         state_bytes: about how much memory the state may take. A state above it sends half of its rows back to
             wait (one row always stays); it can have doubled by then.
     """
-    context, most_rows = decoder.context_length, most_rows or MOST_ROWS[decoder.device.type]
+    context, most_rows = decoder.context_length, most_rows or most_rows_on(decoder.device)
     waiting, live = deque(rows), list[Row]()
     state, logits = decoder.empty_state(0), torch.empty(0, decoder.vocab_size, device=decoder.device)
     while waiting or live:
@@ -73,6 +72,11 @@ def write(
             live, state, logits = [live[index] for index in stay], state.select(stay), logits[stay]
         if live:
             logits, state = decode_one_token(decoder, [row.ids[-1] for row in live], state)
+
+
+def most_rows_on(device: torch.device) -> int:
+    """Rows side by side."""
+    return MOST_ROWS_ON_A_CPU if device.type == "cpu" else MOST_ROWS
 
 
 def take(waiting: deque[Row], most_rows: int, context_length: int) -> list[Row]:

@@ -95,7 +95,7 @@ def make_product(kind: int, num_inputs: int, num_panels: int) -> Callable[..., N
     def multiply(b: ir.IRBuilder, panel: Any, inputs: Any, blocks: Any, lines: Any, sums: Any) -> None:
         panels = [b.add(panel, number(n * LINE)) for n in range(num_panels)]
         if kind == INT8:
-            _multiply_bytes(b, num_inputs, panels, inputs, blocks, lines, sums)
+            _multiply_bytes(b, num_inputs, panel, inputs, blocks, lines, sums)
         else:
             _multiply_floats(b, kind, num_inputs, panels, inputs, lines, sums)
 
@@ -187,17 +187,17 @@ def plus_pairs(b: ir.IRBuilder, total: Any, one: Any, other: Any) -> Any:
 
 
 def _multiply_bytes(
-    b: ir.IRBuilder, num_inputs: int, panels: Sequence[Any], inputs: Any, blocks: Any, lines: Any, sums: Any
+    b: ir.IRBuilder, num_inputs: int, panel: Any, inputs: Any, blocks: Any, lines: Any, sums: Any
 ) -> None:
     num_blocks = b.udiv(b.add(lines, number(BLOCK_LINES - 1)), number(BLOCK_LINES))
-    places = [b.add(sums, number(n * LINE)) for n in range(len(panels) * num_inputs)]
+    places = [b.add(sums, number(n * LINE)) for n in range(num_inputs)]
     for place in places:
         store(b, zeros(FLOATS), place, LINE)
     wholes = [cgutils.alloca_once(b, INTS) for _ in places]
     with cgutils.for_range(b, num_blocks, intp=I64) as block:
         of_inputs = [
             b.add(blocks, b.mul(b.add(b.mul(number(n), num_blocks), block.index), number(8))) for n in range(num_inputs)
-        ] * len(panels)
+        ]
         for at, whole in zip(of_inputs, wholes, strict=True):
             b.store(in_all_lanes(b, load(b, b.add(at, number(4)), I32)), whole)
         first = b.mul(block.index, number(BLOCK_LINES))
@@ -207,12 +207,10 @@ def _multiply_bytes(
             line = b.add(first, loop.index)
             group = b.add(inputs, b.mul(line, number(num_inputs * LINE)))
             found = [b.load(whole) for whole in wholes]
-            for step, weights in enumerate(_steps_of_line(b, INT8, panels, line)):
+            for step, (weight,) in enumerate(_steps_of_line(b, INT8, [panel], line)):
                 for n in range(num_inputs):
                     value = in_all_lanes(b, load(b, b.add(group, number(n * LINE + 4 * step)), I32))
-                    for which, weight in enumerate(weights):
-                        place = which * num_inputs + n
-                        found[place] = _plus_fours(b, found[place], weight, value)
+                    found[n] = _plus_fours(b, found[n], weight, value)
             for whole, value in zip(wholes, found, strict=True):
                 b.store(value, whole)
         for at, whole, place in zip(of_inputs, wholes, places, strict=True):
