@@ -38,7 +38,6 @@ def config(text: Path, steps: int) -> RunConfig:
     return RunConfig(
         data=(text,),
         tokenizer="char",
-        evaluation_tokens=256,
         model=ModelChoice(preset="nano", context_length=32, dropout=0.1),
         training=TrainConfig(
             steps=steps,
@@ -48,6 +47,7 @@ def config(text: Path, steps: int) -> RunConfig:
             precision="bfloat16",
             compile=True,
             evaluate_every=2,
+            max_eval_tokens=256,
             sample_every=4,
             checkpoint_every=2,
             max_loss_deviations=6.0,

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,12 +11,14 @@ import torch
 from textwright.batches.batch import Batch
 from textwright.batches.shards import Data, Tokens
 from textwright.models.language_model import LanguageModel
+from textwright.training.clock import StepTimings
 from textwright.training.config import TrainConfig
-from textwright.training.decide import Costs, decide, prepare_step
+from textwright.training.decide import decide, prepare_step
 from textwright.training.foresee import foresee
 from textwright.training.hooks import Hooks
 from textwright.training.memory import measure_activations
 from textwright.training.plan import Plan, describe_plan
+from textwright.training.threads import Threads
 
 MakeModel = Callable[..., LanguageModel]
 MakeConfig = Callable[..., TrainConfig]
@@ -86,36 +89,37 @@ def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: M
 
 
 def test_a_run_costs_its_steps_and_its_pauses() -> None:
-    costs = Costs(step_s=2.0, evaluate_s=10.0, sample_s=100.0, save_s=1000.0)
+    costs = StepTimings(step_s=2.0, evaluate_s=10.0, sample_s=100.0, save_s=1000.0)
     config = TrainConfig(evaluate_every=4, sample_every=9, checkpoint_every=10)
     decided = config.decided(steps=10, time=16, micro_rows=1, precision="float32")
     assert costs.total_s(decided) == 20 + 3 * 10 + 2 * 100 + 1000
 
 
 def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
-    make_model: MakeModel, data: Data, quick: MakeConfig
+    make_model: MakeModel, data: Data, quick: MakeConfig, tmp_path: Path
 ) -> None:
     model = make_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     decided: list[TrainConfig] = []
-    plan = foresee(model, data, quick(), Hooks(on_decided=decided.append))
+    plan = foresee(model, data, quick(), Hooks(on_decided=decided.append), scratch=tmp_path)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-    config, _ = decide(prepare_step(make_model(), quick(), Hooks())[0], data.train, quick(), Hooks(), saves=True)
+    train_step, threads = prepare_step(make_model(), quick(), Hooks())[0], Threads(1, torch.device("cpu"))
+    config = decide(train_step, data.train, quick(), Hooks(), threads=threads, saves=True).config
     assert decided == [config]
     assert (plan.steps, plan.tokens, plan.micro_batch) == (6, 6 * 4 * 16, config.micro_rows)
     assert plan.seconds is not None
     assert plan.seconds > 0
 
 
-def _plan(make_model: MakeModel, data: Data, config: TrainConfig) -> Plan:
-    return foresee(make_model(), data, config, Hooks())
+def _plan(make_model: MakeModel, data: Data, config: TrainConfig, scratch: Path) -> Plan:
+    return foresee(make_model(), data, config, Hooks(), scratch=scratch)
 
 
 def test_it_warns_of_a_text_read_too_often_and_of_a_model_too_large(
-    make_model: MakeModel, data: Data, quick: MakeConfig
+    make_model: MakeModel, data: Data, quick: MakeConfig, tmp_path: Path
 ) -> None:
-    often = _plan(make_model, data, quick(steps=100))
+    often = _plan(make_model, data, quick(steps=100), tmp_path)
     assert often.epochs == pytest.approx(100 * 4 * 16 / data.train.num_tokens)
     (warning,) = often.warnings
     assert "learns it by heart" in warning
@@ -123,6 +127,6 @@ def test_it_warns_of_a_text_read_too_often_and_of_a_model_too_large(
     assert warning in describe_plan(often)
 
     long = Data(train=Tokens.from_documents([[1, 2, 3] * 2000]), val=None)
-    (warning,) = _plan(make_model, long, quick(steps=1)).warnings
+    (warning,) = _plan(make_model, long, quick(steps=1), tmp_path).warnings
     assert "smaller --model.preset" in warning
-    assert _plan(make_model, long, quick(steps=60)).warnings == ()
+    assert _plan(make_model, long, quick(steps=60), tmp_path).warnings == ()

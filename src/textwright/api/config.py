@@ -37,8 +37,6 @@ class RunConfig(Config):
     """What to do with bytes that are not UTF-8: refuse the file, or put U+FFFD for them."""
     tokenizer: str = "bpe:8192"
     """byte, char, bpe:N (trained on the data, at most N tokens), or a folder that holds a tokenizer."""
-    evaluation_tokens: int = Field(default=131_072, ge=1)
-    """Validation during training reads at most so many tokens, from the start of the validation text."""
     sample_prompts: tuple[str, ...] = ()
     """What the samples during training continue; without it the start of a document."""
     model: ModelChoice = ModelChoice()

@@ -10,7 +10,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from textwright.checkpoint.model_folder import save_model
 from textwright.core.config import read_toml
 from textwright.core.device import choose_device, processor_name
 from textwright.core.errors import InputError
+from textwright.core.files import TEMPORARY
 from textwright.core.journal import read_rows
 from textwright.core.progress import TrainingDisplay, bar, console
 from textwright.evaluation.language_modelling import score_tokens
@@ -145,11 +146,12 @@ def resume(
         return _train(run, config, choose_device(device), quiet, resume=Resume(accepts_changed_data, notes))
 
 
-def plan(config: RunConfig, *, device: str = "auto", quiet: bool = False) -> Plan:
-    """Foresee a run: the text is prepared in a temporary folder, and some steps are tried.
+def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quiet: bool = False) -> Plan:
+    """Foresee a run: the text is prepared in a folder that is deleted afterwards, and some steps are tried.
 
     Args:
         config: as for ``train``.
+        out: where the run would be: what is written meanwhile lies beside it, on the same disk.
         device: as for ``train``.
         quiet: show no progress.
 
@@ -157,12 +159,14 @@ def plan(config: RunConfig, *, device: str = "auto", quiet: bool = False) -> Pla
         InputError: text, tokenizer, model or training cannot be as the config has it.
     """
     _check(config)
-    with tempfile.TemporaryDirectory(prefix="textwright-plan-") as folder:
+    beside = next(folder for folder in Path(out).absolute().parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(prefix=".textwright-plan-", suffix=TEMPORARY, dir=beside) as folder:
         run = Run.create(Path(folder) / "run", config)
         tokenizer, data, model = _begin(run, config, choose_device(device), quiet)
         if not quiet:
             console().print(describe(model, tokenizer, data))
-        return foresee(model, data, config.training, _HookMaker(run, config, tokenizer, data, None).hooks)
+        hooks = _HookMaker(run, config, tokenizer, data, None).hooks
+        return foresee(model, data, config.training, hooks, scratch=run.folder)
 
 
 def _check_data(run: Run, config: RunConfig, accepts_changes: bool) -> tuple[str, ...]:
@@ -261,10 +265,6 @@ class _HookMaker:
     tokenizer: Tokenizer
     data: Data
     display: TrainingDisplay | None
-    decided: TrainConfig = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.decided = self.config.training
 
     @property
     def hooks(self) -> Hooks:
@@ -279,16 +279,16 @@ class _HookMaker:
             save_model=self.save,
         )
 
-    def evaluate(self, model: LanguageModel) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, config: TrainConfig) -> dict[str, float]:
         assert self.data.val is not None
-        time = min(self.decided.time or model.context_length, model.context_length)
-        with autocast(model.head_weight.device, "bfloat16" if self.decided.precision == "bfloat16" else "float32"):
+        time = min(config.time or model.context_length, model.context_length)
+        with autocast(model.head_weight.device, "bfloat16" if config.precision == "bfloat16" else "float32"):
             return score_tokens(
                 model,
                 self.data.val,
                 time=time,
                 rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
-                max_tokens=self.config.evaluation_tokens,
+                max_tokens=config.max_eval_tokens,
             )
 
     def sample(self, model: LanguageModel) -> dict[str, Any]:
@@ -298,7 +298,6 @@ class _HookMaker:
         return {"text": texts[0], "texts": texts}
 
     def remember(self, decided: TrainConfig) -> None:
-        self.decided = decided
         self.run.write_config(self.config.model_copy(update={"training": decided}))
 
     def note(self, line: str) -> None:

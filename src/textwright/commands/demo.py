@@ -109,10 +109,9 @@ def demo_config(paths: tuple[Path, ...], minutes: float, seed: int, prompts: tup
         # The interpreter's own files hold a few that are not UTF-8 on purpose.
         invalid_utf8="replace",
         tokenizer="bpe:4096",
-        evaluation_tokens=32_768,
         sample_prompts=prompts,
         model=ModelChoice(preset="tiny"),
-        training=TrainConfig(minutes=minutes, rows=16, seed=seed),
+        training=TrainConfig(minutes=minutes, rows=16, seed=seed, max_eval_tokens=32_768),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from textwright.api.config import ModelChoice
-from textwright.commands.train import run_config
+from textwright.commands.train import default_folder, run_config
 from textwright.core.progress import console, duration, output
 from textwright.training.config import TrainConfig
 
@@ -50,7 +50,8 @@ def plan(
     from textwright.api.runs import plan as plan_run
     from textwright.training.plan import describe_plan
 
-    found = plan_run(run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training))
+    chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
+    found = plan_run(chosen, out=default_folder(chosen))
     if json:
         print(json_format.dumps(found.as_json()))
         return

@@ -194,6 +194,10 @@ class GPT(LanguageModel):
         """
         self._recomputes = True
 
+    def end_training(self) -> None:
+        """Undo both."""
+        self._compiled_block, self._recomputes = None, False
+
     def sites(self) -> tuple[str, ...]:
         """What a probe may record or replace, in the order of computation."""
         of_layer = ("attention.pattern", "attention.head_out", "attention_out", "mlp_out", "residual")

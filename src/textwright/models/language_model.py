@@ -132,6 +132,9 @@ class LanguageModel(nn.Module, ABC):
         A family that cannot leaves it out, and keeps everything.
         """
 
+    def end_training(self) -> None:
+        """Undo ``compile_for_training`` and ``recompute_for_training``: they belong to a run, not to the model."""
+
     @abstractmethod
     def sites(self) -> tuple[str, ...]:
         """The names a probe may use."""

@@ -9,13 +9,15 @@ from textwright.core.config import Config, read_config
 
 DEFAULT_STEPS = 1000
 """Optimizer steps when neither steps nor minutes are given."""
+DEFAULT_EVAL_TOKENS = 131_072
+"""Validation tokens that an evaluation during training reads at most."""
 LEARNING_RATES = {"muon": 6e-3, "adamw": 1e-3}
 """AdamW's, by optimizer: beside Muon it moves only embeddings, norms and biases, which bear more."""
 
 CHANGEABLE = frozenset(
     (
         *("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "patience"),
-        *("max_bad_steps", "compile"),
+        *("max_bad_steps", "compile", "max_eval_tokens", "threads"),
     )
 )
 """What may change between the sessions of a run: when it ends, how often it looks and saves, and what is only speed."""
@@ -27,7 +29,8 @@ class TrainConfig(Config):
     steps: int | None = Field(default=None, ge=1)
     """Optimizer steps. Without steps and minutes it is 1,000."""
     minutes: float | None = Field(default=None, gt=0)
-    """Wall-clock minutes instead of steps, evaluations included: a few trial steps tell how many steps fit."""
+    """Wall-clock minutes instead of steps, evaluations included: trial steps tell how many steps fit, and the number is
+    looked at again while the run goes on. A run that is resumed goes by the steps it had last."""
     rows: int = Field(default=12, ge=1)
     """Rows of text in one optimizer step."""
     time: int | None = Field(default=None, ge=1)
@@ -62,8 +65,12 @@ class TrainConfig(Config):
     clip: float = Field(default=1.0, gt=0)
     """The greatest norm of the whole gradient; a greater one is scaled down to it."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of matrix products; weights are always float32. auto: bfloat16 where the hardware has it and the model is wide
-    enough to gain."""
+    """Of matrix products; weights are always float32. auto: the faster one for this model here, which is measured."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Processor threads to compute with. When not given, all cores, and fewer while other programs keep them busy."""
+    max_eval_tokens: int | None = Field(default=None, ge=1)
+    """Validation during training reads at most so many tokens, from the start of the validation text; 131,072 when not
+    given, and with minutes as many as take a small part of them."""
     evaluate_every: int | None = Field(default=None, ge=1)
     """Steps between evaluations; a tenth of the steps when not given."""
     sample_every: int | None = Field(default=None, ge=1)
@@ -118,14 +125,13 @@ class TrainConfig(Config):
         micro_rows: int,
         precision: Literal["float32", "bfloat16"],
         compiles: bool = False,
-        times: int = 10,
     ) -> Self:
         """This config with nothing left open: what was found out before the first step, and all that follows from it.
 
         ``minutes`` has done its work and is left out, so that a resumed run goes by the same ``steps``. ``compiles``
-        and ``times`` (how often the run evaluates, samples and saves) hold where it is not told.
+        holds where it is not told.
         """
-        part = math.ceil(steps / times)
+        part = math.ceil(steps / 10)
         span_steps = min(max(steps / 100, 5), 20)
         found = {"steps": steps, "minutes": None, "time": time, "micro_rows": micro_rows, "precision": precision}
         follows = {
@@ -136,6 +142,7 @@ class TrainConfig(Config):
             "evaluate_every": part,
             "sample_every": part,
             "checkpoint_every": min(part, 500),
+            "max_eval_tokens": DEFAULT_EVAL_TOKENS,
         }
         given = {name for name in follows if getattr(self, name) is not None}
         return self.model_copy(update=found | {name: value for name, value in follows.items() if name not in given})

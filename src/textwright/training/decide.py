@@ -1,5 +1,6 @@
 """What is found out once, before the first step: how much at once, how exactly, how long."""
 
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,27 +12,30 @@ import torch
 from textwright.batches.loader import Loader
 from textwright.batches.shards import Tokens
 from textwright.checkpoint.training_state import snapshot, write_checkpoint
+from textwright.core.device import PrecisionRates, has_bfloat16_products
 from textwright.models.language_model import LanguageModel
+from textwright.training.clock import Clock, Length, StepTimings
 from textwright.training.compilation import COMPILING, NO_COMPILER, compile_step, has_compiler, is_worth_compiling
-from textwright.training.config import DEFAULT_STEPS, TrainConfig
+from textwright.training.config import DEFAULT_EVAL_TOKENS, DEFAULT_STEPS, TrainConfig
 from textwright.training.hooks import Hooks
 from textwright.training.memory import Activations, free_bytes, measure_activations
 from textwright.training.objectives.catalog import make_objective
-from textwright.training.precision import choose_training_precision
+from textwright.training.precision import measure_training_rates
 from textwright.training.step import TrainStep
+from textwright.training.threads import Threads
 from textwright.training.train_state import TrainState
 from textwright.training.update import update
 
 NUM_WARM_UP_STEPS = 2
-MIN_TRIAL_STEPS = 3
-TRIAL_FRACTION = 0.03
-"""Of the minutes, for trial steps: the longer the run, the longer the look."""
-AIM = 0.98
-"""Of the minutes, to be used: what trial steps do not show, such as drawing the display, takes the rest."""
-MAX_TIMES = 10
-"""How often a run evaluates, samples and saves when it is not told, at most."""
-PAUSE_FRACTION = 0.12
-"""Of the minutes, for these pauses: a short run makes fewer of them."""
+TRIAL_FRACTION = 0.04
+"""Of the minutes, for trial steps; the step in hand is always finished."""
+EVALUATION_FRACTION = 0.02
+"""Of the minutes, for one evaluation: its tokens are so many fewer, where their number was not given."""
+MIN_EVAL_TOKENS = 4096
+NUM_SAMPLE_TOKENS = 80
+"""About what a sample takes, before one was taken."""
+SAVE_BYTES_PER_S = 1e9
+"""About how fast a checkpoint is copied before training goes on; it is written while it does."""
 MEMORY_FRACTION = 0.25
 """Of the free memory, for the activations of one micro-batch."""
 MAX_ACTIVATION_BYTES = 2**31
@@ -39,48 +43,57 @@ MAX_ACTIVATION_BYTES = 2**31
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Seconds that the parts of a run take."""
+class Decision:
+    """What was found out."""
 
-    step_s: float
-    evaluate_s: float
-    sample_s: float
-    save_s: float
-
-    def total_s(self, config: TrainConfig) -> float:
-        """Of a run with a decided config, from its first step to its end."""
-        assert config.steps is not None
-        pauses = (
-            (config.evaluate_every, self.evaluate_s),
-            (config.sample_every, self.sample_s),
-            (config.checkpoint_every, self.save_s),
-        )
-        return config.steps * self.step_s + sum(-(-config.steps // every) * once_s for every, once_s in pauses if every)
+    config: TrainConfig
+    """With nothing left open."""
+    activations: Activations
+    """What a forward pass keeps in memory."""
+    rates: PrecisionRates | None = None
+    """How fast either precision is here, where that was measured."""
+    timings: StepTimings | None = None
+    """What steps take, and about what pauses do, where the run has minutes."""
+    length: Length | None = None
+    """How long a run with minutes is to be, until its clock looks again."""
 
 
 def decide(
-    train_step: TrainStep, tokens: Tokens, config: TrainConfig, hooks: Hooks, *, saves: bool
-) -> tuple[TrainConfig, Activations]:
-    """The config with nothing left open; a config that has nothing open comes back as it is.
+    train_step: TrainStep,
+    tokens: Tokens,
+    config: TrainConfig,
+    hooks: Hooks,
+    *,
+    threads: Threads,
+    saves: bool,
+    elapsed_s: Callable[[], float] = lambda: 0.0,
+) -> Decision:
+    """The config with nothing left open; one that has nothing open comes back as it is.
 
     Args:
         train_step: left as it was: trial steps are undone.
         tokens: the text to train on.
         config: as the user gave it.
-        hooks: timed once each where the run has minutes.
+        hooks: told what takes a while.
+        threads: sees the trial steps of a run with minutes.
         saves: whether the run writes checkpoints, which take time too.
-
-    Returns:
-        The config, and what a forward pass keeps in memory.
+        elapsed_s: seconds of the minutes that are over.
 
     Raises:
         InputError: the text is too short for one row.
     """
-    begun_s = time.perf_counter()
     model = train_step.model
     device = next(train_step.parameters()).device
-    precision = choose_training_precision(device, config.precision, model.width)
     row_tokens = config.time or model.context_length
+    rates = None
+    precision = config.precision
+    if precision == "auto" and device.type != "cpu":
+        precision = "bfloat16" if has_bfloat16_products(device) else "float32"
+    elif precision == "auto":
+        rates = measure_training_rates(
+            train_step, batch_size=config.micro_rows or config.rows, sequence_length=row_tokens
+        )
+        precision = rates.faster
     decided = config.decided(
         steps=config.steps or DEFAULT_STEPS, time=row_tokens, micro_rows=config.micro_rows or 1, precision=precision
     )
@@ -89,13 +102,18 @@ def decide(
     if config.micro_rows is None:
         decided = decided.model_copy(update={"micro_rows": _rows_that_fit(device, activations, config.rows)})
     if config.minutes is None:
-        return decided, activations
-    steps, times = _steps_that_fit(train_step, loader, config, decided, hooks, begun_s, saves)
+        return Decision(decided, activations, rates)
+    hooks.on_note("timing some steps, to see how many fit")
+    budget_s = config.minutes * 60
+    step_s = _trial_step_seconds(train_step, loader, decided, threads, budget_s * TRIAL_FRACTION)
+    decided = decided.model_copy(update={"max_eval_tokens": _eval_tokens(config, decided, step_s, budget_s)})
+    timings = _guess_timings(train_step, decided, hooks, step_s, saves=saves)
+    length = Clock(budget_s, config).length(timings, from_step=0, elapsed_s=elapsed_s())
     assert decided.micro_rows is not None
     timed = config.decided(
-        steps=steps, time=row_tokens, micro_rows=decided.micro_rows, precision=precision, times=times
-    )
-    return timed, activations
+        steps=length.steps, time=row_tokens, micro_rows=decided.micro_rows, precision=precision
+    ).model_copy(update={"max_eval_tokens": decided.max_eval_tokens})
+    return Decision(length.applied_to(timed), activations, rates, timings, length)
 
 
 def prepare_step(model: LanguageModel, config: TrainConfig, hooks: Hooks) -> tuple[TrainStep, TrainConfig]:
@@ -132,78 +150,109 @@ def _rows_that_fit(device: torch.device, activations: Activations, rows: int) ->
     return -(-rows // num_parts)  # parts of nearly equal size
 
 
-def _steps_that_fit(
-    train_step: TrainStep,
-    loader: Loader,
-    config: TrainConfig,
-    decided: TrainConfig,
-    hooks: Hooks,
-    begun_s: float,
-    saves: bool,
-) -> tuple[int, int]:
-    """The steps that end with the minutes, and the times the run pauses to evaluate, sample and save meanwhile."""
-    assert config.minutes is not None
-    budget_s = config.minutes * 60
-    costs = measure_costs(train_step, loader, decided, hooks, saves, MIN_TRIAL_STEPS, budget_s * TRIAL_FRACTION)
-    step_s = costs.step_s
-    left_s = budget_s * AIM - (time.perf_counter() - begun_s)
-    pause_s = 0.0
-    for every, once_s in (
-        (config.evaluate_every, costs.evaluate_s),
-        (config.sample_every, costs.sample_s),
-        (config.checkpoint_every, costs.save_s),
-    ):
-        if every is None:
-            pause_s += once_s
+def _trial_step_seconds(
+    train_step: TrainStep, loader: Loader, config: TrainConfig, threads: Threads, max_s: float
+) -> float:
+    """What a step takes, the median of those that fit into so many seconds; the weights are left as they were."""
+    weights = {name: value.clone() for name, value in train_step.state_dict().items()}
+    trial = TrainState.begin(train_step, config)
+    begun_s = time.perf_counter()
+    taken: list[float] = []
+    while not taken or time.perf_counter() - begun_s < max_s:
+        number = threads.number
+        seconds = _seconds(lambda: update(trial, loader.batch(trial.progress.step), config))
+        if trial.progress.step <= NUM_WARM_UP_STEPS and seconds < max_s / 4:
+            continue
+        threads.note_step(seconds, config.rows * (config.time or 1))
+        if threads.number == number:
+            taken.append(seconds)
         else:
-            step_s += once_s / every
-    times = max(1, min(MAX_TIMES, int(PAUSE_FRACTION * left_s / pause_s) if pause_s else MAX_TIMES))
-    return max(1, int((left_s - times * pause_s) / step_s)), times
+            taken.clear()
+    train_step.load_state_dict(weights)
+    return statistics.median(taken)
 
 
-def measure_costs(
+def _eval_tokens(config: TrainConfig, decided: TrainConfig, step_s: float, budget_s: float) -> int:
+    """How many tokens an evaluation of a run with minutes reads: as given, or as many as its share of them takes."""
+    if config.max_eval_tokens is not None:
+        return config.max_eval_tokens
+    fitting = int(EVALUATION_FRACTION * budget_s / _token_evaluation_s(decided, step_s))
+    return max(MIN_EVAL_TOKENS, min(DEFAULT_EVAL_TOKENS, fitting))
+
+
+def _token_evaluation_s(decided: TrainConfig, step_s: float) -> float:
+    """About what evaluating a token takes: a forward pass is a third of a step."""
+    assert decided.time is not None
+    return step_s / (3 * decided.rows * decided.time)
+
+
+def _guess_timings(
+    train_step: TrainStep, decided: TrainConfig, hooks: Hooks, step_s: float, *, saves: bool
+) -> StepTimings:
+    """What pauses take, about: the clock goes by what they took once they were made."""
+    assert decided.max_eval_tokens is not None
+    config = train_step.model.config
+    weights_bytes = sum(parameter.nbytes for parameter in train_step.parameters())
+    token_s = weights_bytes / 8e9 + config.num_layers * 1e-3
+    return StepTimings(
+        step_s,
+        _token_evaluation_s(decided, step_s) * decided.max_eval_tokens if hooks.evaluate else 0.0,
+        token_s * NUM_SAMPLE_TOKENS if hooks.sample else 0.0,
+        3 * weights_bytes / SAVE_BYTES_PER_S if saves else 0.0,
+    )
+
+
+def measure_timings(
     train_step: TrainStep,
     loader: Loader,
     decided: TrainConfig,
     hooks: Hooks,
-    saves: bool,
-    min_steps: int,
-    min_s: float = 0.0,
-) -> Costs:
-    """Time at least so many steps for at least so long, and each pause once; the weights are left as they were.
+    threads: Threads,
+    num_steps: int,
+    scratch: Path,
+) -> StepTimings:
+    """Time so many steps, and each pause once.
 
     What a run holds while it steps is held here too: a copy of the weights, as of the best model, and one of the state.
+
+    Args:
+        train_step: its weights are left as they were.
+        loader: of the batches that are stepped on.
+        decided: nothing left open.
+        hooks: evaluation and samples.
+        threads: sees the steps.
+        num_steps: to be timed, after two more.
+        scratch: a folder that a checkpoint is written into and deleted from, on the disk of the run.
     """
     weights = {name: value.clone() for name, value in train_step.state_dict().items()}
     trial = TrainState.begin(train_step, decided)
     for step in range(NUM_WARM_UP_STEPS):
         update(trial, loader.batch(step), decided)
-    saves_on_the_way = saves and decided.checkpoint_every != decided.steps
+    saves_on_the_way = decided.checkpoint_every != decided.steps
     being_saved = snapshot(trial.gather()[0]) if saves_on_the_way else {}
-    step_s = _step_seconds(trial, loader, decided, min_steps, min_s)
+    taken = []
+    for step in range(NUM_WARM_UP_STEPS, NUM_WARM_UP_STEPS + num_steps):
+        number, begun_s = threads.number, time.perf_counter()
+        update(trial, loader.batch(step), decided)
+        taken.append(time.perf_counter() - begun_s)
+        threads.note_step(taken[-1], decided.rows * (decided.time or 1))
+        if threads.number != number:
+            taken.clear()
+    step_s = statistics.mean(taken) if taken else _seconds(lambda: update(trial, loader.batch(0), decided))
     being_saved.clear()
     model = train_step.model.eval()
     evaluate, sample = hooks.evaluate, hooks.sample
-    save_s = _seconds(lambda: _save_and_forget(trial)) if saves else 0.0
+    save_s = _seconds(lambda: _save_and_forget(trial, scratch))
     # An evaluation may find a new best model, which is saved: the weights, about a third of a checkpoint.
-    evaluate_s = _seconds(lambda: evaluate(model)) + save_s / 3 if evaluate else 0.0
+    evaluate_s = _seconds(lambda: evaluate(model, decided)) + save_s / 3 if evaluate else 0.0
     sample_s = _seconds(lambda: sample(model)) if sample else 0.0
     model.train()
     train_step.load_state_dict(weights)
-    return Costs(step_s, evaluate_s, sample_s, save_s)
+    return StepTimings(step_s, evaluate_s, sample_s, save_s)
 
 
-def _step_seconds(trial: TrainState, loader: Loader, config: TrainConfig, min_steps: int, min_s: float) -> float:
-    """Mean seconds of a step."""
-    begun_s, num_steps = time.perf_counter(), 0
-    while num_steps < min_steps or time.perf_counter() - begun_s < min_s:
-        update(trial, loader.batch(NUM_WARM_UP_STEPS + num_steps), config)
-        num_steps += 1
-    return (time.perf_counter() - begun_s) / num_steps
-
-
-def _save_and_forget(trial: TrainState) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def _save_and_forget(trial: TrainState, scratch: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".trial.", suffix=".tmp") as folder:
         tensors, facts = trial.gather()
         write_checkpoint(Path(folder), 0, snapshot(tensors), facts)
 

@@ -18,14 +18,15 @@ def _ignore(_: Any) -> None:
 class Hooks:
     """Functions the loop calls. Models come to them in evaluation mode."""
 
-    evaluate: Callable[[LanguageModel], dict[str, float]] | None = None
-    """Numbers for a ``val`` row; ``val_loss_nats`` among them decides which model is the best."""
+    evaluate: Callable[[LanguageModel, TrainConfig], dict[str, float]] | None = None
+    """Numbers for a ``val`` row, in the config's precision; ``val_loss_nats`` among them decides which model is the
+    best."""
     sample: Callable[[LanguageModel], dict[str, Any]] | None = None
     """Fields of a ``sample`` row, ``text`` among them."""
     on_row: Callable[[dict[str, Any]], None] = _ignore
     """Gets every journal row as it is written."""
     on_decided: Callable[[TrainConfig], None] = _ignore
-    """Gets the config with nothing left open, before the first step."""
+    """Gets the config with nothing left open, before the first step, and when the clock changes it."""
     on_note: Callable[[str], None] = _ignore
     """Gets a line about what is about to take a while, or could be better."""
     on_plan: Callable[[Plan], None] = _ignore

@@ -2,8 +2,9 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,9 @@ from textwright.checkpoint.training_state import checkpoints, damage, read_check
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError, TrainingStoppedError
 from textwright.core.files import remove_folder
+from textwright.core.journal import read_rows
 from textwright.models.language_model import LanguageModel
+from textwright.training.clock import Clock, Length, read_length
 from textwright.training.config import TrainConfig
 from textwright.training.decide import decide, make_loader, prepare_step
 from textwright.training.diary import Diary
@@ -24,11 +27,15 @@ from textwright.training.plan import make_plan
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
 from textwright.training.saver import Best, Saver
+from textwright.training.schedules import place_in_schedule
 from textwright.training.signals import Interruption, finish_step_first
+from textwright.training.threads import Threads
 from textwright.training.train_state import TrainState
 from textwright.training.update import update
 
 Ending = Literal["finished", "patience", "interrupted"]
+COMPILED_CHANGE_S = 30.0
+"""What it takes to compile a step for another number of threads, about."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,10 @@ def train(
     with ExitStack() as stack:
         # Dropout seeds torch's generator at every step; the caller's is given back as it was.
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        stack.callback(model.end_training)
         diary = stack.enter_context(Diary(run, hooks.on_row))
         session = _Session(model, data, config, run, hooks, diary)
+        stack.callback(session.threads.close)
         if session.saver is not None:
             stack.enter_context(session.saver)
         if resume is not None:
@@ -92,12 +101,24 @@ class _Session:
         self.run, self.hooks, self.diary = run, hooks, diary
         self.device = next(model.parameters()).device
         keep_freed_memory()
+        self.earlier_s = 0.0
         train_step, config = prepare_step(model, config, hooks)
-        self.config, activations = decide(train_step, data.train, config, hooks, saves=run is not None)
+        self.threads = Threads(config.threads, self.device, change_s=COMPILED_CHANGE_S if config.compile else 0.0)
+        saves = run is not None
+        decision = decide(
+            train_step, data.train, config, hooks, threads=self.threads, saves=saves, elapsed_s=self._elapsed_s
+        )
+        self.config, self.clock, self.timings = decision.config, None, decision.timings
+        if config.minutes is not None:
+            self.clock = Clock(config.minutes * 60, config)
         hooks.on_decided(self.config)
-        hooks.on_plan(make_plan(train_step, data.train, self.config, activations, saves=run is not None))
+        hooks.on_plan(make_plan(train_step, data.train, self.config, decision.activations, saves=saves))
         self.loader = make_loader(data.train, self.config)
         self.state = TrainState.begin(train_step, self.config)
+        self.changes_to_come: deque[Length] = deque()
+        if decision.length is not None:
+            self.state.progress.lengths.append(asdict(decision.length))
+        self.decision = decision
         self.identity = Identity.of(model, data, self.config)
         self.saver: Saver | None = None
         if run is not None:
@@ -105,7 +126,6 @@ class _Session:
             self.saver = Saver(run, diary, self.config.keep_checkpoints)
         self.failed_saves = 0
         self.disk_is_full = False
-        self.earlier_s = 0.0
         self.pace = _Pace()
         self.last_loss_nats: float | None = None
 
@@ -120,6 +140,7 @@ class _Session:
             self.state.restore(tensors, facts["progress"])
         progress = self.state.progress
         self.earlier_s = progress.elapsed_s
+        self._go_on_with_lengths()
         self.diary.cut_after(progress.step)
         for folder in checkpoints(self.run.best):
             if step_of(folder) > progress.step:
@@ -129,21 +150,25 @@ class _Session:
 
     def train(self, interruption: Interruption) -> TrainReport:
         """Step after step, until there is a reason to end."""
-        config, progress = self.config, self.state.progress
-        assert config.steps is not None
-        self._tell("started", f"training to step {config.steps:,}", num_steps=config.steps, **self._decisions())
+        progress = self.state.progress
+        assert self.config.steps is not None
+        said = f"training to step {self.config.steps:,}"
+        self._tell("started", said, num_steps=self.config.steps, **self._decisions())
+
+        self._tell_precision()
 
         ending = self._ending(interruption)
         while ending is None:
             self._step()
-            last = progress.step == config.steps
-            if last or _is_due(config.evaluate_every, progress.step):
-                self._evaluate()
-            if last or _is_due(config.sample_every, progress.step):
-                self._sample()
+            self._look_at_the_clock()
+            last = progress.step == self.config.steps
+            if last or _is_due(self.config.evaluate_every, progress.step):
+                self._timed("evaluate_every", self._evaluate)
+            if last or _is_due(self.config.sample_every, progress.step):
+                self._timed("sample_every", self._sample)
             ending = self._ending(interruption)
-            if ending or _is_due(config.checkpoint_every, progress.step):
-                self._save()
+            if ending or _is_due(self.config.checkpoint_every, progress.step):
+                self._timed("checkpoint_every", self._save)
 
         self._finish_saving()
         self.state.train_step.eval()
@@ -155,7 +180,10 @@ class _Session:
     def _step(self) -> None:
         begun_s = time.perf_counter()
         done = update(self.state, self.loader.batch(self.state.progress.step), self.config)
-        self.pace.add(done.tokens, time.perf_counter() - begun_s)
+        seconds = time.perf_counter() - begun_s
+        self.pace.add(done.tokens, seconds)
+        if self.clock is not None:
+            self.clock.note_step(seconds)
         self.last_loss_nats = done.loss_nats
         self._write(
             "train",
@@ -168,6 +196,56 @@ class _Session:
         )
         if done.refusal is not None:
             self._skipped(done.refusal)
+        said = self.threads.note_step(seconds, done.tokens)
+        if said is not None:
+            self._tell("threads", said, threads=self.threads.number)
+
+    def _look_at_the_clock(self) -> None:
+        """Change how long the run is, where its minutes ask for it; after a resume, where they asked for it before."""
+        progress, length = self.state.progress, None
+        if self.changes_to_come and self.changes_to_come[0].from_step == progress.step:
+            length = self.changes_to_come.popleft()
+        elif self.clock is not None and self.timings is not None and progress.step < (self.config.steps or 0):
+            lengths = [(length["from_step"], length["steps"]) for length in progress.lengths]
+            if not self.clock.is_due(self._elapsed_s(), place_in_schedule(progress.step, lengths)):
+                return
+            length = self.clock.look(self.timings, from_step=progress.step, elapsed_s=self._elapsed_s())
+        if length is None:
+            return
+        before, self.config = self.config.steps, length.applied_to(self.config)
+        progress.lengths.append(asdict(length))
+        self.hooks.on_decided(self.config)
+        said = f"by the clock: to step {length.steps:,} instead of {before:,}"
+        self._tell("length", said, num_steps=length.steps, **asdict(length))
+
+    def _go_on_with_lengths(self) -> None:
+        """Take over how long the run was to be, at the checkpoint and after it, unless it gets other steps now."""
+        assert self.run is not None
+        progress = self.state.progress
+        if not progress.lengths:
+            return
+        rows = [row for row in read_rows(self.run.journal) if row.get("event") == "length"]
+        to_come = [read_length(row) for row in rows if row["from_step"] > progress.step]
+        last = to_come[-1] if to_come else read_length(progress.lengths[-1])
+        if last.steps != self.config.steps:
+            progress.lengths.clear()  # the schedule is that of a run of so many steps from the beginning
+            return
+        self.changes_to_come.extend(to_come)
+        self.config = read_length(progress.lengths[-1]).applied_to(self.config)
+
+    def _timed(self, name: str, pause: Callable[[], None]) -> None:
+        """Make a pause, and let the clock know what it took."""
+        begun_s = time.perf_counter()
+        pause()
+        if self.clock is not None:
+            self.clock.note_pause(name, time.perf_counter() - begun_s)
+
+    def _tell_precision(self) -> None:
+        """Write the rates down that precision was chosen by."""
+        rates = self.decision.rates
+        if rates is not None:
+            flops = {"float32_flops_per_s": rates.float32, "bfloat16_flops_per_s": rates.bfloat16}
+            self._tell("precision", f"{self.config.precision}: a step does {rates}", **flops)
 
     def _skipped(self, why: str) -> None:
         progress = self.state.progress
@@ -195,7 +273,7 @@ class _Session:
         if self.hooks.evaluate is None:
             return
         progress = self.state.progress
-        numbers = self.hooks.evaluate(self.state.train_step.model.eval())
+        numbers = self.hooks.evaluate(self.state.train_step.model.eval(), self.config)
         self.state.train_step.train()
         if not progress.best or numbers["val_loss_nats"] < progress.best["val_loss_nats"]:
             progress.best, progress.best_step, progress.evaluations_without_gain = dict(numbers), progress.step, 0

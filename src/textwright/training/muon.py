@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textwright.core.device import has_fast_bfloat16
+from textwright.core.device import Precision
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 NUM_ITERATIONS = 4
@@ -35,6 +35,7 @@ class Muon:
         lr: float,
         weight_decay: float,
         momentum: float = 0.95,
+        precision: Precision = "float32",
     ) -> None:
         """
         Args:
@@ -43,7 +44,9 @@ class Muon:
             lr: the learning rate: the spectral norm of a square matrix's update.
             weight_decay: times the rate, the part of itself a matrix loses in a step.
             momentum: of the running mean of gradients (Nesterov's form).
+            precision: of the products that orthogonalise: bfloat16 is enough where it is the faster.
         """
+        self._dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         group = {"params": list(parameters), "lr": lr, "weight_decay": weight_decay, "momentum": momentum}
         self.param_groups: list[dict[str, Any]] = [group]
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
@@ -76,7 +79,7 @@ class Muon:
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
         matrices = [part for p, g in zip(parameters, ahead, strict=True) for part in self._matrices(p, g)]
         for shape, same in _by_shape(matrices).items():
-            updates = orthogonalise(torch.stack([update for _, update in same]))
+            updates = orthogonalise(torch.stack([update for _, update in same]).to(self._dtype))
             rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
             targets = [target for target, _ in same]
             torch._foreach_add_(targets, list(updates.to(targets[0].dtype)), alpha=-rate)
@@ -100,12 +103,11 @@ def orthogonalise(matrices: Tensor) -> Tensor:
         matrices: [matrices, rows, columns].
 
     Returns:
-        The same shape, bfloat16 where the device multiplies that in hardware, else float32.
+        The same shape and type.
     """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x.to(torch.bfloat16 if has_fast_bfloat16(matrices.device) else torch.float32)
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(NUM_ITERATIONS):
         gram = x @ x.mT

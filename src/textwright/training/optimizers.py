@@ -31,6 +31,7 @@ class Optimizer:
                     lr=config.muon_learning_rate,
                     weight_decay=config.weight_decay,
                     momentum=config.muon_momentum,
+                    precision="bfloat16" if config.precision == "bfloat16" else "float32",
                 )
             )
         if rest:

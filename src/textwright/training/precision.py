@@ -1,32 +1,56 @@
 """Whether matrix products run in bfloat16, and the context in which they do."""
 
 import contextlib
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from textwright.batches.batch import Batch
-from textwright.core.device import Precision, has_fast_bfloat16
+from textwright.core.device import Precision, PrecisionRates, measure_products, measure_rates
+from textwright.models.catalog import build
 from textwright.training.optimizers import hidden_matrices
 from textwright.training.step import Loss, TrainStep
 
-MIN_WIDTH = 128
-"""Below this width casting weights and activations costs more than bfloat16 products save (docs/experiments.md)."""
+PROBE_FLOPS = 6e9
+"""Of one pass of what is timed: some hundredths of a second on two cores."""
+PROBE_VOCABULARY = 1024
+HOPELESS = 3.0
+"""Where products alone are so many times slower in bfloat16, as where it is emulated, nothing more is timed."""
 
 
-def choose_training_precision(device: torch.device, name: str, width: int) -> Precision:
-    """``name``, or for ``auto`` bfloat16 where the hardware has it and the model is wide enough to gain.
+def measure_training_rates(train_step: TrainStep, *, batch_size: int, sequence_length: int) -> PrecisionRates:
+    """How fast this model's step goes in either precision: forward and backward of one of its blocks and a small head.
 
-    A rule rather than a measurement: the same seed on the same machine gives the same weights.
+    Products alone would say too little: casting costs time too, and narrow models do not get it back. Takes about half
+    a second on a CPU.
+
+    Args:
+        train_step: of the model; it is left alone.
+        batch_size: rows of text that are computed at once; fewer are taken where the model is large.
+        sequence_length: tokens in a row; the same.
     """
-    if name == "float32":
-        return "float32"
-    if name == "bfloat16":
-        return "bfloat16"
-    assert name == "auto", name
-    return "bfloat16" if width >= MIN_WIDTH and has_fast_bfloat16(device) else "float32"
+    config = train_step.model.config
+    device = train_step.model.device
+    products = measure_products(32, config.width)
+    if products.float32 > HOPELESS * products.bfloat16:
+        return products
+    shape = {"num_layers": 1, "vocab_size": min(config.vocab_size, PROBE_VOCABULARY)}
+    probe = TrainStep(build(config.model_copy(update=shape)).to(device), type(train_step.objective)()).train()
+    flops_per_token = 6.0 * sum(parameter.numel() for parameter in probe.parameters() if parameter.ndim == 2)
+    num_tokens = max(16, int(PROBE_FLOPS / flops_per_token))
+    time = min(sequence_length, num_tokens)
+    rows = max(1, min(batch_size, num_tokens // time))
+    batch = Batch.from_ids(torch.zeros(rows, time + 1, dtype=torch.int64, device=device))
+    kinds = {name: computing_weights(probe, name) for name in get_args(Precision)}
+
+    def work(name: Precision) -> None:
+        kinds[name].loss(batch).total.backward()  # type: ignore[no-untyped-call]
+        kinds[name].free_gradients()
+        kinds[name].refresh()
+
+    return measure_rates(work, flops_per_token * rows * time)
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:

@@ -38,6 +38,8 @@ class Progress:
     """The best evaluation's numbers."""
     evaluations_without_gain: int = 0
     """Evaluations since the best one."""
+    lengths: list[dict[str, int]] = field(default_factory=list)
+    """Of a run with minutes, how long it was to be from which step on: see ``clock.Length``."""
 
 
 @dataclass

@@ -50,6 +50,7 @@ def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
         warmup_steps=config.warmup_steps,
         decay_fraction=config.decay_fraction,
         final_fraction=config.final_fraction,
+        lengths=[(length["from_step"], length["steps"]) for length in state.progress.lengths],
     )
     if refusal is None:
         # Clipping is a factor that the optimizer applies as it reads the gradients, not a pass of its own.
