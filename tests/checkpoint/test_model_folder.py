@@ -68,6 +68,16 @@ def test_a_folder_holds_the_files_that_hugging_face_folders_hold(folder: Path) -
     assert json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [SHAPE, SHAPE | {"family": "gpt1"}, QWEN3], ids=["gpt2", "gpt1", "modern"])
+def test_every_weight_that_was_read_lies_in_memory_row_by_row(
+    tmp_path: Path, byte_tokenizer: Tokenizer, shape: dict[str, Any], dtype: str
+) -> None:
+    save_model(build(GPTConfig.model_validate(shape)), byte_tokenizer, tmp_path / "model", dtype=dtype)
+    read = load_model(tmp_path / "model").named_parameters()
+    assert [name for name, parameter in read if not parameter.is_contiguous()] == []
+
+
 def test_facts_can_be_added(folder: Path) -> None:
     add_facts(folder, {"measured": 1})
     assert read_facts(folder) == {"run": "here", "measured": 1}

@@ -11,13 +11,16 @@ from textwright.training.adamw import LARGE, AdamW
 SHAPES = ((LARGE // 64, 64), (300, 8), (16,))
 
 
+@pytest.mark.parametrize("is_transposed", [False, True])
 @pytest.mark.parametrize("compiles", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_weights_state_and_copies_are_those_of_torch(compiles: bool, dtype: torch.dtype) -> None:
+def test_weights_state_and_copies_are_those_of_torch(compiles: bool, dtype: torch.dtype, is_transposed: bool) -> None:
     if compiles and not shutil.which("g++"):
         pytest.skip("needs a C++ compiler")
     generator = torch.Generator().manual_seed(0)
     ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
+    if is_transposed:  # the matrices are views of their transposes, and their gradients are not
+        ours = [nn.Parameter(parameter.detach().t().contiguous().t()) for parameter in ours]
     theirs = [nn.Parameter(parameter.detach().clone()) for parameter in ours]
     copies: dict[Tensor, Tensor] = {parameter: parameter.detach().to(torch.bfloat16) for parameter in ours[:2]}
     mine = AdamW([{"params": ours, "weight_decay": 0.1}], lr=0.01, beta2=0.97, compiles=compiles)

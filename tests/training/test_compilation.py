@@ -42,14 +42,51 @@ for name in ("nano", "modern-nano"):
 print("same", torch._dynamo.utils.counters["frames"]["ok"])
 """
 
+# Matrices of 512 x 128 are the smallest that the optimizer's compiled pass is for.
+LOADED = """
+import pathlib, sys
+import numpy, torch
+from textwright.batches.shards import Data, Tokens
+from textwright.checkpoint.model_folder import load_model, save_model
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+from textwright.tokens import make_tokenizer
+from textwright.training.config import TrainConfig
+from textwright.training.loop import train
+
+torch.set_num_threads(1)
+ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 400)) % 60
+data = Data(train=Tokens.from_documents([ids]), val=None)
+shape = {"num_layers": 1, "width": 128, "num_heads": 2, "num_key_value_heads": 2, "head_width": 64, "mlp_width": 512}
+tokenizer = make_tokenizer("byte", lambda: iter(()))
+for name in ("nano", "gpt1", "modern-nano"):
+    config = preset(name, vocab_size=257, context_length=16).model_copy(update=shape)
+    folder = pathlib.Path(sys.argv[1]) / name
+    save_model(build(config, seed=0), tokenizer, folder)
+    model = load_model(folder)
+    common = {"steps": 2, "rows": 2, "micro_rows": 2, "time": 16, "precision": "float32", "optimizer": "adamw"}
+    print(name, train(model, data, TrainConfig(compile=True, **common)).steps)
+"""
+
 
 def test_compiled_training_learns_what_eager_training_learns() -> None:
-    if not any(map(shutil.which, ("g++", "clang++", "c++"))):
-        pytest.skip("needs a C++ compiler")
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    done = run_compiled(PROGRAM)
     assert done.returncode == 0, done.stderr
     # One frame for each family, not one for each of its three layers, and one for what is done to the logits.
     assert done.stdout == "same 3\n"
+
+
+def test_a_model_that_was_read_from_a_folder_is_trained_compiled(tmp_path: Path) -> None:
+    done = run_compiled(LOADED, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "nano 2\ngpt1 2\nmodern-nano 2\n"
+
+
+def run_compiled(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own; the test is skipped where nothing can be compiled."""
+    if not any(map(shutil.which, ("g++", "clang++", "c++"))):
+        pytest.skip("needs a C++ compiler")
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
 
 
 def test_a_long_run_is_compiled_where_it_can_be_and_says_so(

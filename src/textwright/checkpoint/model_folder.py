@@ -97,7 +97,7 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
         _drop_sinusoidal_table(tensors, config, where)
     model = outline(config)
     _check_shapes(model, tensors, where)
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    model.load_state_dict({name: _plain(tensor) for name, tensor in tensors.items()}, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return model.to(device)
@@ -212,6 +212,11 @@ def _drop_sinusoidal_table(tensors: dict[str, Tensor], config: GPTConfig, where:
             where=where,
             fix="remove textwright.json to read them as learned",
         )
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """In float32, row by row in memory. What was stored the other way round is copied: training reads it end to end."""
+    return tensor.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
 
 
 def _check_shapes(model: LanguageModel, tensors: dict[str, Tensor], where: str) -> None:

@@ -54,9 +54,11 @@ class AdamW:
             states = [self._state(parameter) for parameter in moving]
             rest = []
             for parameter, state in zip(moving, states, strict=True):
-                if self._pass is not None and parameter.numel() >= LARGE:
+                copy = copies.get(parameter)
+                moved = [parameter, state["exp_avg"], state["exp_avg_sq"], *([] if copy is None else [copy])]
+                is_flat = all(tensor.is_contiguous() for tensor in moved)
+                if self._pass is not None and parameter.numel() >= LARGE and is_flat:
                     state["step"] += 1
-                    copy = copies.get(parameter)
                     gradient = gradients[parameter].reshape(-1)
                     flat = (parameter.view(-1), gradient, state["exp_avg"].view(-1), state["exp_avg_sq"].view(-1))
                     self._pass(*flat, None if copy is None else copy.view(-1), _factors(group, state["step"], scale))
@@ -71,11 +73,11 @@ class AdamW:
     def _move_together(
         self, parameters: list[Tensor], gradients: Mapping[Tensor, Tensor], scale: float, group: dict[str, Any]
     ) -> None:
-        """torch's own kernel. It divides by its scale."""
+        """torch's own kernel. It divides by its scale, and takes all tensors of a parameter to lie in memory alike."""
         states = [self.state[parameter] for parameter in parameters]
         adamw(
             parameters,
-            [gradients[parameter].to(parameter.dtype) for parameter in parameters],
+            [laid_out_like(parameter, gradients[parameter]) for parameter in parameters],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
@@ -97,6 +99,12 @@ class AdamW:
             state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         return state
+
+
+def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The value in the parameter's type, with its elements in the parameter's order in memory."""
+    value = value.to(parameter.dtype)
+    return value if value.stride() == parameter.stride() else torch.empty_like(parameter).copy_(value)
 
 
 def _factors(group: dict[str, Any], step: Tensor, scale: float) -> Tensor:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from textwright.core.errors import InputError
 from textwright.models.config import GPTConfig
-from textwright.training.adamw import AdamW
+from textwright.training.adamw import AdamW, laid_out_like
 from textwright.training.config import TrainConfig
 from textwright.training.muon import Muon
 from textwright.training.step import TrainStep
@@ -75,6 +76,8 @@ class Optimizer:
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * fraction
             part.move(gradients, scale, copies or {})
+        # torch's fused kernel moves a weight without counting its version up, and by versions others see the change.
+        torch.autograd.graph.increment_version(gradients)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything the next step depends on, as ``parameter name/what``. Empty before the first step."""
@@ -99,7 +102,9 @@ class Optimizer:
             if name not in parameters:
                 raise InputError(f"the checkpoint holds optimizer state of {name!r}, which is not trained here")
             part, parameter = parameters[name]
-            part.state[parameter][what] = value.to(parameter.device, copy=True)
+            value = value.to(parameter.device, copy=True)
+            # What lies beside a weight must lie as it does: kernels go through both from end to end.
+            part.state[parameter][what] = laid_out_like(parameter, value) if value.shape == parameter.shape else value
 
     def _all(self) -> Iterator[tuple[Muon | AdamW, nn.Parameter]]:
         return ((part, p) for part in self._parts for group in part.param_groups for p in group["params"])
