@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textwright.batches.batch import Batch
 from textwright.batches.shards import Data, Tokens
+from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
 from textwright.core.config import read_config
 from textwright.core.device import choose_device
@@ -24,7 +25,7 @@ from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
 from textwright.generation.kernels import COMPILING, are_compiled
 from textwright.generation.request import EngineConfig, SamplingConfig
-from textwright.generation.speculative import NUM_DRAFTED, ModelDrafter, PromptLookup, Speculation
+from textwright.generation.speculative import NUM_DRAFTED, Draft, ModelDrafter, Pick, PromptLookup, Speculation
 from textwright.models.language_model import LanguageModel
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
@@ -36,6 +37,9 @@ from textwright.training.run_folder import Run
 
 FIT_STEPS = 100
 FIT_TOKENS_PER_ROW = 256
+
+_Version = tuple[int, tuple[tuple[int, int], ...]]
+"""How many changes were declared; and where each parameter is and how often torch saw it change."""
 
 
 class Model:
@@ -53,13 +57,30 @@ class Model:
         tokenizer: Tokenizer,
         dialogue: DialogueFormat | None = None,
         *,
-        folder: Path | None = None,
+        files: ModelFiles | None = None,
     ) -> None:
+        """
+        Args:
+            network: see above.
+            tokenizer: see above.
+            dialogue: see above.
+            files: what the network was read from; what takes time to make of it is kept beside them.
+        """
         self.network = network
-        self._folder, self._version_read = folder, self._version
         self.tokenizer = tokenizer
-        self._decoders: dict[tuple[str, str], tuple[int, Decoder]] = {}
         self.dialogue = dialogue
+        self._num_changes = 0
+        self._decoders: dict[tuple[str, str], tuple[_Version, Decoder]] = {}
+        self._files, self._version_of_files = files, self._version
+
+    def changed(self) -> None:
+        """Say that the weights were changed by hand, so that what was made of the old ones is made anew.
+
+        ``fit`` says so itself. Many changes show by themselves, such as ``parameter.mul_(2)`` or ``load_state_dict``;
+        torch does not tell of others, such as ``parameter.data.mul_(2)`` or what is written through NumPy.
+        """
+        self._num_changes += 1
+        self._decoders.clear()
 
     def generate(self, prompt: str, *, max_new_tokens: int = 100, **sampling: Any) -> str:
         """The prompt's continuation, without the prompt.
@@ -112,12 +133,12 @@ class Model:
         """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
         name = choose_engine(self.network, engine)
         version = self._version
-        folder = self._folder if version == self._version_read else None
         kept = self._decoders.get((name, engine.precision))
         if kept is None or kept[0] != version:
             if name == "cpu" and not are_compiled():
                 console().print(COMPILING)
-            kept = (version, make_decoder(self.network, name, engine, folder))
+            is_as_read = version == self._version_of_files and self._files is not None and self._files.are_unchanged()
+            kept = (version, make_decoder(self.network, name, engine, self._files if is_as_read else None))
             self._decoders[name, engine.precision] = kept
         return kept[1]
 
@@ -140,12 +161,13 @@ class Model:
         engine = engine or EngineConfig()
         if choose_engine(draft.network, engine) == "cpu":
             engine = engine.model_copy(update={"precision": "int8"})
-        return Speculation(ModelDrafter(draft.decoder(engine), self.tokenizer.vocab_size), num_drafted)
+        return Speculation(_DraftModel(draft, engine, self.tokenizer.vocab_size), num_drafted)
 
     @property
-    def _version(self) -> int:
-        """Another number once the weights have changed."""
-        return sum(parameter._version for parameter in self.network.parameters())
+    def _version(self) -> "_Version":
+        """Another value once the weights have changed: what was declared, and what torch tells of."""
+        tensors = tuple((tensor.data_ptr(), tensor._version) for tensor in self.network.parameters())
+        return self._num_changes, tensors
 
     def _check_tokenizer(self, other: "Model") -> None:
         if other.tokenizer.fingerprint != self.tokenizer.fingerprint:
@@ -207,10 +229,12 @@ class Model:
         hooks = Hooks(
             save_model=lambda network, folder: save_model(network, self.tokenizer, folder, dialogue=self.dialogue)
         )
-        with run.locked() if run is not None else nullcontext():
-            report = run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
-        self.network.eval()
-        return report
+        try:
+            with run.locked() if run is not None else nullcontext():
+                return run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
+        finally:
+            self.changed()
+            self.network.eval()
 
     @torch.inference_mode()
     def logits(
@@ -247,6 +271,8 @@ class Model:
             dtype: ``float32``, ``bfloat16`` or ``float16``.
         """
         save_model(self.network, self.tokenizer, Path(folder), dtype=dtype, dialogue=self.dialogue)
+        if dtype == "float32":  # in the others the folder holds weights that were rounded, and memory does not
+            self._files, self._version_of_files = ModelFiles.of(Path(folder)), self._version
 
     @property
     def device(self) -> torch.device:
@@ -257,6 +283,24 @@ class Model:
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         family = self.network.config.family
         return f"Model({family}, {parameters:,} parameters, vocabulary {self.network.vocab_size:,}, {self.device})"
+
+
+class _DraftModel:
+    """A drafter that follows its model: what it has of the model is made anew once that has changed."""
+
+    def __init__(self, model: Model, engine: EngineConfig, vocab_size: int) -> None:
+        self._model, self._engine, self._vocab_size = model, engine, vocab_size
+        self._renew()
+
+    def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
+        """See ``Drafter``. Only declared changes are looked for: it is called for every few tokens."""
+        if self._model._num_changes != self._num_changes:
+            self._renew()
+        return self._drafter.draft(ids, count, pick)
+
+    def _renew(self) -> None:
+        self._num_changes = self._model._num_changes
+        self._drafter = ModelDrafter(self._model.decoder(self._engine), self._vocab_size)
 
 
 def load(source: Path | str, *, device: str = "auto") -> Model:
@@ -272,8 +316,9 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
     folder = Path(source)
     if not folder.exists():
         folder = _download(str(source))
+    files = ModelFiles.of(folder)  # before they are read: what is put in their place meanwhile is not what was read
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))
-    return Model(network.eval(), tokenizer, read_dialogue(folder), folder=folder)
+    return Model(network.eval(), tokenizer, read_dialogue(folder), files=files)
 
 
 def _download(name: str) -> Path:

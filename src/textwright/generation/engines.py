@@ -2,10 +2,10 @@
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
+from textwright.checkpoint.model_files import ModelFiles
 from textwright.core.errors import InputError
 from textwright.generation.decoder import Decoder
 from textwright.generation.graph_decoder import GraphDecoder
@@ -44,16 +44,16 @@ def choose_engine(model: LanguageModel, config: EngineConfig) -> str:
     return "cpu" if knows else "torch"
 
 
-def make_decoder(model: LanguageModel, engine: str, config: EngineConfig, folder: Path | None = None) -> Decoder:
+def make_decoder(model: LanguageModel, engine: str, config: EngineConfig, files: ModelFiles | None = None) -> Decoder:
     """A decoder of the model by a row of ``ENGINES``.
 
     Args:
         model: in float32, in evaluation mode. It must not change as long as the decoder is used.
         engine: as ``choose_engine`` says.
         config: for its precision.
-        folder: where the model was read from, if it is still as it was: what takes time to make is kept there.
+        files: what the model was read from, if it is still as it was read: what takes time to make is kept beside them.
     """
-    return ENGINES[engine](model, config, folder)
+    return ENGINES[engine](model, config, files)
 
 
 def _kernels_know(model: LanguageModel) -> bool:
@@ -63,21 +63,21 @@ def _kernels_know(model: LanguageModel) -> bool:
     return isinstance(model, GPT) and model.config.family in ("gpt2", "modern") and model.device.type == "cpu"
 
 
-def _with_kernels(model: LanguageModel, config: EngineConfig, folder: Path | None) -> Decoder:
+def _with_kernels(model: LanguageModel, config: EngineConfig, files: ModelFiles | None) -> Decoder:
     from textwright.generation.cpu_decoder import CPUDecoder
     from textwright.models.gpt import GPT
 
     assert isinstance(model, GPT)
-    if folder is None or config.precision != "int8":
+    if files is None or config.precision != "int8":
         return CPUDecoder(model, config.precision)
-    kept = read_rounded(folder)
+    kept = read_rounded(files)
     decoder = CPUDecoder(model, config.precision, packed=kept)
     if kept is None:
-        keep_rounded(folder, decoder.packed)
+        keep_rounded(files, decoder.packed)
     return decoder
 
 
-def _with_torch(model: LanguageModel, config: EngineConfig, _: Path | None) -> Decoder:
+def _with_torch(model: LanguageModel, config: EngineConfig, _: ModelFiles | None) -> Decoder:
     from textwright.models.gpt import GPT
 
     if config.precision == "bfloat16":
@@ -85,7 +85,7 @@ def _with_torch(model: LanguageModel, config: EngineConfig, _: Path | None) -> D
     return GraphDecoder(model) if isinstance(model, GPT) and model.device.type == "cuda" else model
 
 
-ENGINES: dict[str, Callable[[LanguageModel, EngineConfig, Path | None], Decoder]] = {
+ENGINES: dict[str, Callable[[LanguageModel, EngineConfig, ModelFiles | None], Decoder]] = {
     "cpu": _with_kernels,
     "torch": _with_torch,
 }
