@@ -1,9 +1,12 @@
 """Files are whole or not there."""
 
+import fcntl
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from textwright.core.errors import InputError
 from textwright.core.files import (
     atomic_folder,
     folder_size,
+    is_locked,
     lock_file,
     remove_folder,
     sha256_file,
@@ -101,3 +105,48 @@ def test_a_removed_folder_is_never_seen_in_part(tmp_path: Path, monkeypatch: pyt
     remove_folder(folder)
     assert not folder.exists()
     assert [path.name.endswith(".tmp") for path in tmp_path.iterdir()] == [True]
+
+
+def test_the_umask_is_never_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "umask", lambda _: pytest.fail("the umask was set: another thread sees it so"))
+            write_atomically(tmp_path / "shared", "x")
+            write_atomically(tmp_path / "private", "x", is_private=True)
+            with atomic_folder(tmp_path / "folder") as folder:
+                (folder / "file").write_text("x")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"shared": 0o640, "private": 0o600, "folder": 0o750}
+
+
+def test_looking_whether_a_lock_is_held_never_keeps_it_from_its_next_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".lock"
+    assert not is_locked(path)
+    with lock_file(path, "run"):
+        assert is_locked(path)
+    assert not is_locked(path)
+    # A look takes the shared lock for a moment. Here that moment lasts until the next owner has waited once.
+    with open(path, "rb") as look, monkeypatch.context() as patched:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        patched.setattr(time, "sleep", lambda _: fcntl.flock(look, fcntl.LOCK_UN))
+        with lock_file(path, "run"):
+            assert is_locked(path)
+
+
+def test_a_lock_that_is_looked_at_for_ever_is_refused_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".lock"
+    path.touch()
+    clock = itertools.count()
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    with open(path, "rb") as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        with pytest.raises(InputError, match="another process is working on run"), lock_file(path, "run"):
+            pass

@@ -4,15 +4,20 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from textwright.core.errors import InputError
 
 TEMPORARY = ".tmp"
 """How the names of half-written things end; they begin with a dot."""
+LOOK_S = 1.0
+"""For so long a lock waits for those who only look whether it is held."""
 
 
 def write_atomically(path: Path, data: bytes | str, *, is_private: bool = False) -> None:
@@ -24,13 +29,14 @@ def write_atomically(path: Path, data: bytes | str, *, is_private: bool = False)
         is_private: whether only its owner may read it.
     """
     raw = data.encode("utf-8") if isinstance(data, str) else data
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+    temporary = _temporary_beside(path)
+    # The system applies the umask itself; reading it would mean to set it, for all threads.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if is_private else 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o600 if is_private else 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -55,9 +61,9 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     Every file in it is synced before the rename. An older folder of that name is replaced.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=TEMPORARY))
+    temporary = _temporary_beside(final)
+    temporary.mkdir()
     try:
-        os.chmod(temporary, 0o777 & ~_umask())
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
@@ -121,16 +127,35 @@ def lock_file(path: Path, what: str) -> Iterator[None]:
         InputError: another process holds it.
     """
     with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another process is working on {what}", fix="wait for it to end, or stop it first"
-            ) from None
+        deadline_s = time.monotonic() + LOOK_S
+        while not _try_lock(file, fcntl.LOCK_EX):
+            # Who can share the lock sees that nobody owns it: somebody only looks, and that is over at once.
+            is_owned = not _try_lock(file, fcntl.LOCK_SH)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            if is_owned or time.monotonic() > deadline_s:
+                raise InputError(f"another process is working on {what}", fix="wait for it to end, or stop it first")
+            time.sleep(0.005)
         yield
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on ``path``. Who takes the lock meanwhile gets it."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - the next line closes it
+    except FileNotFoundError:
+        return False
+    with file:
+        return not _try_lock(file, fcntl.LOCK_SH)
+
+
+def _try_lock(file: IO[bytes], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _temporary_beside(path: Path) -> Path:
+    """A name that nothing has: so it is swept away if its owner is killed."""
+    return path.parent / f".{path.name}.{secrets.token_hex(6)}{TEMPORARY}"

@@ -23,7 +23,15 @@ from pydantic import BaseModel
 from textwright.checkpoint.training_state import checkpoints, damage, read_facts
 from textwright.core.config import to_toml
 from textwright.core.errors import InputError
-from textwright.core.files import atomic_folder, folder_size, lock_file, remove_folder, sweep, write_atomically
+from textwright.core.files import (
+    atomic_folder,
+    folder_size,
+    is_locked,
+    lock_file,
+    remove_folder,
+    sweep,
+    write_atomically,
+)
 from textwright.core.journal import read_rows
 
 PARTS = ("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "data", "report.html")
@@ -170,13 +178,7 @@ class Run:
 
     def is_running(self) -> bool:
         """Whether a process trains it now."""
-        if not (self.folder / ".lock").exists():
-            return False
-        try:
-            with self.locked():
-                return False
-        except InputError:
-            return True
+        return is_locked(self.folder / ".lock")
 
     def has_begun(self) -> bool:
         """Whether a step was done."""
