@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from textwright.core.journal import Journal, read_rows
+from textwright.core.journal import Follower, Journal, read_rows
 
 
 def test_rows_come_back_and_non_finite_numbers_become_null(tmp_path: Path) -> None:
@@ -60,4 +60,49 @@ def test_what_a_full_disk_does_not_take_is_written_when_there_is_room(
     assert journal.failure is None
     assert [row["step"] for row in read_rows(journal.path)] == [1, 2, 3, 4]
     journal.sync()
+    journal.close()
+
+
+def test_a_follower_reads_each_row_once_and_only_what_is_new(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Follower(path) as follower:
+        assert follower.read() == []  # not there yet
+        journal = Journal(path)
+        journal.write("train", step=1, text="汉字")
+        assert [row["step"] for row in follower.read()] == [1]
+        assert follower.read() == []
+        journal.write("train", step=2)
+        with open(path, "rb+") as file:
+            file.write(b'{"kind": "train", "step": 9}')  # what was read is not read again
+        assert [row["step"] for row in follower.read()] == [2]
+        journal.close()
+
+
+def test_a_follower_waits_for_the_end_of_an_unfinished_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    line = '{"kind": "sample", "text": "汉字"}\n'.encode()
+    with open(path, "ab", buffering=0) as file, Follower(path) as follower:
+        for start, stop, expected in ((0, 31, []), (31, 32, []), (32, len(line), ["汉字"])):
+            file.write(line[start:stop])
+            assert [row["text"] for row in follower.read()] == expected
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["replaced", "shorter"])
+def test_a_follower_begins_again_when_a_resume_cuts_the_journal_back(tmp_path: Path, in_place: bool) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for step in (1, 2, 3):
+        journal.write("train", step=step)
+    with Follower(path) as follower, Follower(path) as anew:
+        assert len(follower.read()) == 3
+        assert not follower.was_cut_back()
+        if in_place:
+            os.truncate(path, path.stat().st_size // 3)
+        else:
+            journal.cut_after(1)
+            for step in (2, 3, 4, 5):
+                journal.write("train", step=step)
+        assert follower.was_cut_back()
+        assert follower.read() == []  # of the old journal there is nothing more
+        assert [row["step"] for row in anew.read()] == ([1] if in_place else [1, 2, 3, 4, 5])
     journal.close()

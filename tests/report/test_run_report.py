@@ -85,3 +85,24 @@ def test_a_run_that_ended_before_its_first_step_has_a_report_too(tmp_path: Path)
     empty: dict[str, Any] = {"config": {}, "environment": {}, "metrics": {}, "completions": [], "command": "x"}
     write_run_report(tmp_path / "report.html", title="t", journal_rows=[], samples=[], **empty)
     assert "<h1>t</h1>" in (tmp_path / "report.html").read_text()
+
+
+def test_two_events_of_one_step_and_second_are_both_told(tmp_path: Path) -> None:
+    events = [
+        {"kind": "event", "step": 3, "elapsed_s": 1.0, "event": "skipped", "message": "the first of them"},
+        {"kind": "event", "step": 3, "elapsed_s": 1.2, "event": "skipped", "message": "the second of them"},
+    ]
+    write_run_report(
+        tmp_path / "report.html",
+        title="run",
+        journal_rows=events,
+        samples=[],
+        config={},
+        environment={},
+        metrics={},
+        completions=[],
+        command="textwright train",
+    )
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "the first of them" in page
+    assert "the second of them" in page

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from textwright.core.errors import InputError
-from textwright.core.journal import read_rows
+from textwright.core.journal import Follower
 from textwright.core.progress import TrainingDisplay, console, duration, output
 from textwright.training.run_folder import Run, find_runs
 
@@ -56,16 +56,21 @@ def watch(run: Path, /) -> None:
         The run folder.
     """
     opened = Run.open(run)
-    shown = 0
-    with TrainingDisplay(str(run)) as display:
+    while _watch_until_cut_back(opened):
+        pass
+
+
+def _watch_until_cut_back(run: Run) -> bool:
+    """Show the journal as it grows. False when the run ended; True when it goes on from an earlier step."""
+    with Follower(run.journal) as journal, TrainingDisplay(str(run.folder)) as display:
         while True:
-            is_running = opened.is_running()
-            rows = list(read_rows(opened.journal))
-            for row in rows[shown:]:
+            is_running = run.is_running()
+            for row in journal.read():
                 display.show(row)
-            shown = len(rows)
             if not is_running:
-                return
+                return False
+            if journal.was_cut_back():
+                return True
             time.sleep(WATCH_EVERY_S)
 
 

@@ -1,11 +1,12 @@
 """The journal of a run: one JSON object a line, appended as it happens, readable from another terminal."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self
 
 from textwright.core.files import write_atomically
 
@@ -71,13 +72,53 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if isinstance(row, dict):
-                yield row
+        yield from _rows(file)
+
+
+class Follower:
+    """Reads the rows of a journal that another process writes, each once: what was read is not read again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+        self._unfinished = b""
+
+    def read(self) -> list[dict[str, Any]]:
+        """The rows since the last time; an unfinished line waits for its end."""
+        if self._file is None:
+            if not self.path.exists():
+                return []
+            self._file = open(self.path, "rb")  # noqa: SIM115 - __exit__ closes it
+        *lines, self._unfinished = (self._unfinished + self._file.read()).split(b"\n")
+        return list(_rows(line.decode("utf-8", errors="replace") for line in lines))
+
+    def was_cut_back(self) -> bool:
+        """Whether a resumed run dropped rows, so that these are no longer its journal: a new follower reads that."""
+        if self._file is None:
+            return False
+        followed = os.fstat(self._file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            found = self.path.stat()
+            is_other = (found.st_dev, found.st_ino) != (followed.st_dev, followed.st_ino)
+            return is_other or found.st_size < self._file.tell()
+        return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            yield row
 
 
 def _finite(value: Any) -> Any:

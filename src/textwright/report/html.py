@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 STYLE = """
@@ -94,9 +94,9 @@ def chart(figure: Mapping[str, Any]) -> str:
     return f"<div class='chart'></div><script type='application/json'>{raw}</script>"
 
 
-def table(rows: Mapping[str, object]) -> str:
-    """Names and values."""
-    lines = (f"<tr><td class='soft'>{text(name)}</td><td>{text(value)}</td></tr>" for name, value in rows.items())
+def table(rows: Iterable[tuple[str, object]]) -> str:
+    """Names and values; a name may come more than once."""
+    lines = (f"<tr><td class='soft'>{text(name)}</td><td>{text(value)}</td></tr>" for name, value in rows)
     return f"<table>{''.join(lines)}</table>"
 
 

@@ -53,13 +53,13 @@ def write_run_report(
     if train:
         parts.append(section("Speed and learning rate", chart(_speed(train)), chart(_rates(train))))
     events = [row for row in journal_rows if row.get("kind") == "event"]
-    parts.append(section("What happened", table({_when(row): row.get("message", "") for row in events})))
+    parts.append(section("What happened", table((_when(row), row.get("message", "")) for row in events)))
     parts.append(
         section(
             "To repeat it",
             f"{passage('', command)}",
-            folded("config", table(_flat(config))),
-            folded("machine and versions", table(environment)),
+            folded("config", table(_flat(config).items())),
+            folded("machine and versions", table(environment.items())),
         )
     )
     write_atomically(path, page(title, parts))

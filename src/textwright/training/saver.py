@@ -29,7 +29,8 @@ class Saver:
 
     def __init__(self, run: Run, diary: Diary, keep: int) -> None:
         self.best: Best | None = None
-        """The best model, where it is not on disk yet."""
+        """The best model, where it is not on disk yet. Only the thread that trains sets it."""
+        self._written: Best | None = None
         self._run, self._diary, self._keep = run, diary, keep
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -48,6 +49,9 @@ class Saver:
             return None
         self._thread.join()
         self._thread, failure, self._failure = None, self._failure, None
+        if self.best is self._written:
+            self.best = None
+        self._written = None
         if failure is None or isinstance(failure, OSError):
             return failure
         raise failure
@@ -65,8 +69,7 @@ class Saver:
             self._diary.sync()
             if best is not None:
                 write_checkpoint(self._run.best, best.step, best.weights, best.numbers)
-                if self.best is best:
-                    self.best = None
+                self._written = best
             write_checkpoint(self._run.checkpoints, step, tensors, facts)
             prune(self._run.checkpoints, self._keep)
             self._drop_best_models()
