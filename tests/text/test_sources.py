@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+import regex
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from textwright.text.document import Document, pieces
 from textwright.text.normalise import normalise
 from textwright.text.sources import find_files, read_documents
 from textwright.text.split import is_validation
+from textwright.tokens.tokenizer import GPT2_PATTERN
 
 TEXTS = ["first text\nwith two lines, and a comma", "zweiter Text: größer", "床前明月光", '"quoted" text 😀']
 
@@ -173,9 +175,52 @@ def test_a_long_document_comes_in_pieces_of_bounded_size(tmp_path: Path) -> None
     assert max(len(item.text) for item in found) <= document_module.PIECE_CHARACTERS
 
 
-@settings(deadline=None)
-@given(text=st.text(alphabet="ab \n\u3000月", max_size=120), size=st.integers(2, 30))
-def test_pieces_join_to_the_text_and_are_cut_only_where_white_space_begins(text: str, size: int) -> None:
+TEXT_WITHOUT_WHITE_SPACE = {
+    "Chinese with its punctuation": "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。",
+    "letters alone": "床前明月光疑是地上霜",
+    "accents as marks of their own": "e\u0301",
+    "digits and letters": "0123456789abcdef",
+    "white space alone": " ",
+}
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl"])
+@pytest.mark.parametrize("name", TEXT_WITHOUT_WHITE_SPACE)
+def test_a_text_without_white_space_comes_in_pieces_of_bounded_size_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str
+) -> None:
+    for module in ("document", "sources"):
+        monkeypatch.setattr(f"textwright.text.{module}.PIECE_CHARACTERS", 1000)
+    monkeypatch.setattr("textwright.text.sources.READ_BYTES", 700)
+    unit = TEXT_WITHOUT_WHITE_SPACE[name]
+    text = unit * (20_000 // len(unit))
+    path = tmp_path / f"text{suffix}"
+    path.write_bytes(text.encode() if suffix == ".txt" else as_jsonl([text]))
+    found = list(read_documents([path]))
+    assert "".join(item.text for item in found) == text
+    assert [item.is_last for item in found] == [False] * (len(found) - 1) + [True]
+    assert max(len(item.text) for item in found) <= 1000
+    assert len(found) <= 25  # as long as can be
+    if "punctuation" in name:
+        assert {item.text[0] for item in found[1:]} <= {"，", "。"}
+    assert not any(item.text.startswith("\u0301") for item in found)
+
+
+def test_after_a_long_run_without_white_space_a_text_is_cut_at_white_space_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("document", "sources"):
+        monkeypatch.setattr(f"textwright.text.{module}.PIECE_CHARACTERS", 1000)
+    path = tmp_path / "text.txt"
+    path.write_text("x" * 1500 + " word" * 2000)
+    found = [item.text for item in read_documents([path])]
+    assert max(map(len, found)) <= 1000
+    assert all(text.startswith(" word") for text in found[2:])
+
+
+@settings(deadline=None, max_examples=300)
+@given(text=st.text(alphabet="ab1-' \n\u3000月é\u0301😀\u200d", max_size=120), size=st.integers(2, 30))
+def test_pieces_join_to_the_text_and_are_cut_where_no_token_can_cross(text: str, size: int) -> None:
     before, document_module.PIECE_CHARACTERS = document_module.PIECE_CHARACTERS, size
     try:
         found = list(pieces(text))
@@ -183,11 +228,17 @@ def test_pieces_join_to_the_text_and_are_cut_only_where_white_space_begins(text:
         document_module.PIECE_CHARACTERS = before
     assert "".join(piece for piece, _ in found) == text
     assert [is_last for _, is_last in found] == [False] * (len(found) - 1) + [True]
+    assert max(len(piece) for piece, _ in found) <= size
+    begins = {match.start() for match in regex.finditer(GPT2_PATTERN, text)}
     place = 0
     for piece, _ in found[:-1]:
+        window = range(place + 1, place + size)
         place += len(piece)
-        assert text[place].isspace()
-        assert not text[place - 1].isspace()
+        spaces = [at for at in window if text[at].isspace() and not text[at - 1].isspace()]
+        if spaces:
+            assert place == spaces[-1]
+        elif any(text[at - 1].isalnum() and text[at] in "-' " for at in window):
+            assert place in begins
 
 
 def test_about_a_tenth_of_documents_validates_and_copies_stay_together() -> None:

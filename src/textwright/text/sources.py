@@ -19,7 +19,7 @@ import zstandard
 
 from textwright.core.errors import InputError, nearest
 from textwright.core.files import sha256_file
-from textwright.text.document import PIECE_CHARACTERS, Document, last_border, pieces
+from textwright.text.document import PIECE_CHARACTERS, Document, find_boundary, pieces
 from textwright.text.normalise import normalise
 
 OnInvalid = Literal["error", "replace"]
@@ -208,9 +208,7 @@ def _read_plain(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, 
     for text in _decoded(stream, path, invalid_utf8):
         waiting += normalise(text)
         while len(waiting) > PIECE_CHARACTERS:
-            cut = last_border(waiting, 1, PIECE_CHARACTERS)
-            if cut is None:
-                break
+            cut = find_boundary(waiting, 1, PIECE_CHARACTERS)
             yield Document(waiting[:cut], str(path), is_last=False)
             waiting, is_empty = waiting[cut:], False
     if waiting or not is_empty:
