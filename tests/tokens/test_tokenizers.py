@@ -4,8 +4,10 @@ import itertools
 import json
 import random
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiktoken
@@ -16,6 +18,8 @@ from tokenizers import Tokenizer as Reference
 from textwright.core.errors import InputError
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer, parse_spec
 from textwright.tokens import make as make_module
+from textwright.tokens import tokenizer as tokenizer_module
+from textwright.tokens.byte_alphabet import CHARACTER_OF_BYTE
 from textwright.tokens.make import sample, train_bpe
 from textwright.tokens.tokenizer import END, GPT2_PATTERN, LONG_RUN, has_long_run
 
@@ -125,8 +129,9 @@ def test_the_guard_sees_every_long_run_and_nothing_else() -> None:
     for seed in range(300):
         draw = random.Random(seed)
         lengths = [draw.choice([1, 7, LONG_RUN // 2, LONG_RUN - 1, LONG_RUN]) for _ in range(5)]
-        text = "".join(draw.choice(["a", " "]) * length for length in lengths)
-        runs = (len(list(run)) for _, run in itertools.groupby(text))
+        text = "".join(draw.choice("a月1 \n，_-") * length for length in lengths)
+        kinds = ((char.isspace(), char.isalnum()) for char in text)
+        runs = (len(list(run)) for _, run in itertools.groupby(kinds))
         assert has_long_run(text) == (max(runs) >= LONG_RUN)
 
 
@@ -283,3 +288,162 @@ def test_a_folder_without_a_tokenizer_says_what_was_looked_for(tmp_path: Path) -
         load_tokenizer(tmp_path)
     with pytest.raises(InputError, match="there is no tokenizer folder"):
         load_tokenizer(tmp_path / "missing")
+
+
+POEM = "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。"
+
+
+def test_a_long_text_without_white_space_does_not_parse_the_tokenizer_anew(
+    tokenizers: dict[str, Tokenizer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tokenizers["bpe"].save(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    parsed: list[str] = []
+
+    class Counted:
+        @staticmethod
+        def from_str(json_text: str) -> Reference:
+            parsed.append(json_text)
+            return Reference.from_str(json_text)
+
+    monkeypatch.setattr(tokenizer_module, "ReferenceTokenizer", Counted)
+    for text in (POEM * 200, POEM * 300):
+        assert tokenizer.encode(text) == reference(tokenizer).encode(text, add_special_tokens=False).ids
+    assert parsed == [], "punctuation ends a run: the fast way is safe"
+    for text in ("月" * LONG_RUN, "光" * LONG_RUN, "\n" * LONG_RUN):
+        assert tokenizer.encode(text) == reference(tokenizer).encode(text, add_special_tokens=False).ids
+    assert len(parsed) == 1
+
+
+def without_merges(order: list[int], changes: dict[str, object]) -> dict[str, object]:
+    """A byte tokenizer's file, whose ids are the bytes in an order of their own."""
+    json = make_module.byte_tokenizer().json
+    vocab = {CHARACTER_OF_BYTE[byte]: index for index, byte in enumerate(order)} | {END: 256}
+    return json | {"model": json["model"] | {"vocab": vocab}} | changes
+
+
+GPT2_ORDER = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+GPT2_ORDER += [byte for byte in range(256) if byte not in GPT2_ORDER]
+
+
+@pytest.mark.parametrize("order", [list(range(256)), GPT2_ORDER, list(range(255, -1, -1))], ids=["0", "gpt2", "255"])
+@pytest.mark.parametrize("normalizer", [None, {"type": "NFC"}], ids=["as it is", "NFC"])
+@pytest.mark.parametrize("use_regex", [True, False])
+def test_bytes_in_any_order_have_the_ids_of_hugging_faces_tokenizers(
+    tmp_path: Path, order: list[int], normalizer: object, use_regex: bool
+) -> None:
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
+    content = without_merges(order, {"normalizer": normalizer, "pre_tokenizer": level})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    tokenizer = load_tokenizer(tmp_path)
+    for text in [PROSE, *TRICKY]:
+        ids = tokenizer.encode(text)
+        assert ids == reference(tokenizer).encode(text, add_special_tokens=False).ids
+        assert tokenizer.decode(ids) == (unicodedata.normalize("NFC", text) if normalizer else text)
+
+
+UNUSUAL: dict[str, Callable[[dict[str, Any]], object]] = {
+    "text that is not cut at all": lambda json: json.update(
+        pre_tokenizer=json["pre_tokenizer"] | {"use_regex": False}, decoder=json["decoder"] | {"use_regex": False}
+    ),
+    "a token that merges in two ways": lambda json: (
+        json["model"]["vocab"].update({"zj": 400, "qz": 401, "qzj": 402}),
+        json["model"]["merges"].extend([["z", "j"], ["q", "z"], ["qz", "j"], ["q", "zj"]]),
+    ),
+    "a merge that is there twice": lambda json: json["model"]["merges"].append(json["model"]["merges"][0]),
+    "merges in reverse order": lambda json: json["model"]["merges"].reverse(),
+    "whole words before merges": lambda json: (
+        json["model"].update(ignore_merges=True),
+        json["model"]["vocab"].update({"doesn": 400, "Ġ12": 401}),
+    ),
+    "gaps between ids": lambda json: json["model"]["vocab"].update({"unused": 450}),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_an_unusual_tokenizer_has_hugging_faces_ids_as_well(
+    tokenizers: dict[str, Tokenizer], tmp_path: Path, name: str
+) -> None:
+    content = json.loads(tokenizers["bpe"].json_text)
+    UNUSUAL[name](content)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    tokenizer = load_tokenizer(tmp_path)
+    for text in [PROSE, *TRICKY, "doesn", "a 12", "thethe the ", "aqzj zjqzj"]:
+        ids = tokenizer.encode(text)
+        assert ids == reference(tokenizer).encode(text, add_special_tokens=False).ids
+        assert tokenizer.decode(ids) == text
+
+
+def with_id(value: object) -> Callable[[dict[str, Any]], object]:
+    return lambda json: json["model"]["vocab"].update({"Ġa": value})
+
+
+IDS_OF_NO_USE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "huge": (with_id(3_000_000_000), "the id 3,000,000,000 of 'Ġa'.*expected ids below"),
+    "negative": (with_id(-1), "the id -1 of 'Ġa'.*expected"),
+    "a fraction": (with_id(5.5), r"the id 5\.5 of 'Ġa'.*expected"),
+    "a whole float": (with_id(300.0), r"the id 300\.0 of 'Ġa'.*expected"),
+    "a text": (with_id("300"), "the id '300' of 'Ġa'.*expected"),
+    "true": (with_id(True), "the id True of 'Ġa'.*expected"),
+    "null": (with_id(None), "the id None of 'Ġa'.*expected"),
+    "another token's": (with_id(5), "the id 5 of 'Ġa'.*is also"),
+    "huge, of an added token": (
+        lambda json: json["added_tokens"].append({"id": 3_000_000_000, "content": "<x>"}),
+        "the id 3,000,000,000 of '<x>'",
+    ),
+    "a text, of an added token": (
+        lambda json: json["added_tokens"].append({"id": "400", "content": "<x>"}),
+        "the id '400' of '<x>'",
+    ),
+    "an added token's and a word's": (
+        lambda json: json["added_tokens"].append({"id": 7, "content": "<x>"}),
+        "the id 7 of '<x>' is also",
+    ),
+    "two ids of one token": (
+        lambda json: json["added_tokens"].append({"id": 500, "content": "in"}),
+        "'in' has the ids",
+    ),
+    "merges of an unknown token": (
+        lambda json: json["model"]["merges"].append(["a", "zzz"]),
+        "the merge 'a' 'zzz'.*'zzz' is no token",
+    ),
+    "merges into an unknown token": (
+        lambda json: json["model"]["merges"].append(["Ö", "Ĥ"]),
+        "the merge 'Ö' 'Ĥ'.*'ÖĤ' is no token",
+    ),
+    "merges of three": (lambda json: json["model"]["merges"].append("a b c"), "the merge 'a' 'b' 'c'.*expected two"),
+    "a token out of the alphabet": (
+        lambda json: json["model"]["vocab"].update({"月": 400}),
+        "the token '月'.*expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IDS_OF_NO_USE)
+def test_ids_and_merges_of_no_use_are_named_in_one_line(
+    tokenizers: dict[str, Tokenizer], tmp_path: Path, name: str
+) -> None:
+    content = json.loads(tokenizers["bpe"].json_text)
+    change, message = IDS_OF_NO_USE[name]
+    change(content)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        load_tokenizer(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_token_of_very_many_equal_bytes_finds_its_halves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+
+    class Ranks(dict[bytes, int]):
+        def get(self, *key: Any) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().get(*key)
+
+    ranks = Ranks({bytes([byte]): byte for byte in range(256)})
+    for power in range(1, 10):
+        ranks[b"-" * 2**power] = len(ranks)
+    assert make_module._halves(b"-" * 512, ranks) == (b"-" * 256, b"-" * 256)
+    assert looked_at < 5_000

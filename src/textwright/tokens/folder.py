@@ -5,11 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from textwright.core.errors import InputError
-from textwright.tokens.byte_alphabet import to_bytes
-from textwright.tokens.tokenizer import END, GPT2_PATTERN, BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
+from textwright.core.user_paths import given_path
+from textwright.tokens.byte_alphabet import BYTE_OF_CHARACTER, to_bytes
+from textwright.tokens.tokenizer import (
+    END,
+    GPT2_PATTERN,
+    UNKNOWN,
+    BPETokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+)
 
 # vocabulary, merges; in the order they are looked for
 PAIRS = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
+SPARE_IDS = 1024
+"""So many ids may be left out in any vocabulary, however small."""
 HOW = "Textwright reads byte-level BPE (GPT-2's kind), and the byte and char tokenizers it writes itself"
 
 
@@ -19,6 +30,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Raises:
         InputError: none there, broken, or of a kind whose ids could not be reproduced exactly.
     """
+    with given_path(folder):
+        return _load(folder)
+
+
+def _load(folder: Path) -> Tokenizer:
     path = folder / "tokenizer.json"
     if path.is_file():
         return from_json(_read_json(path), str(path), _eos_text(folder))
@@ -46,33 +62,33 @@ def from_json(content: dict[str, Any], where: str, eos_text: str | None = None) 
 def _from_json(content: dict[str, Any], where: str, eos_text: str | None) -> Tokenizer:
     model, before = content["model"], content.get("pre_tokenizer") or {}
     vocabulary: dict[str, int] = dict(model["vocab"])
-    added = {token["content"]: int(token["id"]) for token in content.get("added_tokens") or []}
+    added = _added_ids(content.get("added_tokens") or [], vocabulary, where)
     end = _end_token(added | vocabulary, eos_text, where)
-    end_id = (vocabulary | added)[end]
-    size = max([*vocabulary.values(), *added.values()]) + 1
+    ids = vocabulary | added
+    _check_ids(ids, where)
+    end_id, size = ids[end], max(ids.values()) + 1
+    normalizer = (content.get("normalizer") or {}).get("type")
 
     if model.get("type") == "WordLevel":
         _require(before.get("type") == "Split" and before["pattern"] == {"Regex": r"[\s\S]"}, "words as tokens", where)
+        _require(normalizer is None, f"the normalizer {normalizer!r}", where)
+        _require(model.get("unk_token") == UNKNOWN, f"unk_token = {model.get('unk_token')!r}", where)
         token_bytes = _table(size, {raw: token.encode() for token, raw in vocabulary.items() if token != end})
         return CharTokenizer(token_bytes, end_id, content, end)
 
     _require(model.get("type", "BPE") == "BPE", f"the model {model.get('type')!r}", where)
     for key in ("continuing_subword_prefix", "end_of_word_suffix", "dropout"):
         _require(not model.get(key), f"{key} = {model.get(key)!r}", where)
-    normalizer = (content.get("normalizer") or {}).get("type")
     _require(normalizer in (None, "NFC"), f"the normalizer {normalizer!r}", where)
     pattern = _pattern(before, where)
-    texts = {token: index for token, index in vocabulary.items() if token not in added}
-    token_bytes = _table(size, {index: to_bytes(token) for token, index in texts.items()})
-    merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
-    if not merges and pattern is None:
+    merges = _merges(model["merges"], vocabulary, where)
+    id_of = {_bytes_of(token, where): index for token, index in vocabulary.items() if token not in added}
+    token_bytes = _table(size, {index: raw for raw, index in id_of.items()})
+    _require(all(bytes([byte]) in id_of for byte in range(256)), "a vocabulary without all 256 bytes", where)
+    if not merges and pattern is None and normalizer is None:
         return ByteTokenizer(token_bytes, end_id, content, end)
-    ranks = {bytes([byte]): byte for byte in range(256)}
-    missing = [byte for byte in range(256) if bytes([byte]) not in set(token_bytes)]
-    _require(not missing, "a vocabulary without all 256 bytes", where)
-    for left, right in merges:
-        ranks.setdefault(to_bytes(left + right), len(ranks))
-    ranks = _in_rank_order(ranks, token_bytes)
+    # Without a pattern a whole text is one piece; without merges it does not matter where a text is cut.
+    ranks = _ranks(merges, id_of, ignores_merges=bool(model.get("ignore_merges"))) if pattern or not merges else None
     return BPETokenizer(
         token_bytes,
         end_id,
@@ -84,11 +100,82 @@ def _from_json(content: dict[str, Any], where: str, eos_text: str | None) -> Tok
     )
 
 
-def _in_rank_order(ranks: dict[bytes, int], token_bytes: list[bytes]) -> dict[bytes, int]:
-    """Ranks with the single bytes in the vocabulary's own order: bytes never compete, so any order will do."""
-    single = [raw for raw in token_bytes if len(raw) == 1]
-    longer = sorted((raw for raw in ranks if len(raw) > 1), key=ranks.__getitem__)
-    return {raw: rank for rank, raw in enumerate([*single, *longer])}
+def _added_ids(tokens: list[dict[str, Any]], vocabulary: dict[str, int], where: str) -> dict[str, int]:
+    """The ids of the tokens that are added to the vocabulary, or named in it as special."""
+    added: dict[str, int] = {}
+    for token in tokens:
+        content, index = token["content"], token["id"]
+        other = (added | vocabulary).get(content, index)
+        if other != index:
+            raise InputError(
+                f"{content!r} has the ids {_shown(other)} and {_shown(index)}", where=where, expected="one"
+            )
+        added[content] = index
+    return added
+
+
+def _check_ids(ids: dict[str, int], where: str) -> None:
+    """Every token has an id of its own, a whole number from 0 on; some may be left out, but not most.
+
+    A table has a place for each id, and a model a row of weights: one id of three billion would be paid for.
+    """
+    below = 2 * len(ids) + SPARE_IDS
+    token_of: dict[int, str] = {}
+    for token, index in ids.items():
+        if type(index) is not int or not 0 <= index < below:
+            raise InputError(
+                f"the id {_shown(index)} of {token!r}",
+                where=where,
+                expected=f"ids below {below:,} for {len(ids):,} tokens, whole numbers from 0 on",
+            )
+        if index in token_of:
+            raise InputError(f"the id {index} of {token!r} is also {token_of[index]!r}'s", where=where)
+        token_of[index] = token
+
+
+def _shown(index: object) -> str:
+    return f"{index:,}" if type(index) is int else repr(index)
+
+
+def _merges(merges: list[Any], vocabulary: dict[str, int], where: str) -> list[tuple[str, str]]:
+    """The pairs that are merged, in order, of tokens that there are."""
+    pairs: list[tuple[str, str]] = []
+    for merge in merges:
+        tokens = merge.split(" ") if isinstance(merge, str) else merge
+        named = f"the merge {' '.join(map(repr, tokens))}"
+        if len(tokens) != 2:
+            raise InputError(named, where=where, expected="two tokens")
+        left, right = tokens
+        for token in (left, right, left + right):
+            if token not in vocabulary:
+                raise InputError(f"{named}: {token!r} is no token of the vocabulary", where=where)
+        pairs.append((left, right))
+    return pairs
+
+
+def _bytes_of(token: str, where: str) -> bytes:
+    if not BYTE_OF_CHARACTER.keys() >= set(token):
+        raise InputError(f"the token {token!r}", where=where, expected="GPT-2's alphabet for bytes")
+    return to_bytes(token)
+
+
+def _ranks(merges: list[tuple[str, str]], id_of: dict[bytes, int], *, ignores_merges: bool) -> dict[bytes, int] | None:
+    """The order in which tokens are merged, the bytes before all; None where an order of tokens cannot say it.
+
+    In a vocabulary that was trained each token is made by one merge, after its halves. One that was put together by
+    hand, or from another kind of tokenizer, may have several ways to a token: then it matters which pair is merged.
+    """
+    # Bytes never compete, so any order will do: the vocabulary's own spares a look-up.
+    ranks = {
+        raw: rank for rank, raw in enumerate(sorted((raw for raw in id_of if len(raw) == 1), key=id_of.__getitem__))
+    }
+    for left, right in merges:
+        left_bytes, right_bytes = to_bytes(left), to_bytes(right)
+        whole = left_bytes + right_bytes
+        if whole in ranks or left_bytes not in ranks or right_bytes not in ranks:
+            return None
+        ranks[whole] = len(ranks)
+    return None if ignores_merges and any(raw not in ranks for raw in id_of) else ranks
 
 
 def _pattern(before: dict[str, Any], where: str) -> str | None:
@@ -108,7 +195,8 @@ def _pattern(before: dict[str, Any], where: str) -> str | None:
         return None
     _require(split[0].get("behavior") == "Isolated" and not split[0].get("invert"), "its Split", where)
     pattern = split[0]["pattern"]
-    return str(pattern["Regex"]) if "Regex" in pattern else None
+    _require("Regex" in pattern, f"its Split at {pattern!r}", where)
+    return str(pattern["Regex"])
 
 
 def _table(size: int, raw_of: dict[int, bytes]) -> list[bytes]:

@@ -1,11 +1,13 @@
 """New tokenizers: characters, bytes, or BPE trained on a bounded sample of the text."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
+from textwright.core.user_paths import given_path
 from textwright.tokens.byte_alphabet import to_text
 from textwright.tokens.folder import load_tokenizer
 from textwright.tokens.tokenizer import (
@@ -46,11 +48,16 @@ def parse_spec(spec: str) -> Spec:
         size = spec.removeprefix("bpe").removeprefix(":")
         if spec[3:4] == ":" and size.isdecimal() and 257 <= int(size) <= LARGEST_VOCABULARY:
             return Spec("bpe", int(size))
-        if not Path(spec).is_dir():
+        if not _is_folder(spec):
             raise InputError(f"tokenizer {spec!r}", expected=f"bpe:N with N from 257 to {LARGEST_VOCABULARY:,}")
-    if spec and Path(spec).is_dir():
+    if spec and _is_folder(spec):
         return Spec("folder", folder=Path(spec))
     raise InputError(f"tokenizer {spec!r}", expected=expected, fix="for example --tokenizer bpe:8192")
+
+
+def _is_folder(spec: str) -> bool:
+    with given_path(spec):
+        return Path(spec).is_dir()
 
 
 def make_tokenizer(spec: str, texts: Texts, *, seed: int = 0) -> Tokenizer:
@@ -145,10 +152,20 @@ def _halves(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
     """The two tokens that were merged into this one: what its bytes become with the earlier merges alone."""
     parts = [bytes([byte]) for byte in token]
     while len(parts) > 2:
-        best = min(range(len(parts) - 1), key=lambda place: ranks.get(parts[place] + parts[place + 1], len(ranks)))
-        assert ranks.get(parts[best] + parts[best + 1], len(ranks)) < ranks[token]
-        parts[best : best + 2] = [parts[best] + parts[best + 1]]
+        best = min(pairwise(parts), key=lambda pair: ranks.get(pair[0] + pair[1], len(ranks)))
+        assert ranks.get(best[0] + best[1], len(ranks)) < ranks[token]
+        parts = _merged(parts, best)
     return parts[0], parts[1]
+
+
+def _merged(parts: list[bytes], pair: tuple[bytes, bytes]) -> list[bytes]:
+    """Every occurrence of the pair made one: a token of very many equal bytes takes few rounds."""
+    merged, place = [], 0
+    while place < len(parts):
+        is_pair = tuple(parts[place : place + 2]) == pair
+        merged.append(pair[0] + pair[1] if is_pair else parts[place])
+        place += 2 if is_pair else 1
+    return merged
 
 
 def _bpe_json(merges: list[tuple[bytes, bytes]], *, use_regex: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ import tiktoken
 from tokenizers import Tokenizer as ReferenceTokenizer
 
 from textwright.core.files import write_atomically
+from textwright.core.user_paths import given_path
 
 END = "<|endoftext|>"
 UNKNOWN = "\ufffd"
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 LONG_RUN = 2000
-"""Characters without a border after which tiktoken may take quadratic time, or panic."""
-_LONG_SPACE = re.compile(rf"(?<!\s)\s{{{LONG_RUN}}}")
+"""Characters of one kind in a row from which on tiktoken may take quadratic time, or panic."""
+_RUNS = re.compile(r"\s+|[^\W_]+|(?:[^\w\s]|_)+")
+_SPACE_LETTER_OR_DIGIT = re.compile(r"\s|[^\W_]")
 
 Ids = npt.NDArray[np.uint32]
 
@@ -77,8 +80,11 @@ class Tokenizer(ABC):
         return hashlib.sha256(self.json_text.encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json``, as transformers' AutoTokenizer reads them."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write ``tokenizer.json`` and ``tokenizer_config.json``, as transformers' AutoTokenizer reads them.
+
+        Raises:
+            InputError: the folder cannot be made or written.
+        """
         config = {
             # Without this name AutoTokenizer guesses a class, and drops characters of a char tokenizer.
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -87,8 +93,10 @@ class Tokenizer(ABC):
             "clean_up_tokenization_spaces": False,
             "add_prefix_space": False,
         }
-        write_atomically(folder / "tokenizer.json", self.json_text)
-        write_atomically(folder / "tokenizer_config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+        with given_path(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / "tokenizer.json", self.json_text)
+            write_atomically(folder / "tokenizer_config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 
 class StreamDecoder:
@@ -121,7 +129,8 @@ class BPETokenizer(Tokenizer):
         end_id: see ``Tokenizer``.
         json: see ``Tokenizer``.
         pattern: the regular expression that cuts text into the pieces within which bytes are merged.
-        ranks: token bytes -> order of merging, the 256 bytes first.
+        ranks: token bytes -> order of merging, the 256 bytes first. None: the order is not one of tokens but of pairs,
+            or the text is not cut by a pattern; then every text goes the slow way.
         is_nfc: whether text is brought into Unicode's NFC first.
         eos_text: see ``Tokenizer``.
 
@@ -137,12 +146,15 @@ class BPETokenizer(Tokenizer):
         json: dict[str, Any],
         *,
         pattern: str,
-        ranks: dict[bytes, int],
+        ranks: dict[bytes, int] | None,
         is_nfc: bool = False,
         eos_text: str = END,
     ) -> None:
         super().__init__(token_bytes, end_id, json, eos_text)
-        self.pattern, self.is_nfc = pattern, is_nfc
+        self.is_nfc = is_nfc
+        self._fast: tiktoken.Encoding | None = None
+        if ranks is None:
+            return
         self._fast = tiktoken.Encoding("textwright", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
         id_of = {raw: index for index, raw in enumerate(token_bytes) if raw}
         # tiktoken wants ids in the order of merging; a vocabulary may have them in another.
@@ -153,7 +165,7 @@ class BPETokenizer(Tokenizer):
         """The ids of a text."""
         if self.is_nfc:
             text = unicodedata.normalize("NFC", text)
-        if has_long_run(text):
+        if self._fast is None or has_long_run(text):
             return self._encode_slowly(text)
         # Not encode_to_numpy: it looks for special tokens at every character, even where there are none.
         ids: Ids = np.array(self._fast.encode_ordinary(text), dtype=np.uint32)
@@ -161,29 +173,46 @@ class BPETokenizer(Tokenizer):
 
     def _encode_slowly(self, text: str) -> Ids:
         """The same ids from Hugging Face's tokenizers, a tenth as fast, but in linear time however long a run is."""
+        return np.array(self._reference.encode(text, add_special_tokens=False).ids, dtype=np.uint32)
+
+    @cached_property
+    def _reference(self) -> ReferenceTokenizer:
+        """Made once, when a text first needs it: to parse a vocabulary takes longer than to encode most texts."""
         # Without the added tokens: they are matched in text, and text must not become special.
-        reference = ReferenceTokenizer.from_str(json.dumps(self.json | {"added_tokens": [], "post_processor": None}))
-        return np.array(reference.encode(text, add_special_tokens=False).ids, dtype=np.uint32)
+        return ReferenceTokenizer.from_str(json.dumps(self.json | {"added_tokens": [], "post_processor": None}))
 
 
 def has_long_run(text: str) -> bool:
-    """Whether the text has very many characters of white space in a row, or very many without any."""
+    """Whether the text has very many characters of one kind in a row: white space, letters and digits, or others.
+
+    Patterns cut text where the kind changes, so that Chinese, without white space but with punctuation, has none.
+    """
     half = LONG_RUN // 2
     # A long run fills at least one whole block of half its length; looking at blocks is fifteen times as fast.
     blocks = (text[start : start + half] for start in range(0, len(text) - half + 1, half))
-    if not any(len(block.split(None, 1)) < 2 for block in blocks):
+    if not any(_is_of_one_kind(block) for block in blocks):
         return False
-    return max(map(len, text.split()), default=0) >= LONG_RUN or _LONG_SPACE.search(text) is not None
+    return any(match.end() - match.start() >= LONG_RUN for match in _RUNS.finditer(text))
+
+
+def _is_of_one_kind(block: str) -> bool:
+    return block.isspace() or block.isalnum() or _SPACE_LETTER_OR_DIGIT.search(block) is None
 
 
 class ByteTokenizer(Tokenizer):
-    """A token for each byte: ids 0 to 255, and the end token."""
+    """A token for each byte, and the end token. In ours a byte's id is the byte; a foreign one has its own order."""
 
     kind = "byte"
 
+    def __init__(self, token_bytes: list[bytes], end_id: int, json: dict[str, Any], eos_text: str = END) -> None:
+        super().__init__(token_bytes, end_id, json, eos_text)
+        id_of = {raw: index for index, raw in enumerate(token_bytes) if raw}
+        self._id_of_byte = np.array([id_of[bytes([byte])] for byte in range(256)], dtype=np.uint32)
+
     def encode_array(self, text: str) -> Ids:
-        """The ids of a text: its UTF-8 bytes."""
-        return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.uint32)
+        """The ids of a text's UTF-8 bytes."""
+        ids: Ids = self._id_of_byte[np.frombuffer(text.encode("utf-8"), dtype=np.uint8)]
+        return ids
 
 
 class CharTokenizer(Tokenizer):
