@@ -5,6 +5,8 @@ import math
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -132,6 +134,71 @@ def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel)
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """torch on three threads, here and in threads to come, however many cores there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def in_a_new_thread(work: Callable[[], object]) -> object:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result(timeout=60)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("first_to_leave", [0, 1])
+def test_calls_that_overlap_leave_torch_on_as_many_threads_as_before(gpt2: LanguageModel, first_to_leave: int) -> None:
+    """Here, in the threads that called, and in threads to come: torch keeps a number for each."""
+    decoder = CPUDecoder(gpt2)
+    is_in, may_leave = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+
+    def call(index: int) -> tuple[int, int]:
+        with decoder.at_work():
+            is_in[index].set()
+            assert may_leave[index].wait(60)
+            inside = torch.get_num_threads()
+        return inside, torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        calls = []
+        for index in (0, 1):
+            calls.append(pool.submit(call, index))
+            assert is_in[index].wait(60)
+        assert in_a_new_thread(torch.get_num_threads) == 3
+        for index in (first_to_leave, 1 - first_to_leave):
+            may_leave[index].set()
+            assert calls[index].result(timeout=60) == (1, 3)
+            assert in_a_new_thread(torch.get_num_threads) == 3
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_nested_calls_and_calls_that_fail_leave_torch_on_as_many_threads_as_before(gpt2: LanguageModel) -> None:
+    decoder, other = CPUDecoder(gpt2), CPUDecoder(make_model("modern"))
+    with pytest.raises(KeyboardInterrupt), FusedDecoder([decoder, other], [1, 1]).at_work(), decoder.at_work():
+        assert torch.get_num_threads() == 1
+        raise KeyboardInterrupt
+    assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_thread_that_was_told_another_number_keeps_it(gpt2: LanguageModel) -> None:
+    decoder = CPUDecoder(gpt2)
+
+    def call() -> tuple[int, int]:
+        torch.set_num_threads(2)
+        with decoder.at_work():
+            inside = torch.get_num_threads()
+        return inside, torch.get_num_threads()
+
+    with decoder.at_work():
+        assert in_a_new_thread(call) == (1, 2)
+    assert torch.get_num_threads() == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -205,3 +205,32 @@ def test_a_model_in_training_is_sampled_without_dropout_and_left_in_training(tok
     expected: list[Completion] = generate(model, tokenizer, ["abc"], GREEDY)
     assert generate(model.train(), tokenizer, ["abc"], GREEDY) == expected
     assert model.training
+
+
+@pytest.mark.parametrize("family", ["gpt1", "gpt2", "modern"])
+def test_calls_that_overlap_and_training_beside_them_do_not_see_each_other(family: str, tokenizer: Tokenizer) -> None:
+    """Each draws without dropout, and a model in training trains with it, whoever begins or ends first."""
+    dropouts = {f"dropout_{place}": 0.5 for place in ("embedding", "attention", "residual")}
+    model = make_model(family, **dropouts)
+    expected = generate(model, tokenizer, ["abc"], GREEDY)
+    batch = Batch.for_inputs(torch.zeros(1, 8, dtype=torch.int64))
+
+    def drops() -> bool:
+        once, again = (model.run(model.embed(batch), batch) for _ in range(2))
+        return not torch.equal(once, again)
+
+    model.train()
+    first, second = model.at_work(), model.at_work()
+    first.__enter__()
+    assert drops()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert generate(model, tokenizer, ["abc"], GREEDY) == expected  # the second goes on
+    second.__exit__(None, None, None)
+    assert model.training
+    model.eval()
+    with model.at_work():
+        model.train()  # an evaluation in the middle of training is over
+        assert generate(model, tokenizer, ["abc"], GREEDY) == expected
+    assert model.training
+    assert drops()

@@ -228,3 +228,31 @@ def test_bfloat16_weights_and_autocast_stay_close(model: LanguageModel) -> None:
     hidden, _ = low.extend(ids, torch.tensor([10, 10]), low.empty_state(2))
     assert hidden.dtype == torch.bfloat16
     assert (forward(low, ids).float() - exact).abs().max() < 0.2 * exact.std() + 0.2
+
+
+def test_weights_depend_on_the_seed_alone_whoever_else_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as training in another thread: torch's own generator is everybody's, and is left alone."""
+    expected = build(GPTConfig(vocab_size=VOCAB, context_length=CONTEXT, num_layers=1, num_heads=2, width=8), seed=3)
+    normal, after = torch.nn.init.normal_, []
+
+    def interrupted(*arguments: object, **named: object) -> object:
+        after.append(torch.rand(1))
+        return normal(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.init, "normal_", interrupted)
+    torch.manual_seed(5)
+    found = build(expected.config, seed=3)
+    for (name, one), other in zip(found.named_parameters(), expected.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    torch.manual_seed(5)
+    assert torch.equal(torch.cat(after), torch.cat([torch.rand(1) for _ in after]))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_text_is_read_without_dropout_in_training_too(name: str) -> None:
+    model = make(name, dropout_embedding=0.5, dropout_attention=0.5, dropout_residual=0.5)
+    ids, lengths = random_ids(2, 6), torch.tensor([6, 6])
+    expected, _ = model.extend(ids, lengths, model.empty_state(2))
+    found, _ = model.train().extend(ids, lengths, model.empty_state(2))
+    assert torch.equal(found, expected)
+    assert model.training

@@ -28,6 +28,32 @@ MOST_TOKENS = 256
 """Read at once by the kernels."""
 BYTES_FOR_A_THREAD = 4 << 20
 """Weights that are worth a thread."""
+SETTING_THREADS = threading.Lock()
+"""Held while torch's number of threads is set for one thread alone: for a moment it is everybody's."""
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """torch on one thread, for the Python thread that asks alone, and afterwards as before.
+
+    torch keeps a number for each Python thread, and one that a new thread begins with; setting it sets both. So the
+    second is put back at once, from a thread that is there for nothing else: whoever comes meanwhile, to write as well
+    or to do something of their own, begins with the usual number, and calls may overlap and nest as they like.
+    """
+    with SETTING_THREADS:
+        before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    try:
+        with SETTING_THREADS:
+            torch.set_num_threads(1)
+            setting = threading.Thread(target=torch.set_num_threads, args=(before,))
+            setting.start()
+            setting.join()
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class CPUDecoder:
@@ -88,12 +114,8 @@ class CPUDecoder:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """torch on one thread: its others would spin on the cores that the kernels' threads wait on."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with one_torch_thread():
             yield
-        finally:
-            torch.set_num_threads(before)
 
     def empty_state(self, rows: int, source: None = None) -> KeyValueState:
         """An empty key-value cache; its keys are filled up to whole lines of the processor's cache."""

@@ -26,9 +26,7 @@ def outline(config: GPTConfig) -> "LanguageModel":
 
 
 def build(config: GPTConfig, *, seed: int = 0) -> "LanguageModel":
-    """A model with fresh weights that depend on ``seed`` alone; torch's own generator is left as it was."""
+    """A model with fresh weights that depend on ``seed`` alone; torch's own generator, which is everybody's, stays."""
     model = outline(config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(hash_u64("weights", seed) % 2**63)
-        model.initialise()
+    model.initialise(torch.Generator().manual_seed(hash_u64("weights", seed) % 2**63))
     return model

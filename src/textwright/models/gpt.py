@@ -45,9 +45,10 @@ class PreNormBlock(nn.Module):
     ) -> Tensor:
         """[rows, time, width] -> [rows, time, width]"""
         attended = self.attention(self.attention_norm(x), attending, extension, probe)
-        x = x + self.drop(self._at(probe, "attention_out", attended))
+        drop = self.drop if extension is None else _keep
+        x = x + drop(self._at(probe, "attention_out", attended))
         thought = self.mlp(self.mlp_norm(x))
-        return cast(Tensor, x + self.drop(self._at(probe, "mlp_out", thought)))
+        return cast(Tensor, x + drop(self._at(probe, "mlp_out", thought)))
 
     def _at(self, probe: Probe | None, site: str, value: Tensor) -> Tensor:
         # The name is made only where it is used: compiled, a block must not depend on which layer it is.
@@ -62,9 +63,15 @@ class PostNormBlock(PreNormBlock):
     ) -> Tensor:
         """[rows, time, width] -> [rows, time, width]"""
         attended = self.attention(x, attending, extension, probe)
-        x = self.attention_norm(x + self.drop(self._at(probe, "attention_out", attended)))
+        drop = self.drop if extension is None else _keep
+        x = self.attention_norm(x + drop(self._at(probe, "attention_out", attended)))
         thought = self.mlp(x)
-        return cast(Tensor, self.mlp_norm(x + self.drop(self._at(probe, "mlp_out", thought))))
+        return cast(Tensor, self.mlp_norm(x + drop(self._at(probe, "mlp_out", thought))))
+
+
+def _keep(x: Tensor) -> Tensor:
+    """In dropout's place where text is written, whether the model is in training or not."""
+    return x
 
 
 def _at(probe: Probe | None, site: str, value: Tensor) -> Tensor:
@@ -101,7 +108,7 @@ class GPT(LanguageModel):
         if not config.tied_head:
             self.untied_head = Linear(config.width, config.vocab_size, bias=False)
 
-    def initialise(self) -> None:
+    def initialise(self, generator: torch.Generator) -> None:
         """GPT-2's start: small normal weights, smaller still where a part writes into the residual stream.
 
         Source: Radford et al. 2019, section 2.3, for the 1 / sqrt(number of residual layers).
@@ -111,7 +118,8 @@ class GPT(LanguageModel):
             if isinstance(module, nn.Linear | nn.Embedding):
                 into_residual = name.endswith(("attention.out", "mlp.down"))
                 of_kind = self.config.embedding_std if isinstance(module, nn.Embedding) else self.config.init_std
-                nn.init.normal_(module.weight, std=of_kind * (scaled if into_residual else 1.0))
+                std = of_kind * (scaled if into_residual else 1.0)
+                nn.init.normal_(module.weight, std=std, generator=generator)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
@@ -122,7 +130,7 @@ class GPT(LanguageModel):
 
     def embed(self, batch: Batch) -> Float[Tensor, "rows time width"]:
         """Tokens as vectors, with their positions added where positions are vectors."""
-        return self._embed(batch.input_ids, self._positions(batch))
+        return cast(Tensor, self.embedding_drop(self._embed(batch.input_ids, self._positions(batch))))
 
     def run(
         self, embedded: Float[Tensor, "rows time width"], batch: Batch, probe: Probe | None = None
@@ -205,10 +213,8 @@ class GPT(LanguageModel):
         return ("embedding", *layers, "final_norm")
 
     def _embed(self, ids: Tensor, position_ids: Tensor) -> Tensor:
-        embedded = self.token_embedding(ids)
-        if self.position_embedding is not None:
-            embedded = embedded + self.position_embedding(position_ids)
-        return cast(Tensor, self.embedding_drop(embedded))
+        embedded = cast(Tensor, self.token_embedding(ids))
+        return embedded if self.position_embedding is None else embedded + self.position_embedding(position_ids)
 
     def _positions(self, batch: Batch) -> Int[Tensor, "rows time"]:
         if batch.position_ids is not None:

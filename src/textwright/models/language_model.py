@@ -1,8 +1,8 @@
 """What every family is to the rest of the house."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, Self, runtime_checkable
 
 import torch
@@ -74,8 +74,8 @@ class LanguageModel(nn.Module, ABC):
         """The output matrix."""
 
     @abstractmethod
-    def initialise(self) -> None:
-        """Give every matrix its value before training, from torch's generator: until then they hold anything."""
+    def initialise(self, generator: torch.Generator) -> None:
+        """Give every matrix its value before training, drawn from the generator: until then they hold anything."""
 
     @abstractmethod
     def embed(self, batch: Batch) -> Float[Tensor, "rows time width"]:
@@ -91,15 +91,9 @@ class LanguageModel(nn.Module, ABC):
     def head(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
         """Logits of the next token, only for the places given: all of them at once may not fit in memory."""
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Without dropout, and afterwards as it was: samples are drawn in the middle of training."""
-        was_training = self.training
-        self.eval()
-        try:
-            yield
-        finally:
-            self.train(was_training)
+    def at_work(self) -> AbstractContextManager[None]:
+        """A context to decode in. Nothing has to be prepared: ``extend`` is the same in training."""
+        return nullcontext()
 
     @abstractmethod
     def empty_state(self, rows: int, source: Batch | None = None) -> State:
@@ -110,6 +104,9 @@ class LanguageModel(nn.Module, ABC):
         self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: State
     ) -> tuple[Float[Tensor, "rows time width"], State]:
         """Read more tokens: a prompt, a piece of one, the one token just chosen, or several drafted ones.
+
+        Without dropout, whether the model is in training or not, and without touching that: samples are drawn in the
+        middle of training, and by several threads at once.
 
         Args:
             ids: row r is extended by ``ids[r, :lengths[r]]``; what comes after is padding.

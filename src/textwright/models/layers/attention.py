@@ -144,7 +144,7 @@ class Attention(nn.Module):
             query = query.to(key.dtype)
         if self.num_shared > 1:
             key, value = (part.repeat_interleave(self.num_shared, dim=1) for part in (key, value))
-        dropout = self.dropout if self.training else 0.0
+        dropout = self.dropout if self.training and extension is None else 0.0
         if probe is None and _is_for_blocks(query, attending, dropout):
             looked = blocked_causal_attention(query, key, value, self.scale)
         elif probe is None:
