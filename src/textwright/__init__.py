@@ -1,18 +1,47 @@
-"""Textwright: from raw text to a text generator you can trust, on the machine you have."""
+"""Textwright: from raw text to a text generator you can trust, on the machine you have.
+
+::
+
+    import textwright as tw
+
+    model = tw.load("runs/demo/model")  # a folder; a Hugging Face name with the `hub` extra
+    report = model.fit(["example sentence one", "another example sentence two"])
+    print(model.evaluate(["a sentence it has not seen"]).perplexity_per_token)
+    print(model.generate("This is a test sentence", max_new_tokens=40))
+
+Whole runs: ``train``, ``resume``, ``plan`` and ``verify``, with a ``RunConfig``. What a user can mend is raised as
+``InputError``; every error raised on purpose is a ``TextwrightError``.
+"""
 
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from textwright.api import __all__ as _names
+
 if TYPE_CHECKING:
+    from textwright.api import Completion as Completion
+    from textwright.api import EngineConfig as EngineConfig
+    from textwright.api import Finding as Finding
+    from textwright.api import InputError as InputError
     from textwright.api import Model as Model
     from textwright.api import ModelChoice as ModelChoice
+    from textwright.api import Plan as Plan
     from textwright.api import RunConfig as RunConfig
+    from textwright.api import RunResult as RunResult
+    from textwright.api import SamplingConfig as SamplingConfig
+    from textwright.api import TextScore as TextScore
+    from textwright.api import TextwrightError as TextwrightError
+    from textwright.api import TrainConfig as TrainConfig
+    from textwright.api import TrainingStoppedError as TrainingStoppedError
+    from textwright.api import TrainReport as TrainReport
     from textwright.api import load as load
+    from textwright.api import plan as plan
     from textwright.api import resume as resume
     from textwright.api import train as train
+    from textwright.api import verify as verify
 
 __version__ = version("textwright")
-__all__ = ["Model", "ModelChoice", "RunConfig", "load", "resume", "train"]
+__all__ = [*_names]  # noqa: PLE0604 - the names of the api
 
 
 def __getattr__(name: str) -> Any:
@@ -22,3 +51,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'textwright' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

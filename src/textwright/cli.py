@@ -1,16 +1,18 @@
 """The table of verbs, and where errors become exit codes. Imports nothing heavy: a verb loads when it is called."""
 
-import errno
-import json
 import os
 import signal
 import sys
+import traceback
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
 from textwright import __version__
+from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import TextwrightError, unknown_name
+from textwright.core.user_paths import explain_os_error
 
 # verb -> (where its function is, its line in the help)
 VERBS: dict[str, tuple[str, str]] = {
@@ -36,9 +38,6 @@ GROUPS = {
     "tokenizer": "Train and inspect tokenizers.",
     "runs": "List, watch, measure and delete runs.",
 }
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What the disk may say that is no bug of ours."""
 
 
 def build_app() -> App:
@@ -84,12 +83,16 @@ def main() -> None:
         # The reader of our output has left (`textwright ... | head`); nothing of ours is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        where = f": {error.filename}" if error.filename else ""
-        _fail(f"the disk: {error.strerror}{where}", 2, arguments)
+    except UnicodeEncodeError as error:
+        # Python holds bytes of the command line that are not UTF-8 as surrogates, which are no text.
+        _fail(f"{error.object[:80]!r} is not UTF-8; expected UTF-8 text", 2, arguments)
+    except Exception as error:
+        explained = explain_os_error(error) if isinstance(error, OSError) else None
+        if explained is not None:
+            _fail(str(explained), explained.exit_code, arguments)
+        # Ours. What it quotes, such as a file's name, must not command the terminal either.
+        stderr_console().write(traceback.format_exc())
+        _fail(f"a bug of ours: {type(error).__name__}; please report what is above", 1, arguments)
 
 
 def _check_verb(arguments: list[str]) -> None:
@@ -115,8 +118,8 @@ def _in_one_line(error: CycloptsError) -> str:
     return " ".join(str(error).split())
 
 
-def _fail(message: str, code: int, arguments: list[str]) -> None:
+def _fail(message: str, code: int, arguments: list[str]) -> NoReturn:
     if "--json" in arguments:
-        print(json.dumps({"error": message}))
-    print(f"textwright: {message}", file=sys.stderr)
+        stdout_console().write_json({"error": message})
+    stderr_console().write(f"textwright: {message}\n")
     sys.exit(code)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.durability.oplog import Act, Disk, read_log
-from textwright.api.verify import verify
+from textwright.api.verification import verify
 from textwright.checkpoint.training_state import checkpoints
 from textwright.core.files import TEMPORARY
 from textwright.core.journal import read_rows

@@ -1,4 +1,4 @@
-"""Textwright from Python: ``load`` a model folder, ``train`` a run, and the ``Model`` between them."""
+"""Textwright from Python: ``load`` a model folder, ``train`` a run, and what goes into both and comes out."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -8,24 +8,76 @@ if TYPE_CHECKING:
     from textwright.api.config import RunConfig as RunConfig
     from textwright.api.model import Model as Model
     from textwright.api.model import load as load
+    from textwright.api.runs import RunResult as RunResult
+    from textwright.api.runs import plan as plan
     from textwright.api.runs import resume as resume
     from textwright.api.runs import train as train
+    from textwright.api.verification import Finding as Finding
+    from textwright.api.verification import verify as verify
+    from textwright.core.errors import InputError as InputError
+    from textwright.core.errors import TextwrightError as TextwrightError
+    from textwright.core.errors import TrainingStoppedError as TrainingStoppedError
+    from textwright.evaluation.language_modelling import TextScore as TextScore
+    from textwright.generation.request import Completion as Completion
+    from textwright.generation.request import EngineConfig as EngineConfig
+    from textwright.generation.request import SamplingConfig as SamplingConfig
     from textwright.training.config import TrainConfig as TrainConfig
+    from textwright.training.plan import Plan as Plan
+    from textwright.training.report import TrainReport as TrainReport
 
 _PLACES = {
-    "ModelChoice": "api.config",
-    "RunConfig": "api.config",
-    "TrainConfig": "training.config",
+    "Completion": "generation.request",
+    "EngineConfig": "generation.request",
+    "Finding": "api.verification",
+    "InputError": "core.errors",
     "Model": "api.model",
+    "ModelChoice": "api.config",
+    "Plan": "training.plan",
+    "RunConfig": "api.config",
+    "RunResult": "api.runs",
+    "SamplingConfig": "generation.request",
+    "TextScore": "evaluation.language_modelling",
+    "TextwrightError": "core.errors",
+    "TrainConfig": "training.config",
+    "TrainReport": "training.report",
+    "TrainingStoppedError": "core.errors",
     "load": "api.model",
+    "plan": "api.runs",
     "resume": "api.runs",
     "train": "api.runs",
+    "verify": "api.verification",
 }
-__all__ = ["Model", "ModelChoice", "RunConfig", "TrainConfig", "load", "resume", "train"]
+"""Name -> module. Each is imported when it is asked for: torch takes seconds, and errors and configs do without it."""
+
+__all__ = [
+    "Completion",
+    "EngineConfig",
+    "Finding",
+    "InputError",
+    "Model",
+    "ModelChoice",
+    "Plan",
+    "RunConfig",
+    "RunResult",
+    "SamplingConfig",
+    "TextScore",
+    "TextwrightError",
+    "TrainConfig",
+    "TrainReport",
+    "TrainingStoppedError",
+    "load",
+    "plan",
+    "resume",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # The config is torch-free and must stay so to import; the rest is not.
     if name in _PLACES:
         return getattr(import_module(f"textwright.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'textwright.api' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -14,16 +14,18 @@ from textwright.batches.shards import Data, Tokens
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
 from textwright.core.config import read_config
+from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
-from textwright.core.progress import console
+from textwright.core.progress import TrainingDisplay
+from textwright.core.user_paths import given_path
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
 from textwright.generation.decoder import Decoder
 from textwright.generation.engine import Completion, generate
 from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
-from textwright.generation.kernels import COMPILING, are_compiled
+from textwright.generation.kernels import are_compiled
 from textwright.generation.request import EngineConfig, SamplingConfig
 from textwright.generation.speculative import NUM_DRAFTED, Draft, ModelDrafter, Pick, PromptLookup, Speculation
 from textwright.models.language_model import LanguageModel
@@ -35,6 +37,9 @@ from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
 
+COMPILING_KERNELS = (
+    "preparing the kernels for this processor, once: a quarter of a minute, on older processors up to three minutes"
+)
 FIT_STEPS = 100
 FIT_TOKENS_PER_ROW = 256
 
@@ -136,7 +141,7 @@ class Model:
         kept = self._decoders.get((name, engine.precision))
         if kept is None or kept[0] != version:
             if name == "cpu" and not are_compiled():
-                console().print(COMPILING)
+                stderr_console().print(COMPILING_KERNELS)
             is_as_read = version == self._version_of_files and self._files is not None and self._files.are_unchanged()
             kept = (version, make_decoder(self.network, name, engine, self._files if is_as_read else None))
             self._decoders[name, engine.precision] = kept
@@ -173,9 +178,23 @@ class Model:
         if other.tokenizer.fingerprint != self.tokenizer.fingerprint:
             raise InputError("models with different tokenizers", fix="use models that were trained with the same one")
 
-    def evaluate(self, texts: Iterable[str], *, window: int | None = None, stride: int | None = None) -> TextScore:
-        """How well the model predicts the texts: loss, perplexities, bits per byte, with the window they hold for."""
-        return score_text(self.network, self.tokenizer, _texts(texts), window=window, stride=stride)
+    def evaluate(
+        self,
+        texts: Iterable[str],
+        *,
+        window: int | None = None,
+        stride: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> TextScore:
+        """How well the model predicts the texts: loss, perplexities, bits per byte, with the window they hold for.
+
+        Args:
+            texts: as many and as long as you like.
+            window: tokens seen at most; the model's context length when not given.
+            stride: tokens newly predicted in a window; half the window when not given.
+            progress: called with the bytes of text done so far.
+        """
+        return score_text(self.network, self.tokenizer, _texts(texts), window=window, stride=stride, progress=progress)
 
     def fit(
         self,
@@ -188,6 +207,7 @@ class Model:
         learning_rate: float = 3e-4,
         seed: int = 0,
         out: Path | str | None = None,
+        quiet: bool = False,
     ) -> TrainReport:
         """Train on texts, in place.
 
@@ -204,6 +224,7 @@ class Model:
             learning_rate: at its highest.
             seed: fixes the order of the data and the dropout.
             out: a folder for the run (journal, checkpoints, model); without it nothing is written.
+            quiet: show no progress.
 
         Returns:
             The report: losses at the start and the end, steps, tokens, tokens per second.
@@ -226,11 +247,14 @@ class Model:
             steps=steps, minutes=minutes, rows=rows, time=time, learning_rate=learning_rate, seed=seed
         )
         run = Run.create(Path(out), config) if out is not None else None
+        display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
         hooks = Hooks(
-            save_model=lambda network, folder: save_model(network, self.tokenizer, folder, dialogue=self.dialogue)
+            save_model=lambda network, folder: save_model(network, self.tokenizer, folder, dialogue=self.dialogue),
+            on_row=display.show if display is not None else lambda _row: None,
+            on_note=display.note if display is not None else lambda _line: None,
         )
         try:
-            with run.locked() if run is not None else nullcontext():
+            with run.locked() if run is not None else nullcontext(), display or nullcontext():
                 return run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
         finally:
             self.changed()
@@ -259,9 +283,16 @@ class Model:
         batch = Batch.for_inputs(rows.to(self.device))
         return self.network.head(self.network.run(self.network.embed(batch), batch)).float().cpu()
 
-    def embed(self, texts: Iterable[str]) -> Float[Tensor, "texts width"]:
-        """One vector a text: the mean of its last hidden states, float32."""
-        return embed_texts(self.network, self.tokenizer, list(_texts(texts)))
+    def embed(
+        self, texts: Iterable[str], *, progress: Callable[[int], None] = lambda _done: None
+    ) -> Float[Tensor, "texts width"]:
+        """One vector a text: the mean of its last hidden states, float32.
+
+        Args:
+            texts: none of them empty.
+            progress: called with the number of texts done so far.
+        """
+        return embed_texts(self.network, self.tokenizer, list(_texts(texts)), progress=progress)
 
     def save(self, folder: Path | str, *, dtype: str = "float32") -> None:
         """Write a model folder that transformers and its relatives read as it is.
@@ -314,7 +345,9 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
         InputError: nothing is there, or what is there cannot be read exactly.
     """
     folder = Path(source)
-    if not folder.exists():
+    with given_path(folder):
+        is_there = folder.exists()
+    if not is_there:
         folder = _download(str(source))
     files = ModelFiles.of(folder)  # before they are read: what is put in their place meanwhile is not what was read
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))

@@ -21,11 +21,12 @@ from textwright.api.config import RunConfig
 from textwright.batches.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
 from textwright.checkpoint.model_folder import save_model
 from textwright.core.config import read_toml
+from textwright.core.console import stderr_console
 from textwright.core.device import choose_device, processor_name
 from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY
 from textwright.core.journal import read_rows
-from textwright.core.progress import TrainingDisplay, bar, console
+from textwright.core.progress import TrainingDisplay, bar
 from textwright.evaluation.language_modelling import score_tokens
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
@@ -164,7 +165,7 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
         run = Run.create(Path(folder) / "run", config)
         tokenizer, data, model = _begin(run, config, choose_device(device), quiet)
         if not quiet:
-            console().print(describe(model, tokenizer, data))
+            stderr_console().print(describe(model, tokenizer, data))
         hooks = _HookMaker(run, config, tokenizer, data, None).hooks
         return foresee(model, data, config.training, hooks, scratch=run.folder)
 
@@ -232,7 +233,7 @@ def _prepare(run: Run, config: RunConfig, quiet: bool) -> tuple[Tokenizer, Data]
         return (document.text for document in read_documents(config.data, **reading))
 
     if not quiet:
-        console().print(f"tokenizer: {config.tokenizer}")
+        stderr_console().print(f"tokenizer: {config.tokenizer}")
     tokenizer = make_tokenizer(config.tokenizer, texts, seed=config.training.seed)
     with ExitStack() as stack:
         total = sum(file.stat().st_size for file in find_files(config.data))

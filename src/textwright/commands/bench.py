@@ -1,13 +1,12 @@
 """``textwright bench``: how fast this machine trains and writes, beside what others make of it."""
 
-import json as json_format
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.table import Table
 
+from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import console, output
 
 
 def train(
@@ -62,10 +61,10 @@ def train(
         steps=steps,
         threads=threads or torch.get_num_threads(),
         peers=peers or (*OURS, *THEIRS),
-        say=console().print,
+        say=stderr_console().print,
     )
     if json:
-        print(json_format.dumps(found))
+        stdout_console().write_json(found)
         return
     table = Table("", "tokens/s", "of the matrix rate", "memory", "first step", box=None)
     for row in found["rows"]:
@@ -76,11 +75,11 @@ def train(
             f"{row['peak_memory_bytes'] / 1e9:.2f} GB",
             f"{row['first_step_s']:.1f} s",
         )
-    output().print(table)
+    stdout_console().print(table)
     for name, ratio in found["ratios"].items():
-        output().print(f"{ratio:6.2f}  {name}")
+        stdout_console().print(f"{ratio:6.2f}  {name}")
     machine = found["machine"]
-    output().print(
+    stdout_console().print(
         f"{machine['processor']}, {machine['threads']} threads, {machine['matrix_flops_per_s'] / 1e9:,.0f} GFLOP/s "
         f"in {job.precision}, torch {machine['torch']}; {preset}, {rows} x {time} tokens, medians of {turns} turns"
     )
@@ -134,9 +133,9 @@ def generate(
     job = WritingJob(
         preset, prompt_tokens, new_tokens, tuple(dict.fromkeys(batches)), threads or torch.get_num_threads()
     )
-    found = bench_generate(job, turns=turns, peers=peers or (*OURS, *THEIRS), say=console().print)
+    found = bench_generate(job, turns=turns, peers=peers or (*OURS, *THEIRS), say=stderr_console().print)
     if json:
-        print(json_format.dumps(found))
+        stdout_console().write_json(found)
         return
     _show_writing(found, turns)
 
@@ -157,10 +156,10 @@ def _show_writing(found: dict[str, Any], turns: int) -> None:
         )
     for name, floor in found["floors"].items():
         table.add_row(f"floor, {name}", *(f"{floor[batch]:,.0f}" for batch in batches))
-    output().print(table)
+    stdout_console().print(table)
     for name, ratio in found["ratios"].items():
-        output().print(f"{ratio:6.2f}  {name}")
-    output().print(
+        stdout_console().print(f"{ratio:6.2f}  {name}")
+    stdout_console().print(
         f"{machine['processor']}, {machine['threads']} threads, {machine['memory_bytes_per_s'] / 1e9:,.1f} GB/s, torch "
         f"{machine['torch']}; {job['preset']}, {job['prompt_tokens']} + {job['new_tokens']} tokens, medians of {turns} "
         "turns"

@@ -15,11 +15,11 @@ from pydantic import Field
 
 from textwright.commands.generate import Options
 from textwright.core.config import read_config
+from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError, unknown_name
 from textwright.core.files import write_atomically
 from textwright.core.interrupts import finish_piece_first
-from textwright.core.progress import console
-from textwright.core.terminal import show
+from textwright.core.user_paths import check_can_be_written, given_path
 from textwright.generation.conversation import Conversation, Show
 from textwright.generation.request import Completion, EngineConfig, SamplingConfig
 from textwright.text.dialogue import DialogueFormat
@@ -70,18 +70,19 @@ def chat(
     if chosen.alternatives is not None:
         raise InputError("--alternatives in a chat", expected="it with textwright generate")
 
+    stderr_console().print(f"loading {model} ...")
     conversation = open_conversation(model, chosen, system, device, engine or EngineConfig())
     is_drawn = not json and sys.stdin.isatty() and sys.stdout.isatty()
-    session = Session(conversation, is_drawn=is_drawn, on_text=_ignore if json else show)
+    session = Session(conversation, is_drawn=is_drawn, on_text=_ignore if json else stdout_console().write)
     if is_drawn:
-        console().print(f"a chat with {model}; /help lists the commands, Ctrl-D ends it")
+        stderr_console().print(f"a chat with {model}; /help lists the commands, Ctrl-D ends it")
     with _line_editing() if is_drawn else contextlib.nullcontext() as readline:
         session.run(lambda: ask(readline) if is_drawn else read())
     if json:
         seconds = conversation.elapsed_s
         tokens_per_s = conversation.num_tokens / seconds if seconds else 0.0
         report = {"turns": conversation.as_json(), "tokens_per_s": tokens_per_s}
-        print(json_format.dumps(report, ensure_ascii=False))
+        stdout_console().write_json(report)
 
 
 def open_conversation(
@@ -132,7 +133,7 @@ class Session:
             except InputError as error:
                 if not self._is_drawn:
                     raise
-                console().print(str(error))
+                stderr_console().print(str(error))
 
     def _take(self, message: str) -> None:
         if message.startswith("/") and not message.startswith("//"):
@@ -145,8 +146,15 @@ class Session:
             self._answer(lambda on_text: self._conversation.say(text, on_text))
 
     def _answer(self, speak: Callable[[Show], object]) -> None:
+        is_empty = True
+
+        def hear(text: str) -> None:
+            nonlocal is_empty
+            is_empty = False
+            self._on_text(text)
+
         try:
-            with finish_piece_first(self._on_text) as on_text:
+            with finish_piece_first(hear) as on_text:
                 speak(on_text)
         except KeyboardInterrupt as stop:
             self._on_text("\n")
@@ -155,14 +163,16 @@ class Session:
                 raise
             return
         self._on_text("\n")
+        if is_empty:
+            stderr_console().print("note: the answer is empty: the model ended its turn at once; /retry asks again")
         if self._conversation.has_forgotten and not self._has_told:
             self._has_told = True
-            console().print("note: the dialogue outgrew the model's context; its oldest turns were forgotten")
+            stderr_console().print("note: the dialogue outgrew the model's context; its oldest turns were forgotten")
 
     def help(self, _: str) -> None:
         """This list."""
         for name, (_command, text) in COMMANDS.items():
-            console().print(f"{name:14} {text}")
+            stderr_console().print(f"{name:14} {text}")
 
     def reset(self, _: str) -> None:
         """Forget what was said; the system text stays."""
@@ -186,16 +196,14 @@ class Session:
         path = Path(os.path.expanduser(name)).absolute()
         if not name:
             raise InputError("/save", expected="a file's name", fix="for example: /save dialogue.jsonl")
+        check_can_be_written(path, is_file=True)
         if os.path.lexists(path) and path not in self._saved:
             raise InputError(f"{path} is there already", fix="choose another name")
         rows = [json_format.dumps(row, ensure_ascii=False) + "\n" for row in self._conversation.as_json()]
-        try:
+        with given_path(path):
             write_atomically(path, "".join(rows), is_private=True)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"cannot write {path}: {reason}", fix="choose another file") from None
         self._saved.add(path)
-        console().print(f"saved in {path}")
+        stderr_console().print(f"saved in {path}")
 
     def quit(self, _: str) -> None:
         """End the chat."""
@@ -219,18 +227,16 @@ def ask(readline: ModuleType | None) -> str | None:
     lines: list[str] = []
     while True:
         try:
-            line = input("... " if lines else "> ")
+            line = stdout_console().ask("... " if lines else "> ")
         except EOFError:
-            print()
+            stdout_console().write("\n")
             return None
         except KeyboardInterrupt:
-            print()
+            stdout_console().write("\n")
             if not lines and not (readline and readline.get_line_buffer()):
                 return None
             lines = []
             continue
-        except UnicodeDecodeError:
-            raise InputError("what was typed is not UTF-8", expected="UTF-8 text", fix="re-type it") from None
         if not line.endswith("\\"):
             return "\n".join([*lines, line])
         lines.append(line[:-1])

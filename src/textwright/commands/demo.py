@@ -1,6 +1,5 @@
 """``textwright demo``: the whole way once, on text that every machine with Python has."""
 
-import json as json_format
 import math
 import sysconfig
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from textwright.api.config import ModelChoice, RunConfig
+from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import console, duration
+from textwright.core.progress import bar, duration
 from textwright.training.config import TrainConfig
 from textwright.training.run_folder import Run, is_run
 
@@ -25,6 +25,7 @@ def demo(
     minutes: float = 3.0,
     out: Path = OWN_RUN,
     seed: int = 0,
+    device: str = "auto",
     json: bool = False,
 ) -> int:
     """From raw text to a text generator: collect, clean, split, tokenize, train, measure, write.
@@ -40,30 +41,34 @@ def demo(
         The run folder. An earlier demo in runs/demo is replaced; a run anywhere else is never touched.
     seed
         Everything random follows from it.
+    device
+        auto, cpu or cuda.
     json
         Print one JSON object on standard output; progress stays on standard error.
     """
-    from textwright.api import load
-    from textwright.api.runs import train, write_report
-    from textwright.evaluation.compression import compressed_bits_per_byte
-
-    screen = console()
+    screen = stderr_console()
     if not 0 < minutes < math.inf:
         raise InputError(f"--minutes {minutes:g}", expected="more than 0")
     paths = tuple(text) if text else standard_library_files()
     subject = "your text" if text else f"{len(paths):,} files of Python's standard library"
     screen.print(f"textwright demo: {subject}, {minutes:g} minutes of training")
+    screen.print("loading torch ...")
+    from textwright.api import load
+    from textwright.api.runs import train, write_report
+    from textwright.evaluation.compression import compressed_bits_per_byte
+
     if out == OWN_RUN and is_run(out):
         Run(out).delete()
-    result = train(demo_config(paths, minutes, seed, prompts=() if text else PROMPTS[:1]), out)
+    result = train(demo_config(paths, minutes, seed, prompts=() if text else PROMPTS[:1]), out, device=device)
     if result.report.exit_code:
-        screen.print(f"interrupted; go on with: textwright train --resume {out}")
+        screen.show_command("interrupted; go on with:  ", "train", "--resume", out)
         return result.report.exit_code
 
-    screen.print("measuring on the held-out files ...")
-    model = load(result.model)
+    model = load(result.model, device=device)
     held_out = list(result.held_out_texts())
-    score = model.evaluate(held_out)
+    with bar("measuring on the held-out text", sum(len(one.encode()) for one in held_out), unit="bytes") as progress:
+        score = model.evaluate(held_out, progress=progress)
+    screen.print("compressing the same text with xz and zstd, and continuing three prompts ...")
     metrics = {"this model": score.bits_per_byte} | compressed_bits_per_byte(held_out)
     prompts = PROMPTS if not text else tuple(_beginning(document) for document in held_out[:3])
     completions = model.complete(prompts, max_new_tokens=80, temperature=0.7, top_p=0.95, seed=seed)
@@ -72,7 +77,7 @@ def demo(
 
     if json:
         figures = {"held_out": score.as_json(), "yardsticks": metrics, "completions": shown, "report": str(report)}
-        print(json_format.dumps(result.as_json() | figures, ensure_ascii=False))
+        stdout_console().write_json(result.as_json() | figures)
         return 0
     for item in shown:
         screen.rule("a prompt and what the model makes of it")
@@ -87,8 +92,9 @@ def demo(
         f"{result.report.tokens_per_s:,.0f} tokens/s, at most {result.report.peak_memory_bytes / 1e9:.2f} GB of memory"
     )
     screen.print(f"\n  run      {result.run}\n  model    {result.model}\n  report   {report}   (open it in a browser)")
-    screen.print(f"\nWhat to type next:\n  textwright generate {result.model} 'def main():' --temperature 0.7")
-    screen.print("  textwright demo --text YOUR_FILES --minutes 10")
+    screen.print("\nWhat to type next:")
+    screen.show_command("  ", "generate", result.model, "def main():", "--temperature", 0.7)
+    screen.show_command("  ", "demo", "--text", "YOUR_FILES", "--minutes", 10)
     return 0
 
 

@@ -1,13 +1,16 @@
 """``textwright embed``: texts to vectors, for other programs to build on."""
 
-import json as json_format
+import io
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from textwright.core.console import command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import console
+from textwright.core.files import write_atomically
+from textwright.core.progress import bar
+from textwright.core.user_paths import check_can_be_written, given_path, read_text
 
 
 def embed(
@@ -41,27 +44,31 @@ def embed(
     if texts_file is not None:
         if wanted:
             raise InputError("texts and --texts-file", expected="one of them")
-        try:
-            wanted = [line for line in texts_file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-        except FileNotFoundError:
-            raise InputError(f"there is no file {texts_file}", fix="check the path") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{texts_file} is not UTF-8 at byte {error.start:,}", expected="UTF-8 text") from None
+        wanted = [line for line in read_text(texts_file).splitlines() if line.strip()]
     if not wanted:
-        raise InputError("no text", fix=f"for example: textwright embed {model} 'a sentence' 'another'")
-    if out is not None and out.suffix != ".npy":
-        raise InputError(f"--out {out}", expected="a name that ends in .npy")
+        raise InputError("no text", fix=f"for example: {command_line('embed', model, 'a sentence', 'another')}")
+    if out is not None:
+        if out.suffix != ".npy":
+            raise InputError(f"--out {out}", expected="a name that ends in .npy")
+        check_can_be_written(out, is_file=True)
 
+    stderr_console().print(f"loading {model} ...")
     import numpy as np
 
     from textwright.api import load
 
-    vectors = load(model, device=device).embed(wanted).numpy()
+    loaded = load(model, device=device)
+    with bar("embedding", len(wanted)) as progress:
+        vectors = loaded.embed(wanted, progress=progress).numpy()
     if out is not None:
-        np.save(out, vectors)
-        console().print(f"{vectors.shape[0]:,} vectors of {vectors.shape[1]:,} numbers in {out}")
+        content = io.BytesIO()
+        np.save(content, vectors)
+        with given_path(out):
+            write_atomically(out, content.getvalue())
+        stderr_console().print(f"{vectors.shape[0]:,} vectors of {vectors.shape[1]:,} numbers in {out}")
     if json:
-        print(json_format.dumps({"width": int(vectors.shape[1]), "vectors": vectors.tolist()}))
+        stdout_console().write_json({"width": int(vectors.shape[1]), "vectors": vectors.tolist()})
     elif out is None:
+        screen = stdout_console()
         for vector in vectors:
-            print(" ".join(f"{number:.6g}" for number in vector))
+            screen.write(" ".join(f"{number:.6g}" for number in vector) + "\n")

@@ -1,15 +1,14 @@
 """``textwright evaluate``: measure a model on a text or a task."""
 
-import json as json_format
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import bar, output
+from textwright.core.progress import bar
 from textwright.text.sources import find_files, read_documents
 
 
@@ -63,6 +62,7 @@ def evaluate(
         raise InputError(f"--task {task} without --data", expected="files of its examples")
     find_files(paths)
 
+    stderr_console().print(f"loading {model} ...")
     from textwright.api import load
     from textwright.evaluation.catalog import find_task
 
@@ -70,19 +70,16 @@ def evaluate(
     loaded = load(model, device=device)
     texts = whole_documents(paths, invalid_utf8=invalid_utf8, text_field=text_field)
     size = sum(file.stat().st_size for file in find_files(paths))
-    with nullcontext() if json else bar("evaluating", size, unit="bytes") as progress:
-        counted = _counted(texts, progress)
+    with bar("evaluating", size, unit="bytes") as progress:
         if measure is not None:
-            figures: dict[str, Any] = {
-                "task": task,
-                "metrics": measure(loaded.network, loaded.tokenizer, counted).as_json(),
-            }
+            measured = measure(loaded.network, loaded.tokenizer, _counted(texts, progress))
+            figures: dict[str, Any] = {"task": task, "metrics": measured.as_json()}
         else:
-            figures = loaded.evaluate(counted, window=window, stride=stride).as_json()
+            figures = loaded.evaluate(texts, window=window, stride=stride, progress=progress).as_json()
     if json:
-        print(json_format.dumps(figures))
+        stdout_console().write_json(figures)
         return
-    screen = output()
+    screen = stdout_console()
     for name, value in figures.get("metrics", figures).items():
         screen.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
 
@@ -97,10 +94,9 @@ def whole_documents(paths: tuple[Path, ...], **reading: Any) -> Iterator[str]:
             pieces = []
 
 
-def _counted(texts: Iterator[str], progress: Any) -> Iterator[str]:
+def _counted(texts: Iterator[str], progress: Callable[[int], None]) -> Iterator[str]:
     done = 0
     for text in texts:
         yield text
         done += len(text.encode())
-        if progress is not None:
-            progress(done)
+        progress(done)

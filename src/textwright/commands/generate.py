@@ -1,6 +1,5 @@
 """``textwright generate``: continue prompts."""
 
-import json as json_format
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,9 +10,9 @@ from cyclopts import Parameter
 from pydantic import BeforeValidator, Field
 
 from textwright.core.config import read_config
+from textwright.core.console import command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import console
-from textwright.core.terminal import for_output, show
+from textwright.core.user_paths import read_text
 from textwright.generation.request import Bias, Completion, EngineConfig, SamplingConfig
 
 if TYPE_CHECKING:
@@ -91,12 +90,14 @@ def generate(
         prompts = (model, *prompts)
     folders = models or ((model,) if model is not None else ())
     if not folders:
-        raise InputError("no model", fix="for example: textwright generate runs/NAME/model 'Once upon a time'")
+        example = command_line("generate", "runs/NAME/model", "Once upon a time")
+        raise InputError("no model", fix=f"for example: {example}")
     chosen = _with_schema_read(sampling or read_config(SamplingConfig, {}, "the command line"))
     texts = _texts(prompts, prompts_file, folders[0])
     _check_speculation(draft, prompt_lookup, num_drafted, models)
     _check_weights(models, weights)
 
+    stderr_console().print(f"loading {', '.join(folders)} ...")
     from textwright.api import load
 
     computing = engine or EngineConfig()
@@ -128,7 +129,7 @@ def generate(
         }
         if speculation is not None:
             found["acceptance"] = speculation.acceptance
-        print(json_format.dumps(found, ensure_ascii=False))
+        stdout_console().write_json(found)
         return
     if stream is not None:
         stream.close()
@@ -140,34 +141,35 @@ def generate(
     _show_notes(completions, chosen, loaded[0].network.context_length)
     accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
     num_tokens = sum(completion.num_tokens for completion in completions)
-    console().print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
+    stderr_console().print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
 
 
 class Stream:
     """A prompt and its text on standard output as it grows; nothing before there is some, so that an error is alone."""
 
     def __init__(self, prompt: str) -> None:
-        self._prompt = prompt
+        self._prompt, self._out = prompt, stdout_console()
 
     def push(self, _: int, text: str) -> None:
         """The next piece of the text."""
-        show(self._prompt + text)
+        self._out.write(self._prompt + text)
         self._prompt = ""
 
     def close(self) -> None:
         """The end of the text, which can be empty."""
-        show(self._prompt + "\n")
+        self._out.write(self._prompt + "\n")
 
 
 def _show_texts(completions: Sequence[Completion]) -> None:
+    out = stdout_console()
     for index, completion in enumerate(completions):
-        print(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.log_p:,.2f})")
-        print(for_output(completion.prompt + completion.text))
+        out.write(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.log_p:,.2f})\n")
+        out.write(f"{completion.prompt}{completion.text}\n")
 
 
 def _show_notes(completions: Sequence[Completion], chosen: SamplingConfig, context_length: int) -> None:
     """What a person should know of them, on standard error."""
-    screen = console()
+    screen = stderr_console()
     if any(completion.window_slid for completion in completions):
         screen.print(f"note: the text outgrew the context of {context_length:,} tokens; its beginning was forgotten")
     unmet = sum(completion.finish_reason in ("length", "constraint") for completion in completions)
@@ -177,13 +179,7 @@ def _show_notes(completions: Sequence[Completion], chosen: SamplingConfig, conte
 
 def read_prompts(path: Path) -> list[str]:
     """The lines of a file, empty ones left out."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}", fix="check the path") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 at byte {error.start:,}", expected="UTF-8 text") from None
-    return [line for line in lines if line.strip()]
+    return [line for line in read_text(path).splitlines() if line.strip()]
 
 
 def _with_schema_read(sampling: SamplingConfig) -> SamplingConfig:
@@ -191,11 +187,7 @@ def _with_schema_read(sampling: SamplingConfig) -> SamplingConfig:
     path = sampling.json_schema
     if path is None or not path.endswith(".json"):
         return sampling
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--json-schema {path} cannot be read: {error}", fix="check the path") from None
-    return sampling.model_copy(update={"json_schema": text})
+    return sampling.model_copy(update={"json_schema": read_text(Path(path))})
 
 
 def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> list[str]:
@@ -205,7 +197,7 @@ def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> lis
             raise InputError("prompts and --prompts-file", expected="one of them")
         texts = read_prompts(prompts_file)
     if not texts:
-        raise InputError("no prompt", fix=f"for example: textwright generate {model} 'Once upon a time'")
+        raise InputError("no prompt", fix=f"for example: {command_line('generate', model, 'Once upon a time')}")
     return texts
 
 
@@ -248,10 +240,12 @@ def _with_texts(report: dict[str, Any], model: "Model") -> dict[str, Any]:
 
 
 def _show_report(completion: Completion, model: "Model") -> None:
-    print(f"\n{'token':16} {'p':>7} {'drawn with':>10} {'rank':>6} {'nats':>6}  likeliest")
+    out = stdout_console()
+    out.write(f"\n{'token':16} {'p':>7} {'drawn with':>10} {'rank':>6} {'nats':>6}  likeliest\n")
     for report in completion.reports:
         others = "  ".join(f"{model.tokenizer.decode([o.token_id])!r} {o.p:.3f}" for o in report.alternatives)
         text = repr(model.tokenizer.decode([report.token_id]))
-        print(
-            f"{text:16} {report.p:7.4f} {report.filtered_p:10.4f} {report.rank:6,} {report.entropy_nats:6.2f}  {others}"
+        out.write(
+            f"{text:16} {report.p:7.4f} {report.filtered_p:10.4f} {report.rank:6,} {report.entropy_nats:6.2f}  "
+            f"{others}\n"
         )

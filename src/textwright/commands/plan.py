@@ -1,6 +1,5 @@
 """``textwright plan``: what a run would take."""
 
-import json as json_format
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +7,8 @@ from cyclopts import Parameter
 
 from textwright.api.config import ModelChoice
 from textwright.commands.train import default_folder, run_config
-from textwright.core.progress import console, duration, output
+from textwright.core.console import stderr_console, stdout_console
+from textwright.core.progress import duration
 from textwright.training.config import TrainConfig
 
 
@@ -22,6 +22,7 @@ def plan(
     model: ModelChoice | None = None,
     training: Annotated[TrainConfig | None, Parameter(name="*")] = None,
     config: Path | None = None,
+    device: str = "auto",
     json: bool = False,
 ) -> None:
     """See what a run would take: tokens, epochs, memory, disk and time, from 20 trial steps. Nothing is kept.
@@ -44,18 +45,21 @@ def plan(
         How to train.
     config
         A TOML file with the same names; the command line wins over it.
+    device
+        auto, cpu or cuda.
     json
         Print one JSON object on standard output; progress stays on standard error.
     """
+    chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
+    stderr_console().print("loading torch ...")
     from textwright.api.runs import plan as plan_run
     from textwright.training.plan import describe_plan
 
-    chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
-    found = plan_run(chosen, out=default_folder(chosen))
+    found = plan_run(chosen, out=default_folder(chosen), device=device)
     if json:
-        print(json_format.dumps(found.as_json()))
+        stdout_console().write_json(found.as_json())
         return
     assert found.seconds is not None
-    output().print(describe_plan(found))
-    output().print(f"time: about {duration(found.seconds)} from the first step to the end")
-    console().print("next:  the same with textwright train")
+    stdout_console().print(describe_plan(found))
+    stdout_console().print(f"time: about {duration(found.seconds)} from the first step to the end")
+    stderr_console().print("next:  the same with textwright train")

@@ -1,6 +1,5 @@
 """``textwright runs``: list, watch, measure and delete runs."""
 
-import json as json_format
 import time
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +7,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
+from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.journal import Follower
-from textwright.core.progress import TrainingDisplay, console, duration, output
+from textwright.core.progress import TrainingDisplay, duration
+from textwright.core.user_paths import given_path
 from textwright.training.run_folder import Run, find_runs
 
 ROOT = Path("runs")
@@ -30,7 +31,7 @@ def list_runs(folder: Path = ROOT, /, *, json: bool = False) -> None:
     statuses = [(run, run.status()) for run in _found(folder)]
     if json:
         rows = [{"run": str(run.folder)} | vars(status) for run, status in statuses]
-        print(json_format.dumps({"runs": rows}))
+        stdout_console().write_json({"runs": rows})
         return
     table = Table("run", "state", "step", "of", "loss", "best validation", "tokens", "time", box=None)
     for run, status in statuses:
@@ -44,7 +45,7 @@ def list_runs(folder: Path = ROOT, /, *, json: bool = False) -> None:
             f"{status.tokens:,}",
             duration(status.elapsed_s),
         )
-    output().print(table if statuses else f"no runs in {folder}")
+    stdout_console().print(table if statuses else f"no runs in {folder}")
 
 
 def watch(run: Path, /) -> None:
@@ -86,14 +87,14 @@ def disk(folder: Path = ROOT, /, *, json: bool = False) -> None:
     """
     usage = {str(run.folder): run.disk_bytes() for run in _found(folder)}
     if json:
-        print(json_format.dumps({"runs": usage}))
+        stdout_console().write_json({"runs": usage})
         return
     table = Table("run", "part", "megabytes", box=None)
     for name, parts in usage.items():
         for part, size in parts.items():
             table.add_row(name, part, f"{size / 1e6:,.2f}")
         table.add_row(name, "all", f"{sum(parts.values()) / 1e6:,.2f}", style="bold")
-    output().print(table if usage else f"no runs in {folder}")
+    stdout_console().print(table if usage else f"no runs in {folder}")
 
 
 def delete(runs: Annotated[tuple[Path, ...], Parameter(show_default=False)] = (), /, *, yes: bool = False) -> None:
@@ -109,12 +110,12 @@ def delete(runs: Annotated[tuple[Path, ...], Parameter(show_default=False)] = ()
     if not runs:
         raise InputError("no run", expected="one or more run folders")
     opened = [Run.open(run) for run in runs]
-    screen = console()
+    screen = stderr_console()
     for run in opened:
         size = sum(run.disk_bytes().values())
         if not yes:
             try:
-                answer = input(f"delete {run.folder} ({size / 1e6:,.1f} MB)? [y/N] ")
+                answer = screen.ask(f"delete {run.folder} ({size / 1e6:,.1f} MB)? [y/N] ")
             except EOFError:
                 answer = ""
             if answer.strip().lower() not in ("y", "yes"):
@@ -125,6 +126,7 @@ def delete(runs: Annotated[tuple[Path, ...], Parameter(show_default=False)] = ()
 
 
 def _found(folder: Path) -> list[Run]:
-    if not folder.exists() and folder != ROOT:
-        raise InputError(f"there is no folder {folder}", fix="check the path")
-    return find_runs(folder)
+    with given_path(folder):
+        if not folder.is_dir() and (folder != ROOT or folder.exists()):
+            raise InputError(f"there is no folder {folder}", fix="check the path")
+        return find_runs(folder)

@@ -1,16 +1,15 @@
 """``textwright tokenizer train`` and ``textwright tokenizer inspect``."""
 
-import json as json_format
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.text import Text
 
+from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import console
+from textwright.core.user_paths import check_can_be_written, given_path
 from textwright.text.sources import find_files, read_documents
 
 COLOURS = ("black on bright_cyan", "black on bright_yellow", "black on bright_green", "black on bright_magenta")
@@ -58,9 +57,11 @@ def train_tokenizer(
             "no --vocab-size" if kind == "bpe" else f"--vocab-size with --kind {kind}",
             expected="a number of tokens, such as 8192" if kind == "bpe" else "it with --kind bpe only",
         )
+    check_can_be_written(out)
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise InputError(f"{out} is there already", fix="choose another --out")
     find_files(inputs)
+    stderr_console().print("reading the text and training the tokenizer ...")
 
     from textwright.tokens import make_tokenizer
 
@@ -68,7 +69,8 @@ def train_tokenizer(
         return (document.text for document in read_documents(inputs, invalid_utf8=invalid_utf8, text_field=text_field))
 
     tokenizer = make_tokenizer(f"bpe:{vocab_size}" if kind == "bpe" else kind, texts, seed=seed)
-    tokenizer.save(out)
+    with given_path(out):
+        tokenizer.save(out)
     num_bytes, num_tokens, is_same = 0, 0, True
     for text in texts():
         ids = tokenizer.encode(text)
@@ -82,9 +84,11 @@ def train_tokenizer(
         "round_trip": is_same,
     }
     if json:
-        print(json_format.dumps(figures))
-    else:
-        console().print(f"{tokenizer.vocab_size:,} tokens, {figures['bytes_per_token']:.2f} bytes a token, in {out}")
+        stdout_console().write_json(figures)
+        return
+    screen = stderr_console()
+    screen.print(f"{tokenizer.vocab_size:,} tokens, {figures['bytes_per_token']:.2f} bytes a token, in {out}")
+    screen.show_command("next:  ", "tokenizer", "inspect", out)
 
 
 def inspect_tokenizer(folder: Path, text: str = SPECIMEN, /, *, json: bool = False) -> None:
@@ -111,15 +115,16 @@ def inspect_tokenizer(folder: Path, text: str = SPECIMEN, /, *, json: bool = Fal
     }
     if json:
         tokens = [tokenizer.decode([index]) for index in ids]
-        print(json_format.dumps(figures | {"ids": ids, "tokens": tokens}, ensure_ascii=False))
+        stdout_console().write_json(figures | {"ids": ids, "tokens": tokens})
         return
-    screen = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    screen = stdout_console()
     screen.print(
         f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens; this text: {len(ids):,} tokens, "
         f"{figures['bytes_per_token']:.2f} bytes a token, "
-        + ("round trip exact" if back == text else "round trip NOT exact: some characters are unknown to it")
+        + ("round trip exact" if back == text else "round trip NOT exact: some characters are unknown to it"),
+        soft_wrap=True,
     )
-    screen.print(coloured(tokenizer.token_bytes, ids))
+    screen.print(coloured(tokenizer.token_bytes, ids), soft_wrap=True)
 
 
 def coloured(token_bytes: list[bytes], ids: list[int]) -> Text:

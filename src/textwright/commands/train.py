@@ -1,6 +1,5 @@
 """``textwright train``: a new run from text, or one that goes on."""
 
-import json as json_format
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,9 +7,13 @@ from cyclopts import Parameter
 
 from textwright.api.config import ModelChoice, RunConfig
 from textwright.core.config import read_config, read_toml_values
+from textwright.core.console import command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import console, duration
+from textwright.core.progress import duration
 from textwright.training.config import CHANGEABLE, TrainConfig
+
+WITH_RESUME = frozenset(("resume", "accept_changed_data", "device", "json", "training"))
+"""Parameters of ``train`` that a run which goes on takes; of ``training`` those in ``CHANGEABLE``."""
 
 
 def train(
@@ -26,6 +29,7 @@ def train(
     config: Path | None = None,
     resume: Path | None = None,
     accept_changed_data: bool = False,
+    device: str = "auto",
     json: bool = False,
 ) -> int:
     """Train a model on text.
@@ -54,51 +58,60 @@ def train(
         A run folder to go on with, from its newest whole checkpoint. With --steps N it is trained up to step N.
     accept_changed_data
         With --resume: go on although the text or its token shards changed since the run was begun.
+    device
+        auto, cpu or cuda.
     json
         Print one JSON object on standard output; progress stays on standard error.
     """
-    from textwright.api.runs import resume as resume_run
-    from textwright.api.runs import train as train_run
-
+    given = dict(locals())  # before there is anything but the parameters
+    screen = stderr_console()
     if resume is not None:
-        given = {
-            "data": data,
-            "val-data": val_data,
-            "tokenizer": tokenizer,
-            "model": model,
-            "out": out,
-            "config": config,
-        }
-        extra = [f"--{name}" for name, value in given.items() if value]
-        changes = training.model_dump(exclude_unset=True) if training else {}
-        extra += [_option(name) for name in sorted(changes.keys() - CHANGEABLE)]
-        if extra:
-            raise InputError(
-                f"--resume with {', '.join(extra)}",
-                expected=f"with --resume only {', '.join(map(_option, sorted(CHANGEABLE)))}",
-                fix="a run goes on as it was begun; start a new one to change it",
-            )
+        changes = _changes(given)
+        screen.print(f"going on with {resume} ...")
+        from textwright.api.runs import resume as resume_run
+
         steps = changes.pop("steps", None)
-        result = resume_run(resume, steps=steps, changes=changes, accepts_changed_data=accept_changed_data)
+        result = resume_run(
+            resume, steps=steps, changes=changes, accepts_changed_data=accept_changed_data, device=device
+        )
     else:
+        if accept_changed_data:
+            raise InputError("--accept-changed-data without --resume", fix="add --resume RUN, or leave it out")
         chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
-        result = train_run(chosen, out or default_folder(chosen))
+        screen.print("loading torch ...")
+        from textwright.api.runs import train as train_run
+
+        result = train_run(chosen, out or default_folder(chosen), device=device)
 
     report = result.report
     if json:
-        print(json_format.dumps(result.as_json()))
+        stdout_console().write_json(result.as_json())
         return report.exit_code
-    screen = console()
     screen.print(
         f"{report.steps:,} steps, {report.tokens:,} tokens in {duration(report.elapsed_s)}, "
         f"{report.tokens_per_s:,.0f} tokens/s, at most {report.peak_memory_bytes / 1e9:.2f} GB of memory"
     )
     if report.exit_code:
-        screen.print(f"interrupted; go on with:  textwright train --resume {result.run}")
+        screen.show_command("interrupted; go on with:  ", "train", "--resume", result.run)
         return report.exit_code
     screen.print(f"  run      {result.run}\n  model    {result.model}\n  report   {result.run / 'report.html'}")
-    screen.print(f"next:  textwright generate {result.model} 'Once upon a time'")
+    screen.show_command("next:  ", "generate", result.model, "Once upon a time")
     return 0
+
+
+def _changes(given: dict[str, Any]) -> dict[str, Any]:
+    """What may change in a run that goes on; every other parameter of ``train`` is refused."""
+    training = given["training"]
+    changes = training.model_dump(exclude_unset=True) if training else {}
+    refused = [name for name, value in given.items() if name not in WITH_RESUME and value is not None]
+    extra = [_option(name) for name in [*refused, *sorted(changes.keys() - CHANGEABLE)]]
+    if extra:
+        raise InputError(
+            f"--resume with {', '.join(extra)}",
+            expected=f"with --resume only {', '.join(map(_option, sorted(CHANGEABLE)))}",
+            fix="a run goes on as it was begun; start a new one to change it",
+        )
+    return changes
 
 
 def _option(name: str) -> str:
@@ -133,8 +146,12 @@ def run_config(
     values |= {key: value for key, value in given.items() if value is not None}
     for name, part in (("model", model), ("training", training)):
         if part is not None:
-            values[name] = dict(values.get(name, {})) | part.model_dump(exclude_unset=True)
+            inner = values.get(name, {})
+            # What is no table in the file is left for the config to refuse.
+            values[name] = inner | part.model_dump(exclude_unset=True) if isinstance(inner, dict) else inner
     config = read_config(RunConfig, values, str(path) if path else "the command line")
     if not config.data:
-        raise InputError("no --data", expected="files or folders of text", fix="textwright train --data FILE_OR_FOLDER")
+        raise InputError(
+            "no --data", expected="files or folders of text", fix=command_line("train", "--data", "FILE_OR_FOLDER")
+        )
     return config

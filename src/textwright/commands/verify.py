@@ -1,10 +1,9 @@
 """``textwright verify``: is everything of a run as it was written?"""
 
-import json as json_format
 from pathlib import Path
 
+from textwright.core.console import command_line, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.progress import output
 
 
 def verify(run: Path, /, *, json: bool = False) -> int:
@@ -17,17 +16,19 @@ def verify(run: Path, /, *, json: bool = False) -> int:
     json
         Print one JSON object on standard output.
     """
-    from textwright.api.verify import verify as verify_run
+    from textwright.api.verification import verify as verify_run
 
     findings = verify_run(run)
     damaged = [finding.damage for finding in findings if finding.damage is not None]
     if json:
         rows = [{"path": str(finding.path), "damage": finding.damage} for finding in findings]
-        print(json_format.dumps({"ok": not damaged, "checkpoints": rows}))
+        stdout_console().write_json({"ok": not damaged, "checkpoints": rows})
         return 2 if damaged else 0
     for finding in findings:
-        output().print(f"{'damaged' if finding.damage else 'whole':8} {finding.path}")
+        stdout_console().print(f"{'damaged' if finding.damage else 'whole':8} {finding.path}")
     if damaged:
         more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-        raise InputError(f"{damaged[0]}{more}", fix=f"textwright train --resume {run} goes on from what is whole")
+        raise InputError(
+            f"{damaged[0]}{more}", fix=f"{command_line('train', '--resume', run)} goes on from what is whole"
+        )
     return 0

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from textwright.core.errors import InputError, nearest
+from textwright.core.user_paths import read_text
 
 
 class Config(BaseModel):
@@ -50,6 +51,8 @@ def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputEr
     if first["type"] == "missing":
         return InputError(f"the key {key!r} is missing", where=where, fix=f"add {key}")
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] == "model_type":
+        message = "a table"
     if not key:
         return InputError(message, where=where)
     return InputError(f"{key} = {first['input']!r}", where=where, expected=message)
@@ -72,12 +75,11 @@ def read_toml(cls: type[C], path: Path) -> C:
 
 
 def read_toml_values(path: Path) -> dict[str, Any]:
-    """The plain values of a TOML file. Raises InputError for a missing file or broken TOML."""
+    """The plain values of a TOML file. Raises InputError for a file that cannot be read, or broken TOML."""
+    text = read_text(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}", fix="check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not valid TOML: {error}", where=str(path)) from None
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -18,47 +18,49 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from textwright.core.console import Console, stderr_console
+
 SPARKS = "▁▂▃▄▅▆▇█"
 PLAIN_EVERY_S = 10.0
-FILE_WIDTH = 120
-
-
-def console() -> Console:
-    """The console for progress: standard error, no markup surprises from the user's text."""
-    return _console(stderr=True)
-
-
-def output() -> Console:
-    """The console for results that people read: standard output."""
-    return _console(stderr=False)
-
-
-def _console(*, stderr: bool) -> Console:
-    screen = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not screen.is_terminal:
-        # A file or a pipe has no width: lines stay whole.
-        screen.soft_wrap, screen.width = True, FILE_WIDTH
-    return screen
 
 
 @contextlib.contextmanager
 def bar(label: str, total: int, *, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """A progress bar; the block gets a function that says how much has been done so far.
+    """How far something is: a bar in a terminal, elsewhere a line now and then, with the time left.
 
     Args:
         label: what is being done.
         total: the amount at the end; ``unit="bytes"`` shows megabytes.
+
+    Yields:
+        A function that takes how much has been done so far.
     """
-    screen = console()
+    screen = stderr_console()
     if not screen.is_terminal:
         screen.print(f"{label} ...")
-        yield lambda _done: None
+        yield _Lines(screen, label, total).show
         return
     count: ProgressColumn = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
     with RichProgress(*columns, console=screen, transient=True) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+class _Lines:
+    """A progress bar for files and pipes."""
+
+    def __init__(self, screen: Console, label: str, total: int) -> None:
+        self._screen, self._label, self._total = screen, label, total
+        self._begun_s = self._printed_s = time.monotonic()
+
+    def show(self, done: int) -> None:
+        now_s = time.monotonic()
+        if now_s - self._printed_s < PLAIN_EVERY_S or not 0 < done < self._total:
+            return
+        self._printed_s = now_s
+        left_s = (now_s - self._begun_s) / done * (self._total - done)
+        self._screen.print(f"{self._label}: {done / self._total:.0%}, time left {duration(left_s)}")
 
 
 class TrainingDisplay:
@@ -69,7 +71,7 @@ class TrainingDisplay:
 
     def __init__(self, title: str, screen: Console | None = None) -> None:
         self.title = title
-        self.screen = screen or console()
+        self.screen = screen or stderr_console()
         self.num_steps = 0
         self.begun: dict[str, Any] = {}
         self.latest: dict[str, Any] = {}
@@ -117,6 +119,10 @@ class TrainingDisplay:
             self._drawn_s = time.monotonic()
             self._live.update(self.draw(), refresh=True)
 
+    def note(self, line: str) -> None:
+        """A line that is no row of the journal; it stays above the display."""
+        self.screen.print(line)
+
     def draw(self) -> RenderableType:
         """The display as it stands."""
         row, step = self.latest, self.latest.get("step", 0)
@@ -143,7 +149,7 @@ class TrainingDisplay:
         parts += [Text(event, style="dim") for event in self.events]
         if self.sample:
             parts.append(Panel(Text(self.sample[:600]), title="a sample", border_style="dim", title_align="left"))
-        return Panel(Group(*parts), title=self.title, title_align="left")
+        return Panel(Group(*parts), title=Text(self.title), title_align="left")
 
     def _time_left(self) -> str:
         """At the pace since this session's first step; what was done before it, such as trial steps, is no guide."""

@@ -1,6 +1,6 @@
 """Sentence vectors: the mean of a text's last hidden states."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -14,12 +14,24 @@ from textwright.tokens import Tokenizer
 
 @torch.inference_mode()
 def embed_texts(
-    model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str], *, rows: int = 16
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    *,
+    rows: int = 16,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> Float[Tensor, "texts width"]:
     """One vector a text: the mean over its tokens of the last hidden states, float32, on the CPU.
 
     A text longer than the context is read in pieces of the context's length, and all its tokens count alike. A
     text's vector does not depend on the others.
+
+    Args:
+        model: put into evaluation mode.
+        tokenizer: the model's.
+        texts: what to embed.
+        rows: pieces computed at once. Does not change the result beyond rounding.
+        progress: called with the texts done so far.
 
     Raises:
         InputError: no text, or an empty one.
@@ -43,4 +55,5 @@ def embed_texts(
         for row, (index, ids) in enumerate(chosen):
             sums[index] += hidden[row, : len(ids)].sum(dim=0).cpu()
             counts[index] += len(ids)
+        progress(chosen[-1][0])
     return (sums / counts).float()

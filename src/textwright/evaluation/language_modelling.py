@@ -82,7 +82,7 @@ def score_text(
         window: tokens seen at most; the model's context length when not given.
         stride: tokens newly predicted in a window; half the window when not given.
         rows: windows computed at once. Does not change the result beyond rounding.
-        progress: called with the tokens done so far.
+        progress: called with the bytes of text done so far.
 
     Raises:
         InputError: no text, or window and stride that the model cannot have.
@@ -100,6 +100,7 @@ def score_text(
         ids = [tokenizer.end_id, *tokenizer.encode(text)]
         num_texts += 1
         num_unknown += tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN)
+        num_before, done_before, num_ids = num_bytes, num_tokens, max(1, len(ids) - 1)
         num_words += len(text.split())
         num_detokenised += sum(1 for _ in DETOKENISED.finditer(text))
         num_bytes += len(text.encode())
@@ -108,7 +109,7 @@ def score_text(
             loss, count = sum_of_losses(model, batch)
             total, num_tokens = total + loss, num_tokens + count
             if progress is not None:
-                progress(num_tokens)
+                progress(num_before + (num_bytes - num_before) * (num_tokens - done_before) // num_ids)
     if not num_tokens:
         raise InputError("no text to evaluate", expected="at least one that is not empty")
     return TextScore(

@@ -12,6 +12,7 @@ import torch
 from textwright.batches.shards import Data
 from textwright.checkpoint.training_state import checkpoints, damage, read_checkpoint, snapshot, step_of
 from textwright.core.allocator import keep_freed_memory
+from textwright.core.console import command_line
 from textwright.core.errors import InputError, TrainingStoppedError
 from textwright.core.files import remove_folder
 from textwright.core.journal import read_rows
@@ -264,8 +265,9 @@ class _Session:
         if newest is None or self.run is None:
             return anew
         return (
-            f"go on from step {step_of(newest):,} with: textwright train --resume {self.run.folder} "
-            f"--max-bad-steps {2 * self.config.max_bad_steps}; or {anew}"
+            f"go on from step {step_of(newest):,} with: "
+            f"{command_line('train', '--resume', self.run.folder, '--max-bad-steps', 2 * self.config.max_bad_steps)}; "
+            f"or {anew}"
         )
 
     def _evaluate(self) -> None:
@@ -327,7 +329,8 @@ class _Session:
         elif best_step is not None:
             best = self.run.best / f"step-{best_step}"
             if (found := damage(best)) is not None:
-                raise InputError(found, fix=f"textwright train --resume {self.run.folder} goes back to what is whole")
+                again = command_line("train", "--resume", self.run.folder)
+                raise InputError(found, fix=f"{again} goes back to what is whole")
             self.state.restore_weights(read_checkpoint(best)[0])
         if self.hooks.save_model is not None:
             self.hooks.save_model(self.state.train_step.model, self.run.model)

@@ -33,6 +33,7 @@ from textwright.core.files import (
     write_atomically,
 )
 from textwright.core.journal import read_rows
+from textwright.core.user_paths import check_can_be_written, given_path
 
 PARTS = ("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "data", "report.html")
 """Everything a run folder may hold, hidden files such as the lock aside. What holds anything else is not deleted."""
@@ -66,6 +67,7 @@ class Run:
         Raises:
             InputError: something is there already.
         """
+        check_can_be_written(folder)
         if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
             fix = f"resume it with --resume {folder}, or choose another --out"
             if not is_run(folder):
@@ -84,8 +86,9 @@ class Run:
         Raises:
             InputError: there is none.
         """
-        if not folder.is_dir():
-            raise InputError(f"there is no folder {folder}", expected="a run folder")
+        with given_path(folder):
+            if not folder.is_dir():
+                raise InputError(f"there is no folder {folder}", expected="a run folder")
         if not is_run(folder):
             raise InputError(f"{folder} is not a run", expected="a folder with config.toml and journal.jsonl")
         for part in PARTS:
