@@ -98,6 +98,16 @@ def test_a_saved_model_is_the_same_model(model: tw.Model, tmp_path: Path) -> Non
     assert "parameters" in repr(again)
 
 
+def test_a_runs_own_model_is_not_saved_over(model: tw.Model, folder: Path, tmp_path: Path) -> None:
+    before = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder, tmp_path / "link", folder / ".." / "model"):
+        with pytest.raises(InputError, match=r"is the model that the run .* ended with; choose another folder"):
+            model.save(place)
+    assert (folder / "model.safetensors").read_bytes() == before
+    model.save(tmp_path / "model")
+
+
 def test_several_prompts_and_vectors(model: tw.Model) -> None:
     first, second = model.complete(["The cat", "The"], max_new_tokens=4, temperature=0)
     assert (first.prompt, second.num_tokens) == ("The cat", 4)

@@ -1,8 +1,12 @@
 """A model folder that is not whole, not honest or not ours is refused by name; a save leaves nothing half."""
 
+import ctypes
+import errno
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from textwright.checkpoint.model_folder import (
     read_facts,
     save_model,
 )
+from textwright.core import files
 from textwright.core.errors import InputError
 from textwright.models.catalog import build
 from textwright.models.config import GPTConfig
@@ -87,13 +92,181 @@ def test_facts_can_be_added(folder: Path) -> None:
         add_facts(folder, {"measured": 2})
 
 
-def test_saving_again_replaces_the_folder_and_leaves_no_scraps(
+def test_saving_again_replaces_the_model_and_nothing_else(
     folder: Path, model: LanguageModel, byte_tokenizer: Tokenizer
 ) -> None:
-    (folder / "old.txt").write_text("from before")
+    stays = ["README.md", "LICENSE", ".git/refs/heads/main", "cache/notes.txt", "onnx/model.onnx", "64.tflite", "h.bin"]
+    stays += ["original/config.json", "adapter_model.safetensors", "vocab.txt"]
+    goes = ["pytorch_model.bin", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "merges.txt"]
+    goes += ["vocab.json", "special_tokens_map.json", "chat_template.jinja", "pytorch_model-00001-of-00003.bin"]
+    goes += ["cache/int8/cache.json", "cache/.int8.abc.tmp/half"]
+    for name in stays + goes:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"from before: {name}")
+    (folder / "empty").mkdir()
+    (folder / "link").symlink_to("README.md")
+    (folder / "run.sh").write_text("true")
+    (folder / "run.sh").chmod(0o750)
+    folder.chmod(0o750)
+    inode = (folder / "README.md").stat().st_ino
+    with torch.no_grad():
+        model.head_weight.add_(1)
     save_model(model, byte_tokenizer, folder)
-    assert not (folder / "old.txt").exists()
+    assert {name: (folder / name).read_text() for name in stays} == {name: f"from before: {name}" for name in stays}
+    assert [name for name in goes if (folder / name).exists()] == []
+    assert (folder / "empty").is_dir()
+    assert os.readlink(folder / "link") == "README.md"
+    assert (folder / "README.md").stat().st_ino == inode
+    assert [(folder / name).stat().st_mode & 0o777 for name in ("run.sh", "")] == [0o750, 0o750]
+    assert torch.equal(load_model(folder).head_weight, model.head_weight)
+    assert damage_of_model(folder) is None
     assert os.listdir(folder.parent) == ["model"]
+
+
+def test_a_cache_that_held_only_the_older_weights_goes_with_them(
+    folder: Path, model: LanguageModel, byte_tokenizer: Tokenizer
+) -> None:
+    (folder / "cache" / "int8").mkdir(parents=True)
+    save_model(model, byte_tokenizer, folder)
+    assert not (folder / "cache").exists()
+
+
+def test_what_is_written_into_the_folder_during_a_save_stays(
+    folder: Path, model: LanguageModel, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "README.md").write_text("first")
+    exchange = files._exchange
+
+    def edit_first(new: Path, final: Path) -> None:
+        (final / "notes.txt").write_text("new")
+        (final / "second.md").write_text("second")
+        (final / "second.md").replace(final / "README.md")
+        exchange(new, final)
+
+    monkeypatch.setattr(files, "_exchange", edit_first)
+    save_model(model, byte_tokenizer, folder)
+    assert [(folder / name).read_text() for name in ("notes.txt", "README.md")] == ["new", "second"]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EINVAL])
+def test_other_files_stay_where_the_file_system_has_no_links_and_no_exchange(
+    folder: Path, model: LanguageModel, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, "not here")
+
+    class NoLibrary:
+        pass
+
+    (folder / "README.md").write_text("from before")
+    (folder / "link").symlink_to("README.md")
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: NoLibrary())
+    save_model(model, byte_tokenizer, folder)
+    assert (folder / "README.md").read_text() == (folder / "link").read_text() == "from before"
+    assert damage_of_model(folder) is None
+    assert os.listdir(folder.parent) == ["model"]
+
+
+def test_a_link_to_a_model_folder_is_followed(folder: Path, model: LanguageModel, byte_tokenizer: Tokenizer) -> None:
+    (folder.parent / "current").symlink_to("model")
+    (folder / "README.md").write_text("mine")
+    with torch.no_grad():
+        model.head_weight.add_(1)
+    save_model(model, byte_tokenizer, folder.parent / "current")
+    assert (folder.parent / "current").is_symlink()
+    assert torch.equal(load_model(folder).head_weight, model.head_weight)
+    assert (folder / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "content", ['{"name": "my-site", "port": 80}', '{"model_type": 3}', "[]", "not JSON", '{"model": {}}']
+)
+def test_a_config_json_of_another_program_makes_no_model_folder(
+    tmp_path: Path, model: LanguageModel, byte_tokenizer: Tokenizer, content: str
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"is there already and is no model folder.*model_type") as caught:
+        save_model(model, byte_tokenizer, tmp_path / "site")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "site" / "config.json").read_text() == content
+
+
+def test_a_folder_with_a_models_name_for_a_file_is_not_deleted(
+    folder: Path, model: LanguageModel, byte_tokenizer: Tokenizer
+) -> None:
+    (folder / "merges.txt").mkdir()
+    (folder / "merges.txt" / "mine").write_text("x")
+    with pytest.raises(InputError, match=r"merges\.txt is a folder.*move it away"):
+        save_model(model, byte_tokenizer, folder)
+    assert (folder / "merges.txt" / "mine").is_file()
+
+
+# Forks before each trial: a child is killed at its n-th act on files, as Python's audit events tell them.
+KILLED = """
+import os, pathlib, shutil, signal, sys
+import torch
+from textwright.checkpoint.model_folder import damage_of_model, load_model, save_model
+from textwright.models.catalog import build
+from textwright.models.config import GPTConfig
+from textwright.tokens import make_tokenizer
+
+torch.set_num_threads(1)
+root = pathlib.Path(sys.argv[1])
+shape = {"vocab_size": 257, "context_length": 16, "num_layers": 1, "num_heads": 2, "width": 16}
+models = [build(GPTConfig.model_validate(shape), seed=seed) for seed in (0, 1)]
+tokenizer = make_tokenizer("byte", lambda: iter(()))
+theirs = {"README.md": "read me", ".git/HEAD": "ref", ".git/objects/00": "blob", "LICENSE": "free"}
+save_model(models[0], tokenizer, root / "first" / "model")
+for name, text in theirs.items():
+    path = root / "first" / "model" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+ACTS = ("open", "os.link", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.scandir", "ctypes.dlsym")
+
+def trial(number):
+    root_of = root / str(number)
+    shutil.copytree(root / "first", root_of)
+    child = os.fork()
+    if child == 0:
+        done = 0
+        def count(event, arguments):
+            nonlocal done
+            if event in ACTS:
+                done += 1
+                if done == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(count)
+        save_model(models[1], tokenizer, root_of / "model")
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -9), status
+    folder = root_of / "model"
+    assert {name: (folder / name).read_text() for name in theirs} == theirs, number
+    assert damage_of_model(folder) is None, number
+    found = load_model(folder).head_weight
+    new = torch.equal(found, models[1].head_weight)
+    assert new or torch.equal(found, models[0].head_weight), number
+    save_model(models[1], tokenizer, folder)
+    assert {name: (folder / name).read_text() for name in theirs} == theirs, number
+    shutil.rmtree(root_of)
+    return status, new
+
+outcomes, number = [], 0
+while not outcomes or outcomes[-1][0] != 0:
+    number += 1
+    outcomes.append(trial(number))
+print(number, sorted(set(outcomes)))
+"""
+
+
+def test_a_save_that_is_killed_at_any_act_leaves_one_whole_model_and_all_other_files(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    number, outcomes = done.stdout.split(" ", 1)
+    assert int(number) > 40
+    assert outcomes == "[(-9, False), (-9, True), (0, True)]\n"
 
 
 def test_a_folder_that_is_no_model_is_never_replaced(

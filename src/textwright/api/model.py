@@ -1,5 +1,6 @@
 """The model object people hold: a network with its tokenizer, and the verbs of the command line as methods."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -35,7 +36,7 @@ from textwright.training.config import TrainConfig
 from textwright.training.hooks import Hooks
 from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
-from textwright.training.run_folder import Run
+from textwright.training.run_folder import Run, is_run
 
 COMPILING_KERNELS = (
     "preparing the kernels for this processor, once: a quarter of a minute, on older processors up to three minutes"
@@ -298,9 +299,17 @@ class Model:
         """Write a model folder that transformers and its relatives read as it is.
 
         Args:
-            folder: where; an older model folder there is replaced at once, never half.
+            folder: where. An older model there is replaced at once, never half; other files in its folder stay.
             dtype: ``float32``, ``bfloat16`` or ``float16``.
+
+        Raises:
+            InputError: something else is there, or the model of a run.
         """
+        real = Path(os.path.realpath(folder))
+        if is_run(real.parent) and real == Run(real.parent).model:
+            raise InputError(
+                f"{folder} is the model that the run {real.parent} ended with", fix="choose another folder"
+            )
         save_model(self.network, self.tokenizer, Path(folder), dtype=dtype, dialogue=self.dialogue)
         if dtype == "float32":  # in the others the folder holds weights that were rounded, and memory does not
             self._files, self._version_of_files = ModelFiles.of(Path(folder)), self._version

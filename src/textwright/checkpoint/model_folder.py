@@ -4,9 +4,12 @@
 
     FOLDER/  config.json  model.safetensors  tokenizer.json  tokenizer_config.json  generation_config.json
              textwright.json   format version, where the model came from, and how it wants dialogues, if it does
+             cache/int8/       see ``generation.rounded``
 """
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from textwright.checkpoint.safetensors_folder import SINGLE, read_tensors
 from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
-from textwright.core.files import atomic_folder, write_atomically
+from textwright.core.files import TEMPORARY, atomic_folder, write_atomically
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.models.catalog import outline
 from textwright.models.config import GPTConfig
@@ -29,6 +32,15 @@ from textwright.tokens import Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
 OURS = "textwright.json"
+WRITTEN_BY_MODELS = re.compile(
+    r"config\.json|generation_config\.json|textwright\.json"
+    r"|model\.safetensors|pytorch_model\.bin|tf_model\.h5|flax_model\.msgpack|rust_model\.ot"
+    r"|(model|pytorch_model|tf_model|flax_model)(-\d+-of-\d+\.(safetensors|bin|h5|msgpack)"
+    r"|\.(safetensors|bin|h5|msgpack)\.index\.json)"
+    r"|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.jinja"
+    r"|vocab\.json|merges\.txt|encoder\.json|vocab\.bpe|tokenizer\.model"
+)
+"""Files of a model folder that are the model's own; see ``save_model``."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -41,7 +53,21 @@ def save_model(
     facts: dict[str, Any] | None = None,
     dialogue: DialogueFormat | None = None,
 ) -> None:
-    """Write a model folder; it appears whole or not at all, and replaces an older model folder.
+    """Write a model folder; it appears whole or not at all. An older model there is replaced, and nothing else.
+
+    An older model's files are those of these names, by which it, or a part of it, would be read in place of the new
+    one; they go, whether the new one has such a file or not:
+
+    - ``config.json``, ``generation_config.json``, ``textwright.json``;
+    - weights, whole or in numbered parts with their index: ``model.safetensors``, ``pytorch_model.bin``,
+      ``tf_model.h5``, ``flax_model.msgpack``, ``rust_model.ot``;
+    - of the tokenizer ``tokenizer.json``, ``tokenizer_config.json``, ``special_tokens_map.json``,
+      ``added_tokens.json``, ``chat_template.jinja``, ``vocab.json`` and ``merges.txt``, ``encoder.json`` and
+      ``vocab.bpe``, ``tokenizer.model``;
+    - ``cache/int8``, which was made of the older weights.
+
+    All other files and folders stay, such as ``README.md``, ``LICENSE``, ``.git``, ``onnx``. A link to a folder is
+    followed.
 
     Args:
         model: any family of the catalogue.
@@ -56,13 +82,13 @@ def save_model(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(DTYPES)}")
-    if folder.exists() and not ((folder / "config.json").is_file() or (folder.is_dir() and not any(folder.iterdir()))):
-        raise InputError(f"{folder} is there already and is no model folder", fix="choose another folder")
+    folder = Path(os.path.realpath(folder))
+    _check_replaceable(folder)
     tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     if model.config.positions == "sinusoidal":
         # transformers knows learned positions only; a table that is never trained is the same thing.
         tensors["position_embedding.weight"] = sinusoidal_table(model.context_length, model.width)
-    with atomic_folder(folder) as new:
+    with atomic_folder(folder, keeps=_is_no_models) as new:
         theirs = {name: _cast(name, tensor, DTYPES[dtype]) for name, tensor in to_theirs(tensors, model.config).items()}
         write_safetensors(new / SINGLE, theirs, metadata={"format": "pt"})
         config = write_model_config(model.config, end_id=tokenizer.end_id, dtype=dtype)
@@ -80,6 +106,40 @@ def save_model(
             "files": describe_files(new, sorted(path.name for path in new.iterdir())),
         }
         (new / OURS).write_text(seal(ours), encoding="utf-8")
+
+
+def _check_replaceable(folder: Path) -> None:
+    """See that nothing is there, or a model."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not _is_model_folder(folder):
+        raise InputError(
+            f"{folder} is there already and is no model folder",
+            expected="nothing there, an empty folder, or one whose config.json has a model_type",
+            fix="choose another folder",
+        )
+    for path in folder.iterdir():
+        if WRITTEN_BY_MODELS.fullmatch(path.name) and path.is_dir():
+            raise InputError(f"{path} is a folder", expected="a file of the model", fix="move it away")
+
+
+def _is_model_folder(folder: Path) -> bool:
+    """Whether a model lies there, ours or a foreign one. Other programs' config.json has no model_type."""
+
+    def read(name: str) -> dict[str, Any]:
+        try:
+            return _read_json(folder / name)
+        except (InputError, OSError):
+            return {}
+
+    return isinstance(read("config.json").get("model_type"), str) or isinstance(read(OURS).get("model"), dict)
+
+
+def _is_no_models(path: Path) -> bool:
+    """Whether what has this path in a model folder is not the model's own."""
+    if path.parent == Path("cache"):
+        return path.name != "int8" and not (path.name.startswith(".int8.") and path.name.endswith(TEMPORARY))
+    return len(path.parts) > 1 or not WRITTEN_BY_MODELS.fullmatch(path.name)
 
 
 def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:

@@ -1,6 +1,8 @@
 """Files that are whole or not there: atomic writes, hashes, a lock that its owner's death frees."""
 
 import contextlib
+import ctypes
+import errno
 import fcntl
 import hashlib
 import os
@@ -8,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -55,10 +57,21 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(final: Path) -> Iterator[Path]:
+def atomic_folder(final: Path, *, keeps: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """A temporary folder beside ``final`` that takes its name when the block ends well, and vanishes when it does not.
 
     Every file in it is synced before the rename. An older folder of that name is replaced.
+
+    ::
+
+        .model.x.tmp  new files + links to what is kept        model         old files, and what is kept
+                      <------------------ one act: the names are exchanged ------------------>
+
+    Args:
+        final: where.
+        keeps: what of an older folder is in the new one too, by its path in the folder; it is asked of folders first,
+            and of what is in them when it says yes. Files are linked, not copied, where the file system can. Without
+            it nothing of the older folder stays.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_beside(final)
@@ -69,19 +82,78 @@ def atomic_folder(final: Path) -> Iterator[Path]:
             if file.is_file():
                 with open(file, "rb") as opened:
                     os.fsync(opened.fileno())
+        if not final.exists():
+            sync_folder(temporary)
+            os.replace(temporary, final)
+            sync_folder(final.parent)
+            return
+        if keeps is not None:
+            _carry_over(final, temporary, keeps)
+            shutil.copymode(final, temporary)
         sync_folder(temporary)
-        if final.exists():
-            # Two renames: for a moment only the old folder's other name exists, but nothing is ever half there.
-            old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old.", suffix=TEMPORARY))
-            os.replace(final, old / final.name)
-            os.replace(temporary, final)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(temporary, final)
+        _exchange(temporary, final)
         sync_folder(final.parent)
+        if keeps is not None:
+            _carry_over(temporary, final, keeps)  # what somebody wrote there in the meantime
+        shutil.rmtree(temporary, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _exchange(new: Path, final: Path) -> None:
+    """Give each of two folders the other's name: in one act, so that there is a whole one under each at any moment."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if rename is not None:
+        if rename(here, os.fsencode(new), here, os.fsencode(final), exchange) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(code, os.strerror(code), str(final))
+    # Not every system can. Then, between two renames, only the old folder's other name exists.
+    aside = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old.", suffix=TEMPORARY))
+    old = aside / final.name
+    os.replace(final, old)
+    try:
+        os.replace(new, final)
+    except BaseException:
+        os.replace(old, final)
+        aside.rmdir()
+        raise
+    os.replace(old, new)
+    aside.rmdir()
+
+
+def _carry_over(old: Path, new: Path, keeps: Callable[[Path], bool], place: Path = Path()) -> None:
+    """See that what is kept of one folder is in another too. What is there already and not older stays."""
+    found = sorted((old / place).iterdir())
+    kept = [path for path in found if keeps(path.relative_to(old))]
+    is_top = place == Path()
+    if found and not kept and not is_top:
+        return
+    (new / place).mkdir(exist_ok=True)
+    for source in kept:
+        target = new / source.relative_to(old)
+        if source.is_dir() and not source.is_symlink():
+            _carry_over(old, new, keeps, source.relative_to(old))
+        elif not os.path.lexists(target) or target.lstat().st_mtime_ns < source.lstat().st_mtime_ns:
+            spare = target.parent / f".carried{TEMPORARY}"
+            _link_or_copy(source, spare)
+            os.replace(spare, target)
+    if not is_top:
+        shutil.copystat(old / place, new / place)
+        sync_folder(new / place)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # a file system without links, or a file of somebody else's
+        shutil.copy2(source, target, follow_symlinks=False)
+        if not target.is_symlink():
+            with open(target, "rb") as copy:
+                os.fsync(copy.fileno())
 
 
 def remove_folder(folder: Path) -> None:
