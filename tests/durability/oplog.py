@@ -2,12 +2,12 @@
 
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-Kind = Literal["open", "truncate-open", "write", "sync", "truncate", "rename", "unlink", "rmdir", "mkdir"]
+Kind = Literal["open", "truncate-open", "write", "sync", "truncate", "rename", "exchange", "unlink", "rmdir", "mkdir"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ class Disk:
                 del self.names[name]
             for name in [name for name in self.names if name == path or name.startswith(path + "/")]:
                 self.names[act.second + name[len(path) :]] = self.names.pop(name)
+        elif act.kind == "exchange":
+            both = {path: act.second, act.second: path}
+            self.names = {
+                both[of] + name[len(of) :] if (of := _folder_of(name, both)) else name: file
+                for name, file in self.names.items()
+            }
         elif act.kind in ("unlink", "rmdir"):
             self.names.pop(path, None)
         elif act.kind == "mkdir":
@@ -109,6 +115,11 @@ class Disk:
             elif how == "cut" and file.now != left:
                 left = file.now[: draw.randint(0, len(file.now))]
             path.write_bytes(left)
+
+
+def _folder_of(name: str, folders: Iterable[str]) -> str | None:
+    """Which of the folders a path is, or is in."""
+    return next((folder for folder in folders if name == folder or name.startswith(folder + "/")), None)
 
 
 def spread(acts: Sequence[Act], count: int) -> list[int]:

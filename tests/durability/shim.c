@@ -1,7 +1,7 @@
 /* Counts, and on request records, what a process does to files below one folder, and ends it at the k-th such act.
  *
  * Preloaded. Environment: SHIM_FOLDER, absolute, with no slash at its end. The rest is set through shim_begin().
- * An act is an open that creates or truncates, a write, sync, truncate, rename, unlink, rmdir or mkdir.
+ * An act is an open that creates or truncates, a write, sync, truncate, rename, exchange of names, unlink, rmdir or mkdir.
  *
  * shim_begin(kill_at, log_path): from now on count; at act number kill_at, before it is done, SIGKILL ourselves (0: never);
  *   log every act to log_path (NULL: don't). Returns how many acts were counted before.
@@ -212,25 +212,31 @@ SYNC(fdatasync)
 FTRUNCATE(ftruncate)
 FTRUNCATE(ftruncate64)
 
-static void renamed(int from_dir, const char *from, int to_dir, const char *to) {
+static void renamed(const char *kind, int from_dir, const char *from, int to_dir, const char *to) {
   if (!active) return;
   char first[PATH_MAX], second[PATH_MAX];
   absolute(from_dir, from, first);
   absolute(to_dir, to, second);
   const char *a = inside(first), *b = inside(second);
-  if (a || b) act("rename", a ? a : "", b ? b : "", 0, NULL, 0);
+  if (a || b) act(kind, a ? a : "", b ? b : "", 0, NULL, 0);
 }
 
 int rename(const char *from, const char *to) {
   REAL(int, "rename", const char *, const char *);
-  renamed(AT_FDCWD, from, AT_FDCWD, to);
+  renamed("rename", AT_FDCWD, from, AT_FDCWD, to);
   return real(from, to);
 }
 
 int renameat(int from_dir, const char *from, int to_dir, const char *to) {
   REAL(int, "renameat", int, const char *, int, const char *);
-  renamed(from_dir, from, to_dir, to);
+  renamed("rename", from_dir, from, to_dir, to);
   return real(from_dir, from, to_dir, to);
+}
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned int flags) {
+  REAL(int, "renameat2", int, const char *, int, const char *, unsigned int);
+  renamed(flags & RENAME_EXCHANGE ? "exchange" : "rename", from_dir, from, to_dir, to);
+  return real(from_dir, from, to_dir, to, flags);
 }
 
 #define ONE_PATH(name, kind, dir, declared, given) \
