@@ -1,15 +1,20 @@
 """Batches are a pure function of (seed, step), give every token its turn, and are the same on any number of ranks."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textwright.batches import shards as shards_module
 from textwright.batches.batch import PADDING, Batch
-from textwright.batches.loader import Loader, evaluation_batches, shuffled
+from textwright.batches.loader import Loader, evaluation_batches
+from textwright.batches.packing import Packing, lay_out
 from textwright.batches.shards import Tokens
+from textwright.batches.shuffle import shuffled
 from textwright.core.errors import InputError
+from textwright.core.seeds import hash_u64
 from textwright.core.world import World
 
 END = 0
@@ -126,6 +131,79 @@ def test_evaluation_predicts_every_token_but_the_first_once(lengths: list[int], 
     assert (
         torch.cat([torch.empty(0, dtype=torch.int64), *targets]).tolist() == tokens.read(1, tokens.num_tokens).tolist()
     )
+
+
+def packed_slowly(tokens: Tokens, time: int, seed: int) -> list[list[tuple[int, int, int, int, int]]]:
+    """The rows of packed documents, one document and one token at a time.
+
+    Each token is (input, target, document, position, weight); a row has no padding yet.
+    """
+    pieces, start = [], 0
+    for end in tokens.document_ends.tolist():
+        pieces += [(at, min(end, at + time), at == start) for at in range(start, end, time)]
+        start = end
+    order = shuffled(np.arange(len(pieces)), len(pieces), hash_u64("packing", seed)).tolist()
+    ids = tokens.read(0, tokens.num_tokens).tolist()
+    rows: list[list[tuple[int, int, int, int, int]]] = [[]]
+    document = 0
+    for first, stop, begins in (pieces[place] for place in order):
+        if len(rows[-1]) + stop - first > time:
+            rows.append([])
+            document = 0
+        for at in range(first, stop):
+            before = ids[-1] if begins and at == first else ids[at - 1]
+            rows[-1].append((before, ids[at], document, at - first, 1))
+        document += 1
+    return rows
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lengths=LENGTHS,
+    time=st.integers(1, 16),
+    rows=st.integers(1, 5),
+    seed=st.integers(0, 9),
+    cuts=st.lists(st.integers(0, 1000), max_size=3),
+)
+def test_packed_rows_are_those_of_the_slow_reference(
+    lengths: list[int], time: int, rows: int, seed: int, cuts: list[int]
+) -> None:
+    whole = stream(lengths)
+    ids = whole.read(0, whole.num_tokens).astype(np.uint32)
+    parts = np.split(ids, sorted(cut % (len(ids) + 1) for cut in cuts))  # as in several shards, some of them empty
+    tokens = Tokens(parts, whole.document_ends, num_bytes=0, num_characters=0)
+    slow = packed_slowly(tokens, time, seed)
+    loader = Loader(tokens, rows=rows, time=time, seed=seed, layout="packed")
+    assert loader._source.num_rows == len(slow)
+    for step in range(-(-2 * len(slow) // rows)):
+        batch = loader.batch(step)
+        assert batch.document_ids is not None
+        assert batch.position_ids is not None
+        for index in range(rows):
+            epoch, place = divmod(step * rows + index, len(slow))
+            row = slow[int(shuffled(np.array([place]), len(slow), hash_u64("order", seed, epoch))[0])]
+            padded = row + [(0, 0, PADDING, 0, 0)] * (time - len(row))
+            fields = (batch.input_ids, batch.target_ids, batch.document_ids, batch.position_ids, batch.loss_weight)
+            assert [tuple(field[index, at].item() for field in fields) for at in range(time)] == padded
+
+
+def test_a_second_loader_of_the_same_tokens_does_not_lay_them_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run asks for one to be timed and for one to learn from."""
+    made: list[int] = []
+
+    def counted(document_ends: npt.NDArray[np.int64], time: int, seed: int) -> Packing:
+        made.append(time)
+        return lay_out(document_ends, time, seed)
+
+    monkeypatch.setattr(shards_module, "lay_out", counted)
+    tokens = stream([20] * 30)
+    one = Loader(tokens, rows=4, time=8, seed=3, layout="packed")
+    other = Loader(tokens, rows=2, time=8, seed=3, layout="packed")
+    assert same(one.batch(0).rows(0, 2), other.batch(0))
+    assert len(made) == 1
+    Loader(tokens, rows=4, time=9, seed=3, layout="packed")
+    Loader(tokens, rows=4, time=9, seed=4, layout="packed")
+    assert len(made) == 3
 
 
 def test_a_text_shorter_than_a_window_says_how_to_go_on() -> None:

@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from textwright.batches.batch import PADDING, Batch
 from textwright.batches.shards import Tokens
+from textwright.batches.shuffle import shuffled
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.core.world import World
 
 ALONE = World()
-FEISTEL_ROUNDS = 4
 
 
 class Loader:
@@ -99,46 +98,23 @@ class _Windows:
 
 
 class _Packed:
-    """Documents laid into rows one after the other, in an order fixed by the seed; rows are shuffled each epoch."""
+    """Documents laid into rows one after the other; rows are shuffled each epoch."""
 
     def __init__(self, tokens: Tokens, time: int, seed: int) -> None:
         self.tokens, self.time = tokens, time
-        starts = np.concatenate([[0], tokens.document_ends[:-1]])
-        lengths = tokens.document_ends - starts
-        # A document longer than a row becomes several pieces; only its first is read from the end token on.
-        counts = -(-lengths // time)
-        document = np.repeat(np.arange(len(lengths)), counts)
-        piece = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        starts, is_first = starts[document] + piece * time, piece == 0
-        lengths = np.minimum(time, tokens.document_ends[document] - starts)
-        order = shuffled(np.arange(len(starts)), len(starts), hash_u64("packing", seed))
-        self._starts, self._lengths, self._is_first = starts[order], lengths[order], is_first[order]
-        self._rows = self._lay_out()
-        self.num_rows = len(self._rows) - 1
+        self._packing = tokens.packing(time, seed)
+        self.num_rows = self._packing.num_rows
         self._end_id = int(tokens.read(tokens.num_tokens - 1, tokens.num_tokens)[0])
-
-    def _lay_out(self) -> list[int]:
-        """The first piece of each row, and the number of pieces: each row takes pieces while they fit."""
-        filled = np.concatenate([[0], np.cumsum(self._lengths)])
-        firsts = [0]
-        while firsts[-1] < len(self._lengths):
-            firsts.append(int(np.searchsorted(filled, filled[firsts[-1]] + self.time, side="right")) - 1)
-        return firsts
 
     def batch(self, rows: list[tuple[int, int]]) -> Batch:
         shape = (len(rows), self.time)
+        places = self._packing.places(np.array([row for _, row in rows], dtype=np.int64))
         inputs, targets, positions = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         documents = np.full(shape, PADDING, dtype=np.int64)
-        for index, (_, row) in enumerate(rows):
-            place = 0
-            for document, piece in enumerate(range(self._rows[row], self._rows[row + 1])):
-                start, length = int(self._starts[piece]), int(self._lengths[piece])
-                here = slice(place, place + length)
-                targets[index, here] = self.tokens.read(start, start + length)
-                inputs[index, place + 1 : place + length] = targets[index, place : place + length - 1]
-                inputs[index, place] = self._end_id if self._is_first[piece] else self.tokens.read(start - 1, start)[0]
-                documents[index, here], positions[index, here] = document, np.arange(length)
-                place += length
+        here = places.row, places.column
+        targets[here] = self.tokens.take(places.token)
+        inputs[here] = np.where(places.is_first, self._end_id, self.tokens.take(np.maximum(places.token - 1, 0)))
+        documents[here], positions[here] = places.document, places.position
         is_real = torch.from_numpy(documents != PADDING)
         return Batch(
             torch.from_numpy(inputs),
@@ -147,34 +123,6 @@ class _Packed:
             torch.from_numpy(documents),
             torch.from_numpy(positions),
         )
-
-
-def shuffled(places: npt.NDArray[np.int64], count: int, key: int) -> npt.NDArray[np.int64]:
-    """Where a shuffle of 0 .. count - 1 puts ``places``, without making the shuffle: a keyed permutation.
-
-    A Feistel network over the next even power of two, walked until it falls inside the range.
-
-    Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains", section 5 and cycle walking.
-    """
-    half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << half) - 1)
-    shift = np.uint64(half)
-    found = places.astype(np.uint64)
-    outside = np.ones(len(found), dtype=bool)
-    while outside.any():
-        left, right = found[outside] >> shift, found[outside] & mask
-        for round_number in range(FEISTEL_ROUNDS):
-            left, right = right, left ^ (_mix(right + np.uint64(hash_u64(key, round_number) >> 1)) & mask)
-        found[outside] = (left << shift) | right
-        outside = found >= count
-    return found.astype(np.int64)
-
-
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64's finalizer (Steele et al. 2014)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def evaluation_batches(tokens: Tokens, *, rows: int, time: int) -> Iterator[Batch]:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from textwright.batches.packing import Packing, lay_out
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder, sha256_file
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
@@ -97,6 +98,7 @@ class Tokens:
         self.document_ends = document_ends
         self.num_bytes, self.num_characters = num_bytes, num_characters
         self.num_tokens, self.num_documents = int(self._starts[-1]), len(document_ends)
+        self._packings: dict[tuple[int, int], Packing] = {}
 
     @property
     def stored_bytes(self) -> int:
@@ -134,6 +136,21 @@ class Tokens:
             start += len(here)
             part += 1
         return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The ids at places of the stream, in any order."""
+        part = np.searchsorted(self._starts, places, side="right") - 1
+        found = np.empty(len(places), dtype=np.int64)
+        for index in np.unique(part).tolist():
+            here = part == index
+            found[here] = self._parts[index][places[here] - self._starts[index]]
+        return found
+
+    def packing(self, time: int, seed: int) -> Packing:
+        """The documents laid into rows; the latest is kept, since a run asks for it to be timed and to learn from."""
+        if (time, seed) not in self._packings:
+            self._packings = {(time, seed): lay_out(self.document_ends, time, seed)}
+        return self._packings[time, seed]
 
 
 @dataclass(frozen=True)
