@@ -31,10 +31,12 @@ clean:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Textwright needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
+	@echo "Setting up $(VENV): some minutes and some hundred megabytes the first time (with torch's CUDA libraries some gigabytes)."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	@echo "Adding what the tests need to $(VENV)."
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
 	touch $@

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from textwright.api import verify as verify
 
 __version__ = version("textwright")
-__all__ = [*_names]  # noqa: PLE0604 - the names of the api
+__all__ = [*_names]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,12 @@ import textwright as tw
 import textwright.api
 
 ROOT = Path(__file__).parent.parent.parent
-NAMES = """TextwrightError InputError TrainingStoppedError RunConfig TrainConfig ModelChoice SamplingConfig EngineConfig
-RunResult TrainReport TextScore Completion Plan Finding Model load train resume plan verify""".split()
+NAMES = (
+    *("TextwrightError", "InputError", "TrainingStoppedError"),
+    *("RunConfig", "TrainConfig", "ModelChoice", "SamplingConfig", "EngineConfig"),
+    *("RunResult", "TrainReport", "TextScore", "Completion", "Plan", "Finding"),
+    *("Model", "load", "train", "resume", "plan", "verify"),
+)
 
 
 def test_every_name_is_there_listed_and_the_same_in_both_packages() -> None:

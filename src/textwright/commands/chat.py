@@ -16,7 +16,7 @@ from pydantic import Field
 from textwright.commands.generate import Options
 from textwright.core.config import read_config
 from textwright.core.console import stderr_console, stdout_console
-from textwright.core.errors import InputError, unknown_name
+from textwright.core.errors import InputError, check_is_text, unknown_name
 from textwright.core.files import write_atomically
 from textwright.core.interrupts import finish_piece_first
 from textwright.core.user_paths import check_can_be_written, given_path
@@ -70,6 +70,7 @@ def chat(
     if chosen.alternatives is not None:
         raise InputError("--alternatives in a chat", expected="it with textwright generate")
 
+    check_is_text(system)
     stderr_console().print(f"loading {model} ...")
     conversation = open_conversation(model, chosen, system, device, engine or EngineConfig())
     is_drawn = not json and sys.stdin.isatty() and sys.stdout.isatty()

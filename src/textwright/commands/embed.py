@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from textwright.core.console import command_line, stderr_console, stdout_console
-from textwright.core.errors import InputError
+from textwright.core.errors import InputError, check_is_text
 from textwright.core.files import write_atomically
 from textwright.core.progress import bar
 from textwright.core.user_paths import check_can_be_written, given_path, read_text
@@ -47,6 +47,7 @@ def embed(
         wanted = [line for line in read_text(texts_file).splitlines() if line.strip()]
     if not wanted:
         raise InputError("no text", fix=f"for example: {command_line('embed', model, 'a sentence', 'another')}")
+    check_is_text(*wanted)
     if out is not None:
         if out.suffix != ".npy":
             raise InputError(f"--out {out}", expected="a name that ends in .npy")

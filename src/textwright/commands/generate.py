@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from textwright.core.config import read_config
 from textwright.core.console import command_line, stderr_console, stdout_console
-from textwright.core.errors import InputError
+from textwright.core.errors import InputError, check_is_text
 from textwright.core.user_paths import read_text
 from textwright.generation.request import Bias, Completion, EngineConfig, SamplingConfig
 
@@ -198,6 +198,7 @@ def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> lis
         texts = read_prompts(prompts_file)
     if not texts:
         raise InputError("no prompt", fix=f"for example: {command_line('generate', model, 'Once upon a time')}")
+    check_is_text(*texts)
     return texts
 
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from textwright.core.console import stderr_console, stdout_console
-from textwright.core.errors import InputError
+from textwright.core.errors import InputError, check_is_text
 from textwright.core.user_paths import check_can_be_written, given_path
 from textwright.text.sources import find_files, read_documents
 
@@ -103,6 +103,7 @@ def inspect_tokenizer(folder: Path, text: str = SPECIMEN, /, *, json: bool = Fal
     json
         Print one JSON object on standard output.
     """
+    check_is_text(text)
     from textwright.tokens import load_tokenizer
 
     tokenizer = load_tokenizer(folder)

@@ -5,6 +5,7 @@ sequences, a file can be named by them, and a terminal would obey: a terminal ge
 Files and pipes get the text as it is.
 """
 
+import io
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, cast
 
 import rich.console
 from rich.console import ConsoleOptions, RenderableType
@@ -46,8 +47,9 @@ class Console(rich.console.Console):
         width: of the terminal; what it says of itself when not given.
     """
 
-    def __init__(self, *, stderr: bool = False, file: TextIO | None = None, width: int | None = None) -> None:
-        super().__init__(stderr=stderr, file=file, width=width, highlight=False, markup=False, emoji=False)
+    def __init__(self, *, stderr: bool = False, file: io.TextIOBase | None = None, width: int | None = None) -> None:
+        stream = cast(IO[str] | None, file)
+        super().__init__(stderr=stderr, file=stream, width=width, highlight=False, markup=False, emoji=False)
         if not self.is_terminal:
             # A file or a pipe has no width: lines stay whole.
             self.soft_wrap = True

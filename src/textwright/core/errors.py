@@ -35,6 +35,17 @@ class TrainingStoppedError(TextwrightError):
     """Training cannot go on (for example, too many non-finite gradients in a row); what was saved stays whole."""
 
 
+def check_is_text(*texts: str) -> None:
+    """See that what was typed is text: Python holds bytes of a command line that are not UTF-8 as surrogates.
+
+    Raises:
+        InputError: it is not.
+    """
+    for text in texts:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"{text[:80]!r} is not UTF-8", expected="UTF-8 text")
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The closest of ``names`` to what was typed, or None when none is close."""
     found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
