@@ -3,19 +3,25 @@
 import math
 import sysconfig
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from textwright.api.config import ModelChoice, RunConfig
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
+from textwright.core.journal import read_rows
 from textwright.core.progress import bar, duration
 from textwright.training.config import TrainConfig
 from textwright.training.run_folder import Run, is_run
 
+if TYPE_CHECKING:
+    from textwright.api.runs import RunResult
+
 PROMPTS = ("def read_lines(path):\n", "class Stack:\n", "# Return true if the file")
 OWN_RUN = Path("runs/demo")
+MEASURING_S = 12.0
+"""About how long measuring on the held-out text may take, reading each of its tokens twice."""
 LEFT_OUT = frozenset(("test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"))
 
 
@@ -55,7 +61,9 @@ def demo(
     screen.print("loading torch ...")
     from textwright.api import load
     from textwright.api.runs import train, write_report
-    from textwright.evaluation.compression import compressed_bits_per_byte
+    from textwright.evaluation.compression import XZ, compressed_bits_per_byte
+    from textwright.generation.kernels import are_compiled
+    from textwright.generation.request import EngineConfig
 
     if out == OWN_RUN and is_run(out):
         Run(out).delete()
@@ -65,13 +73,16 @@ def demo(
         return result.report.exit_code
 
     model = load(result.model, device=device)
-    held_out = list(result.held_out_texts())
+    # Each token is read twice, in windows that overlap, and reading one takes a third of what learning from it takes.
+    held_out = list(result.held_out_texts(max_tokens=int(MEASURING_S * result.report.tokens_per_s)))
     with bar("measuring on the held-out text", sum(len(one.encode()) for one in held_out), unit="bytes") as progress:
         score = model.evaluate(held_out, progress=progress)
     screen.print("compressing the same text with xz and zstd, and continuing three prompts ...")
     metrics = {"this model": score.bits_per_byte} | compressed_bits_per_byte(held_out)
     prompts = PROMPTS if not text else tuple(_beginning(document) for document in held_out[:3])
-    completions = model.complete(prompts, max_new_tokens=80, temperature=0.7, top_p=0.95, seed=seed)
+    # Kernels that are not compiled yet take longer to compile than the whole measuring may.
+    engine = EngineConfig(engine="auto" if are_compiled() else "torch")
+    completions = model.complete(prompts, engine=engine, max_new_tokens=80, temperature=0.7, top_p=0.95, seed=seed)
     shown = [{"prompt": completion.prompt, "text": completion.text} for completion in completions]
     report = write_report(result, metrics=metrics, completions=shown)
 
@@ -91,11 +102,28 @@ def demo(
         f"\n{result.report.steps:,} steps, {result.report.tokens:,} tokens in {duration(result.report.elapsed_s)}, "
         f"{result.report.tokens_per_s:,.0f} tokens/s, at most {result.report.peak_memory_bytes / 1e9:.2f} GB of memory"
     )
+    if score.bits_per_byte > metrics.get(XZ, math.inf):
+        for line in _why_behind(result, XZ):
+            screen.print(line)
     screen.print(f"\n  run      {result.run}\n  model    {result.model}\n  report   {report}   (open it in a browser)")
     screen.print("\nWhat to type next:")
     screen.show_command("  ", "generate", result.model, "def main():", "--temperature", 0.7)
-    screen.show_command("  ", "demo", "--text", "YOUR_FILES", "--minutes", 10)
+    screen.show_command("  ", "demo", "--text", "YOUR_FILES", "--minutes", math.ceil(3 * minutes))
     return 0
+
+
+def _why_behind(result: "RunResult", compressor: str) -> list[str]:
+    """Why a model is worse than a general compressor, and what would help."""
+    report, num_tokens = result.report, result.data.train.num_tokens
+    busy = [row["message"] for row in read_rows(Run(result.run).journal) if row.get("event") == "threads"]
+    why = [
+        f"\nThis model is behind {compressor}, which knew nothing when it began: in {duration(report.elapsed_s)} it read "
+        f"{report.tokens:,} tokens, the text {report.tokens / num_tokens:.2f} times."
+    ]
+    if busy:
+        why.append(f"Other programs kept this machine busy ({busy[0]}).")
+    quiet = "on a quiet machine, or " if busy else ""
+    return [*why, f"It will be ahead {quiet}with more time: the second command below."]
 
 
 def standard_library_files() -> tuple[Path, ...]:

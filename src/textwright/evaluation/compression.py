@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import zstandard
 
+XZ = "xz -9e"
+"""The name of the stronger one."""
 ZSTD_LEVEL = 19
 
 
@@ -18,7 +20,7 @@ def compressed_bits_per_byte(texts: Iterable[str]) -> dict[str, float]:
     if not raw:
         return {}
     packed = {
-        "xz -9e": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
+        XZ: len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
         f"zstd -{ZSTD_LEVEL}": len(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(raw)),
     }
     return {name: 8 * size / len(raw) for name, size in packed.items()}

@@ -48,7 +48,7 @@ class PreNormBlock(nn.Module):
         drop = self.drop if extension is None else _keep
         x = x + drop(self._at(probe, "attention_out", attended))
         thought = self.mlp(self.mlp_norm(x))
-        return cast(Tensor, x + drop(self._at(probe, "mlp_out", thought)))
+        return x + drop(self._at(probe, "mlp_out", thought))
 
     def _at(self, probe: Probe | None, site: str, value: Tensor) -> Tensor:
         # The name is made only where it is used: compiled, a block must not depend on which layer it is.
