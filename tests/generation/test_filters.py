@@ -20,8 +20,9 @@ from textwright.generation.filters import (
     rule_out_repeats,
 )
 from textwright.generation.request import SamplingConfig
-from textwright.generation.row import Row
+from textwright.generation.row import Row, Written
 from textwright.generation.sampling import draw
+from textwright.generation.text_index import TextIndex
 from textwright.tokens import Tokenizer, make_tokenizer
 
 BYTES = make_tokenizer("byte", lambda: iter(()))
@@ -57,11 +58,12 @@ def test_ngrams_are_ruled_out_as_in_transformers(n: int) -> None:
 
     texts = torch.randint(0, 3, (6, 15), generator=torch.Generator().manual_seed(n))
     expected = NoRepeatNGramLogitsProcessor(n)(texts, LOGITS.clone())
-    assert torch.equal(rule_out_repeats(LOGITS, texts.tolist(), n, end_id=96), expected)
+    rows = [Written(TextIndex(text)) for text in texts.tolist()]
+    assert torch.equal(rule_out_repeats(LOGITS, rows, n, end_id=96), expected)
 
 
 def test_ngrams_spare_the_end_token_so_that_a_text_can_always_end() -> None:
-    filtered = rule_out_repeats(torch.zeros(1, 3), [[2, 0, 1]], 1, end_id=2)
+    filtered = rule_out_repeats(torch.zeros(1, 3), [Written(TextIndex([2, 0, 1]))], 1, end_id=2)
     assert filtered.tolist() == [[-math.inf, -math.inf, 0]]
 
 

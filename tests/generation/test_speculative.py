@@ -13,6 +13,7 @@ from textwright.core.errors import InputError
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
 from textwright.generation.speculative import Drafter, ModelDrafter, PromptLookup, Reading, Speculation
+from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import LanguageModel, State
 from textwright.tokens import Tokenizer
 
@@ -61,9 +62,9 @@ def test_samples_come_as_often_as_without_it(gpt2: LanguageModel, tokenizer: Tok
 
 def test_lookup_proposes_what_followed_the_longest_likeness() -> None:
     ids = [1, 2, 3, 9, 5, 2, 3, 8, 1, 2, 3]
-    assert PromptLookup().draft(ids, 3, lambda *_: (0, torch.zeros(1))).ids == [9, 5, 2]
-    assert PromptLookup().draft([1, 2, 3, 4, 5, 1], 9, lambda *_: (0, torch.zeros(1))).ids == [2, 3]
-    assert PromptLookup().draft([1, 2, 3], 3, lambda *_: (0, torch.zeros(1))).ids == []
+    assert PromptLookup().draft(TextIndex(ids), 3, lambda *_: (0, torch.zeros(1))).ids == [9, 5, 2]
+    assert PromptLookup().draft(TextIndex([1, 2, 3, 4, 5, 1]), 9, lambda *_: (0, torch.zeros(1))).ids == [2, 3]
+    assert PromptLookup().draft(TextIndex([1, 2, 3]), 3, lambda *_: (0, torch.zeros(1))).ids == []
 
 
 def test_a_draft_model_of_another_vocabulary_is_refused() -> None:
@@ -150,6 +151,6 @@ def test_a_draft_model_stops_where_it_is_not_sure(gpt2: LanguageModel) -> None:
     for largest, expected in ((1.0, 7), (0.5, 5), (0.04, 1)):  # 0.5 to the fifth is the first below 0.05
         q = torch.zeros(257)
         q[9] = largest
-        draft = ModelDrafter(gpt2, 257).draft([1, 2, 3], 7, lambda *_, q=q: (9, q))
+        draft = ModelDrafter(gpt2, 257).draft(TextIndex([1, 2, 3]), 7, lambda *_, q=q: (9, q))
         assert draft.ids == [9] * expected
         assert len(draft.probabilities) == expected

@@ -107,13 +107,13 @@ class BannedWords:
         logits = logits.clone()
         logits[:, self._always] = -math.inf
         for index, row in enumerate(rows):
-            logits[index, self._completing(row.ids)] = -math.inf
+            logits[index, self._completing(row)] = -math.inf
         return logits
 
-    def _completing(self, ids: Sequence[int]) -> list[int]:
+    def _completing(self, row: Written) -> list[int]:
         """The tokens that would complete a word whose beginning the text ends with."""
         end = b""
-        for token_id in reversed(ids):
+        for token_id in row.backwards():
             if len(end) >= self._longest_beginning:
                 break
             end = self._token_bytes[token_id] + end
@@ -130,29 +130,20 @@ def _that_begin_with(start: bytes, in_order: Sequence[tuple[bytes, int]]) -> lis
     return [index for _, index in in_order[first:last]]
 
 
-def rule_out_repeats(logits: Logits, texts: Sequence[Sequence[int]], n: int, end_id: int) -> Logits:
+def rule_out_repeats(logits: Logits, rows: Sequence[Written], n: int, end_id: int) -> Logits:
     """Rule out tokens with which the last n tokens of a text would be there a second time.
 
     Args:
-        texts: the ids of each row's prompt and text.
+        rows: prompts and texts.
         n: at least 1.
         end_id: never ruled out, so that a text of which every continuation is a repeat can end.
 
     Source: Paulus et al. 2017 (arXiv:1705.04304), section 2.5, for n = 3.
     """
     logits = logits.clone()
-    for index, text in enumerate(texts):
-        repeats = _that_followed(torch.tensor(text, device=logits.device), n - 1)
-        logits[index, repeats[repeats != end_id]] = -math.inf
+    for index, row in enumerate(rows):
+        logits[index, [token_id for token_id in row.repeats(n) if token_id != end_id]] = -math.inf
     return logits
-
-
-def _that_followed(ids: Int[Tensor, " length"], count: int) -> Int[Tensor, " found"]:
-    """The ids that came after earlier places where the last ``count`` ids stood."""
-    if len(ids) <= count:
-        return ids[:0]
-    runs = ids.unfold(0, count, 1)[:-1] if count else ids.new_empty(len(ids), 0)  # [places, count]
-    return ids[count:][(runs == ids[len(ids) - count :]).all(dim=1)]
 
 
 def keep_a_way_out(logits: Logits, end_id: int) -> Logits:
@@ -253,15 +244,21 @@ def _without(logits: Logits, ruled_out: Bool[Tensor, "rows vocabulary"]) -> Logi
 
 
 def seen_ids(rows: Sequence[Written], device: torch.device) -> Int[Tensor, "rows seen"]:
-    """The ids of each row's prompt and text; a shorter row repeats its first."""
-    longest = max(len(row.ids) for row in rows)
-    return torch.tensor([[*row.ids, *[row.ids[0]] * (longest - len(row.ids))] for row in rows], device=device)
+    """The different ids of each row's prompt and text; a row of fewer repeats its first."""
+    seen = [row.seen_ids() for row in rows]
+    longest = max(map(len, seen))
+    return torch.from_numpy(np.stack([np.append(ids, np.repeat(ids[:1], longest - len(ids))) for ids in seen])).to(
+        device
+    )
 
 
 def count_new_ids(rows: Sequence[Written], logits: Logits) -> Float[Tensor, "rows vocabulary"]:
     """How often each row's text holds each token, the prompt left aside; where the logits are."""
-    written = (torch.tensor(row.ids[row.num_prompt_ids :], dtype=torch.int64, device=logits.device) for row in rows)
-    return torch.stack([ids.bincount(minlength=logits.shape[-1]) for ids in written]).to(logits.dtype)
+    counted = [row.counts_of_new() for row in rows]
+    places = np.repeat(np.arange(len(rows)), [len(ids) for ids, _ in counted])
+    ids, times = (np.concatenate(parts) for parts in zip(*counted, strict=True))
+    where = tuple(torch.from_numpy(part).to(logits.device) for part in (places, ids))
+    return torch.zeros_like(logits).index_put_(where, torch.from_numpy(times).to(logits), accumulate=True)
 
 
 def _constraint(sampling: SamplingConfig, _: Tokenizer) -> Filter | None:
@@ -290,7 +287,7 @@ def _no_repeat_ngram(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter |
     n, end_id = sampling.no_repeat_ngram, tokenizer.end_id
     if n is None:
         return None
-    return lambda logits, rows: rule_out_repeats(logits, [row.ids for row in rows], n, end_id)
+    return lambda logits, rows: rule_out_repeats(logits, rows, n, end_id)
 
 
 def _way_out(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:

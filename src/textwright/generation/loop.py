@@ -67,7 +67,8 @@ def write(
         if state.size_bytes > state_bytes and len(stay) > 1:
             most_rows = len(stay) // 2
             stay = stay[:most_rows]
-        waiting.extendleft(reversed([row for index, row in enumerate(live) if row.is_open and index not in set(stay)]))
+        staying = set(stay)
+        waiting.extendleft(reversed([row for index, row in enumerate(live) if row.is_open and index not in staying]))
         if len(stay) < len(live):
             live, state, logits = [live[index] for index in stay], state.select(stay), logits[stay]
         if live:

@@ -1,14 +1,18 @@
 """One completion while it is written: what any engine reads, and where it puts what it chose. Torch-free."""
 
 import copy
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.generation.constraints import Constraint
 from textwright.generation.request import Completion, FinishReason, SamplingConfig, TokenReport
 from textwright.generation.stopping import StopStrings
+from textwright.generation.text_index import Ids, TextIndex
 from textwright.tokens.tokenizer import Tokenizer
 
 
@@ -32,12 +36,17 @@ def window_start(num_tokens: int, context_length: int) -> int:
 
 @dataclass(frozen=True)
 class Written:
-    """What filters look at of a text: a row's, or one that is only being thought of."""
+    """What filters look at of a text: a row's, or one that is only being thought of.
 
-    ids: Sequence[int]
-    num_prompt_ids: int
+    Attributes:
+        index: of the row's text.
+        thought: ids after it that are only being thought of, a few.
+        constraint: which tokens may follow; None where any may.
+    """
+
+    index: TextIndex
+    thought: tuple[int, ...] = ()
     constraint: Constraint | None = None
-    """Which tokens may follow; None where any may."""
 
     def followed_by(self, token_id: int, end_id: int) -> "Written | None":
         """The text with one more token; None where the constraint does not allow it, or the text ends with it."""
@@ -49,7 +58,34 @@ class Written:
                 return None
             constraint = constraint.copy()
             constraint.push(token_id)
-        return Written([*self.ids, token_id], self.num_prompt_ids, constraint)
+        return Written(self.index, (*self.thought, token_id), constraint)
+
+    def backwards(self) -> Iterator[int]:
+        """The ids of prompt and text, the last one first."""
+        yield from reversed(self.thought)
+        yield from reversed(self.index.ids)
+
+    def seen_ids(self) -> Ids:
+        """The different ids of prompt and text; one that is being thought of may come again."""
+        return np.append(self.index.counts(0)[0], np.array(self.thought, np.int64))
+
+    def counts_of_new(self) -> tuple[Ids, Ids]:
+        """The ids of the text, the prompt left aside, and how often each comes: where one comes again, the sum."""
+        ids, times = self.index.counts(self.index.num_prompt_ids)
+        thought = np.array(self.thought, np.int64)
+        return np.append(ids, thought), np.append(times, np.ones_like(thought))
+
+    def repeats(self, n: int) -> list[int]:
+        """The tokens with which the last n tokens would be there a second time."""
+        if n == 1:
+            return [int(token_id) for token_id in self.seen_ids()]
+        end = [*itertools.islice(self.backwards(), n - 1 + len(self.thought))][::-1]
+        run = end[max(0, len(end) - (n - 1)) :]
+        if len(run) < n - 1:
+            return []
+        first = len(end) - len(self.thought)
+        follow_run = (place for place in range(max(first, n - 1), len(end)) if end[place - (n - 1) : place] == run)
+        return [*self.index.followers(run), *(end[place] for place in follow_run)]
 
 
 def check_fits(rows: Sequence["Row"], sampling: SamplingConfig, context_length: int) -> None:
@@ -76,7 +112,7 @@ class Row:
     false.
 
     Attributes:
-        ids: of the prompt and the text.
+        index: the ids of the prompt and the text.
         num_prompt_ids: how many of them are the prompt's.
         end_id: the end token.
         constraint: which tokens may follow; None where any may.
@@ -98,10 +134,10 @@ class Row:
         on_text: Callable[[str], None],
         constraint: Constraint | None = None,
     ) -> None:
-        self.ids = tokenizer.encode(prompt) or [tokenizer.end_id]
+        ids = tokenizer.encode(prompt) or [tokenizer.end_id]
+        self.index, self.num_prompt_ids = TextIndex(ids, len(ids)), len(ids)
         self.finish_reason: FinishReason | None = None
         self._prompt, self._sample, self._sampling, self._on_text = prompt, sample, sampling, on_text
-        self.num_prompt_ids = len(self.ids)
         self.end_id = tokenizer.end_id
         self._decoder, self._stops = tokenizer.stream(), StopStrings(sampling.stop)
         self._pieces: list[str] = []
@@ -111,9 +147,14 @@ class Row:
         self._finish_if_nothing_can_follow()
 
     @property
+    def ids(self) -> list[int]:
+        """Of the prompt and the text."""
+        return self.index.ids
+
+    @property
     def written(self) -> Written:
-        """Its ids, for the filters."""
-        return Written(self.ids, self.num_prompt_ids, self.constraint)
+        """Its text, for the filters."""
+        return Written(self.index, constraint=self.constraint)
 
     @property
     def num_new(self) -> int:
@@ -161,7 +202,7 @@ class Row:
     def fork(self) -> "Row":
         """A copy that goes its own way and shows its text to nobody: a search tries tokens on it."""
         fork = copy.copy(self)
-        fork.ids, fork._pieces, fork._reports = self.ids.copy(), self._pieces.copy(), self._reports.copy()
+        fork.index, fork._pieces, fork._reports = self.index.copy(), self._pieces.copy(), self._reports.copy()
         fork._decoder, fork._stops = self._decoder.fork(), copy.copy(self._stops)
         fork._on_text = lambda _text: None
         fork.constraint = self.constraint.copy() if self.constraint is not None else None

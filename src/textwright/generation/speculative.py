@@ -13,6 +13,7 @@ Source: Leviathan et al. 2023 (arXiv:2211.17192), algorithm 1; prompt lookup: Sa
 https://github.com/apoorvumang/prompt-lookup-decoding.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -28,14 +29,13 @@ from textwright.generation.loop import hand_over
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row, Written, window_start
 from textwright.generation.sampling import draw, likeliest
+from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import State
 
 NUM_DRAFTED = 3
 """With the token before them they are one tile of the kernels."""
 LEAST_SURE = 0.05
 """A draft model stops once the product of its largest probabilities is below: what follows would hardly be accepted."""
-LONGEST_MATCH = 3
-"""Tokens of the text's end that prompt lookup looks for, at most."""
 
 
 @dataclass
@@ -55,12 +55,15 @@ Pick = Callable[[Float[Tensor, "1 vocabulary"], Sequence[int]], tuple[int, Tenso
 class Drafter(Protocol):
     """Guesses how a text goes on."""
 
-    def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
-        """At most ``count`` tokens after ``ids``."""
+    def draft(self, text: TextIndex, count: int, pick: Pick) -> Draft:
+        """At most ``count`` tokens after the text."""
 
 
 class Reading:
-    """A decoder's reading of one text after another. What a text has in common with the last is not read again."""
+    """A decoder's reading of one text after another. What a text has in common with the last is not read again.
+
+    Texts only grow: of one that is read further, what was read before is not even looked at again.
+    """
 
     def __init__(self, decoder: Decoder, vocab_size: int) -> None:
         """
@@ -69,24 +72,40 @@ class Reading:
             vocab_size: tokens that may be chosen: a model may have more outputs than there are tokens.
         """
         self._decoder, self._vocab_size = decoder, vocab_size
-        self._read: list[int] = []
+        # What the state holds: ids[start:end] of a text, and what was thought to come after it.
+        self._ids, self._start, self._end, self._thought = list[int](), 0, 0, list[int]()
         self._state: State = decoder.empty_state(1)
 
-    def logits(self, window: list[int], places: int) -> Float[Tensor, "places vocabulary"]:
-        """What comes after each of the last ``places`` tokens of a text, whose beginning is the model's.
+    def logits(
+        self, ids: list[int], places: int, *, start: int = 0, thought: Sequence[int] = ()
+    ) -> Float[Tensor, "places vocabulary"]:
+        """What comes after each of the last ``places`` tokens of a text.
 
         Args:
-            window: at most as many tokens as the context holds.
+            ids: the text; may only be added to, at the end.
             places: at least 1.
+            start: of the first token that the model sees. From there on it is at most as many as the context holds.
+            thought: ids that may come after the text.
         """
-        kept = min(_length_in_common(self._read, window), len(window) - places)
-        ids = torch.tensor([window[kept:]], device=self._decoder.device)
-        self._read = window[:kept]  # the reading of the rest may be interrupted
+        num_tokens = len(ids) - start + len(thought)
+        kept = min(self._length_in_common(ids, start, thought), num_tokens - places)
+        beyond = max(0, start + kept - len(ids))  # of what is thought, so much is kept
+        new = torch.tensor([[*ids[start + kept :], *thought[beyond:]]], device=self._decoder.device)
+        # The reading of the rest may be interrupted.
+        self._ids, self._start, self._end = ids, start, min(start + kept, len(ids))
+        self._thought = list(thought[:beyond])
         hidden, self._state = self._decoder.extend(
-            ids, torch.tensor([ids.shape[1]], device=ids.device), self._state.rewind(torch.tensor([kept]))
+            new, torch.tensor([new.shape[1]], device=new.device), self._state.rewind(torch.tensor([kept]))
         )
-        self._read = window.copy()
+        self._end, self._thought = len(ids), list(thought)
         return self._decoder.head(hidden[0, -places:]).float()[:, : self._vocab_size]
+
+    def _length_in_common(self, ids: list[int], start: int, thought: Sequence[int]) -> int:
+        """How many tokens of what was read last this text begins with."""
+        is_known = ids is self._ids and start == self._start
+        same = self._end if is_known else start
+        before = [*self._ids[self._end if is_known else self._start : self._end], *self._thought]
+        return same - start + _length_in_common(before, [*ids[same:], *thought])
 
 
 class ModelDrafter:
@@ -110,35 +129,33 @@ class ModelDrafter:
             raise InputError("a draft model that cannot take back what it has read", fix="use a GPT")
         self._context_length = decoder.context_length
         self._reading = Reading(decoder, vocab_size)
+        self._lock = threading.Lock()  # it reads one text at a time, whoever asks
 
-    def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
+    def draft(self, text: TextIndex, count: int, pick: Pick) -> Draft:
         """As the smaller model would go on, as long as it is sure enough."""
         count = min(count, self._context_length - 1)
-        window = list(ids[window_start(len(ids) + count, self._context_length) :])
+        start = window_start(len(text.ids) + count, self._context_length)
         found, sure = Draft(), 1.0
-        while len(found.ids) < count and sure >= LEAST_SURE:
-            token_id, q = pick(self._reading.logits(window, 1), found.ids)
-            found.ids.append(token_id)
-            found.probabilities.append(q)
-            window.append(token_id)
-            sure *= float(q.max())
+        with self._lock:
+            while len(found.ids) < count and sure >= LEAST_SURE:
+                logits = self._reading.logits(text.ids, 1, start=start, thought=found.ids)
+                token_id, q = pick(logits, found.ids)
+                found.ids.append(token_id)
+                found.probabilities.append(q)
+                sure *= float(q.max())
         return found
 
 
 class PromptLookup:
     """Guesses that the text goes on as it did the last time its end occurred. Needs no model."""
 
-    def draft(self, ids: Sequence[int], count: int, _: Pick) -> Draft:
+    def draft(self, text: TextIndex, count: int, _: Pick) -> Draft:
         """What followed the most recent place that is like the end, by its longest likeness up to three tokens.
 
         Twice as many tokens as are alike: the longer the likeness, the more likely it goes on.
         """
-        for length in range(min(LONGEST_MATCH, len(ids) - 1), 0, -1):
-            end = list(ids[-length:])
-            for place in range(len(ids) - length - 1, -1, -1):
-                if ids[place] == end[0] and list(ids[place : place + length]) == end:
-                    return Draft(list(ids[place + length : place + length + min(count, 2 * length)]))
-        return Draft()
+        length, place = text.last_likeness()
+        return Draft(text.ids[place : place + min(count, 2 * length)])
 
 
 @dataclass
@@ -169,34 +186,47 @@ class Speculation:
         """Write all rows to their end, one after the other; see ``loop.write``."""
         reading = Reading(decoder, vocab_size)
         for row in rows:
-            self._write(reading, decoder.context_length, row, sampling, filters)
+            while row.is_open:
+                self._step(reading, decoder.context_length, row, sampling, filters)
 
-    def _write(
+    def _step(
         self, reading: Reading, context: int, row: Row, sampling: SamplingConfig, filters: Sequence[Filter]
     ) -> None:
-        while row.is_open:
-            window = row.window(context)
-            left = min(sampling.max_new_tokens - row.num_new - 1, context - len(window))
-            draft = self._draft(row, min(self.num_drafted, left), sampling, filters)
-            logits = reading.logits([*window, *draft.ids], len(draft.ids) + 1)
-            self._push(row, draft, logits, sampling, filters)
+        """Guess, read, and write what is accepted."""
+        start = row.starts_at(context)
+        left = min(sampling.max_new_tokens - row.num_new - 1, context - (len(row.ids) - start))
+        draft, texts = self._draft(row, min(self.num_drafted, left), sampling, filters)
+        logits = reading.logits(row.ids, len(texts), start=start, thought=draft.ids)
+        self._push(row, draft, apply_filters(logits, filters, texts), logits, sampling)
 
-    def _draft(self, row: Row, count: int, sampling: SamplingConfig, filters: Sequence[Filter]) -> Draft:
+    def _draft(
+        self, row: Row, count: int, sampling: SamplingConfig, filters: Sequence[Filter]
+    ) -> tuple[Draft, list[Written]]:
+        """A draft as far as it may go: without what follows an end token, or what a constraint does not allow.
+
+        Returns:
+            The draft; and what is written at each of its places, its end included.
+        """
         if count < 1:
-            return Draft()
-        pick = _Chooser(row, sampling, filters).pick
-        return _as_far_as_it_may_go(self.drafter.draft(row.ids, count, pick), row)
+            return Draft(), [row.written]
+        draft = self.drafter.draft(row.index, count, _Chooser(row, sampling, filters).pick)
+        texts = [row.written]
+        for token_id in draft.ids:
+            following = texts[-1].followed_by(token_id, row.end_id)
+            if following is None:
+                break
+            texts.append(following)
+        return Draft(draft.ids[: len(texts) - 1], draft.probabilities[: len(texts) - 1]), texts
 
     def _push(
         self,
         row: Row,
         draft: Draft,
+        filtered: Float[Tensor, "places vocabulary"],
         logits: Float[Tensor, "places vocabulary"],
         sampling: SamplingConfig,
-        filters: Sequence[Filter],
     ) -> None:
         """The drafted tokens as far as they are accepted, and the token after them."""
-        filtered = apply_filters(logits, filters, _texts(draft, row))
         chosen = _agree(draft, filtered, row, sampling)
         self.proposed += len(draft.ids)
         self.accepted += len(chosen) - 1
@@ -220,23 +250,6 @@ class _Chooser:
         if self._sampling.temperature == 0:
             return int(likeliest(filtered)), q[0]
         return int(draw(q, [self._row.uniform("draft", len(so_far))])), q[0]
-
-
-def _texts(draft: Draft, row: Row) -> list[Written]:
-    """What is written at each place of a draft, its end included; fewer where the draft goes where it may not."""
-    found = [row.written]
-    for token_id in draft.ids:
-        following = found[-1].followed_by(token_id, row.end_id)
-        if following is None:
-            break
-        found.append(following)
-    return found
-
-
-def _as_far_as_it_may_go(draft: Draft, row: Row) -> Draft:
-    """Without what follows an end token, or what a constraint does not allow."""
-    count = len(_texts(draft, row)) - 1
-    return Draft(draft.ids[:count], draft.probabilities[:count])
 
 
 def _agree(draft: Draft, filtered: Float[Tensor, "places vocabulary"], row: Row, sampling: SamplingConfig) -> list[int]:
