@@ -54,9 +54,9 @@ def test_measuring_takes_well_under_a_second_and_leaves_the_model_alone(make_mod
     model = make_model(width=768, num_heads=12, num_key_value_heads=12, head_width=64, mlp_width=3072)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     generator = torch.get_rng_state()
-    begun_s = time.perf_counter()
+    begun_s = time.process_time()
     rates = measure_training_rates(TrainStep(model, make_objective("next_token")), batch_size=2, sequence_length=16)
-    assert time.perf_counter() - begun_s < 5  # 0.5 on a quiet machine
+    assert time.process_time() - begun_s < 3  # 0.5 on two cores where nobody else is
     assert min(rates.float32, rates.bfloat16) > 1e8
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -117,7 +117,7 @@ def _why_behind(result: "RunResult", compressor: str) -> list[str]:
     report, num_tokens = result.report, result.data.train.num_tokens
     busy = [row["message"] for row in read_rows(Run(result.run).journal) if row.get("event") == "threads"]
     why = [
-        f"\nThis model is behind {compressor}, which knew nothing when it began: in {duration(report.elapsed_s)} it read "
+        f"\nThis model is behind {compressor}, which knew nothing at first: in {duration(report.elapsed_s)} it read "
         f"{report.tokens:,} tokens, the text {report.tokens / num_tokens:.2f} times."
     ]
     if busy:
