@@ -1,10 +1,15 @@
 """Text goes to shards and comes back; damage is found; validation never holds what training has."""
 
+import gzip
+import io
 import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
+import zstandard
 
 from textwright.batches import shards as shards_module
 from textwright.batches.shards import damage_of_data, open_data, prepare_data
@@ -139,3 +144,72 @@ def test_no_text_at_all_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None
     with pytest.raises(InputError, match="no text to train on"):
         prepare_data(documents(["", "  \n"]), tokenizer, tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_progress_of_a_mixed_folder_ends_at_the_size_of_its_files(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folder = tmp_path / "text"
+    folder.mkdir()
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS * 20).encode()
+    table = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"text": TEXTS * 20}), table)
+    compress = zstandard.ZstdCompressor().compress
+    for name, raw in {
+        "a.txt": "\n".join(TEXTS).encode(),
+        "b.txt.gz": gzip.compress("\n".join(TEXTS * 20).encode()),
+        "c.jsonl.gz": gzip.compress(lines),
+        "d.csv.zst": compress(("text\n" + "\n".join(TEXTS * 20)).encode()),
+        "e.jsonl.zst": compress(lines),
+        "f.parquet": table.getvalue(),
+        "g.parquet.gz": gzip.compress(table.getvalue()),
+    }.items():
+        (folder / name).write_bytes(raw)
+    total = sum(path.stat().st_size for path in folder.iterdir())
+    seen: list[int] = []
+    prepare_data([folder], tokenizer, tmp_path / "data", progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == total
+    seen.clear()
+    prepare_data([folder], tokenizer, tmp_path / "two", val_documents=[folder / "a.txt"], progress=seen.append)
+    assert seen[-1] == total
+
+
+def test_progress_of_documents_in_memory_counts_their_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    seen: list[int] = []
+    prepare_data(documents(TEXTS), tokenizer, tmp_path / "data", progress=seen.append)
+    assert seen[-1] == sum(len(text.encode()) for text in TEXTS)
+
+
+def test_shards_are_neither_read_nor_written_where_no_folder_can_be_in_one_line(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "shards" / "manifest.json").mkdir(parents=True)
+    for path in (
+        tmp_path / "file" / "x",
+        tmp_path / ("x" * 300),
+        tmp_path / "circle" / "x",
+        tmp_path / "a\0b",
+    ):
+        with pytest.raises(InputError) as caught:
+            prepare_data(documents(TEXTS), tokenizer, path)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(InputError):
+            open_data(path)
+        assert damage_of_data(path) is not None
+    with pytest.raises(InputError, match=r"manifest\.json is a folder"):
+        open_data(tmp_path / "shards")
+
+
+def test_a_shard_that_may_not_be_read_is_one_line(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_data(documents(TEXTS), tokenizer, tmp_path / "data")
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(np, "memmap", refused)  # the tests may run as root, whom nothing refuses
+    with pytest.raises(InputError, match="data: permission denied"):
+        open_data(tmp_path / "data")
+    assert "permission denied" in str(damage_of_data(tmp_path / "data"))

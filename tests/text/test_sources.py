@@ -20,7 +20,7 @@ from textwright.core.errors import InputError
 from textwright.text import document as document_module
 from textwright.text.document import Document, pieces
 from textwright.text.normalise import normalise
-from textwright.text.sources import find_files, read_documents
+from textwright.text.sources import find_files, fingerprint, read_documents
 from textwright.text.split import is_validation
 from textwright.tokens.tokenizer import GPT2_PATTERN
 
@@ -42,6 +42,14 @@ def as_parquet(texts: list[str]) -> bytes:
     out = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({"id": list(range(len(texts))), "text": texts}), out)
     return out.getvalue()
+
+
+def damaged_parquet() -> bytes:
+    """A table whose end is whole, and whose pages are not."""
+    raw = bytearray(as_parquet(["text"] * 100))
+    end = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+    raw[4:end] = b"\xff" * (end - 4)
+    return bytes(raw)
 
 
 FORMATS: dict[str, Callable[[list[str]], bytes]] = {
@@ -143,6 +151,9 @@ def test_invalid_utf8_is_refused_with_file_and_offset_and_replaced_when_asked(tm
         ("rows.csv", b"id,text\n1,a\n2,b,c\n", r"another number of fields than the header; in .*rows\.csv:3"),
         ("bad.parquet", b"PAR1 nothing", "not a Parquet file"),
         ("cut.txt.gz", gzip.compress(b"text" * 1000)[:-12], "cannot be decompressed"),
+        ("bad.txt.gz", gzip.compress(b"text")[:10] + b"\xff" * 100, "cannot be decompressed"),
+        ("bad.parquet.gz", gzip.compress(b"PAR1 nothing"), "not a Parquet file"),
+        ("damaged.parquet", damaged_parquet(), "not a Parquet file"),
         ("wrong.txt.gz", b"plain text", "cannot be decompressed"),
         ("cut.txt.zst", zstandard.ZstdCompressor().compress(os.urandom(5000))[:-2000], "cannot be decompressed"),
     ],
@@ -251,3 +262,97 @@ def test_a_document_says_where_it_came_from(tmp_path: Path) -> None:
     path = tmp_path / "mails.jsonl"
     path.write_bytes(as_jsonl(TEXTS))
     assert list(read_documents([path]))[1] == Document(TEXTS[1], f"{path}:2")
+
+
+@pytest.mark.parametrize("compression", COMPRESSED)
+@pytest.mark.parametrize("suffix", [*FORMATS, ".txt"])
+def test_progress_counts_the_bytes_of_the_file_itself(tmp_path: Path, suffix: str, compression: str) -> None:
+    texts = [f"{number} words, again and again " * 40 for number in range(500)]
+    raw = "\n".join(texts).encode() if suffix == ".txt" else FORMATS[suffix](texts)
+    (tmp_path / f"a{suffix}{compression}").write_bytes(COMPRESSED[compression](raw))
+    (tmp_path / "b.txt").write_text("the second file")
+    total = sum(path.stat().st_size for path in tmp_path.iterdir())
+    seen: list[int] = []
+    assert sum(item.is_last for item in read_documents([tmp_path], progress=seen.append)) >= 2
+    assert seen == sorted(seen)
+    assert seen[-1] == total
+    if suffix == ".parquet":
+        assert len(set(seen)) > 100  # not all at once
+
+
+def test_progress_is_told_when_a_document_is_done_with(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(as_jsonl(TEXTS))
+    seen: list[int] = []
+    found = read_documents([path], progress=seen.append)
+    next(found)
+    assert seen == []
+    next(found)
+    assert len(seen) == 1
+
+
+NO_PLACE: dict[str, Callable[[Path], Path]] = {
+    "there is no file or folder": lambda folder: folder / "missing",
+    "leads through a file": lambda folder: folder / "file.txt" / "x",
+    "is too long": lambda folder: folder / ("x" * 300),
+    "lead in a circle": lambda folder: folder / "circle",
+    "null byte": lambda folder: folder / "a\0b",
+    "not a regular file": lambda folder: folder / "pipe",
+}
+
+
+@pytest.mark.parametrize("message", NO_PLACE)
+def test_whatever_the_system_says_of_a_path_is_one_line(tmp_path: Path, message: str) -> None:
+    (tmp_path / "file.txt").write_text("text")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    os.mkfifo(tmp_path / "pipe")
+    for look in (find_files, fingerprint, texts_of):
+        with pytest.raises(InputError, match=message) as caught:
+            look(NO_PLACE[message](tmp_path)) if look is texts_of else look([NO_PLACE[message](tmp_path)])
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file.txt").write_text("text")
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("builtins.open", refused)  # the tests may run as root, whom nothing refuses
+    for look in (lambda path: fingerprint([path]), texts_of):
+        with pytest.raises(InputError, match=r"file\.txt: permission denied"):
+            look(tmp_path / "file.txt")
+
+
+def test_a_folder_that_may_not_be_looked_into_is_not_left_out_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file.txt").write_text("text")
+    (tmp_path / "private").mkdir()
+    scan = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path).endswith("private"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(InputError, match="private: permission denied"):
+        find_files([tmp_path])
+
+
+def test_a_path_that_is_not_utf8_is_read_like_any_other(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    (folder / "text.txt").write_text("text")
+    assert texts_of(folder) == ["text"]
+    with pytest.raises(InputError, match="there is no file or folder"):
+        find_files([folder / "missing"])
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_long_text_in_a_table_is_read_whole(tmp_path: Path, suffix: str) -> None:
+    text = "床前明月光，" * 50_000
+    path = tmp_path / f"long{suffix}"
+    path.write_bytes(FORMATS[suffix]([text]))
+    assert texts_of(path) == [text]

@@ -447,3 +447,51 @@ def test_a_token_of_very_many_equal_bytes_finds_its_halves_at_once(monkeypatch: 
         ranks[b"-" * 2**power] = len(ranks)
     assert make_module._halves(b"-" * 512, ranks) == (b"-" * 256, b"-" * 256)
     assert looked_at < 5_000
+
+
+def places_of_no_use(folder: Path) -> dict[str, Path]:
+    """What a message says, and the path of which it says it."""
+    (folder / "file").write_text("x")
+    (folder / "circle").symlink_to(folder / "circle")
+    return {
+        "leads through a file": folder / "file" / "x",
+        "is too long": folder / ("x" * 300),
+        "lead in a circle": folder / "circle",
+        "null byte": folder / "a\0b",
+    }
+
+
+def test_a_tokenizer_is_neither_read_nor_saved_where_no_folder_can_be_in_one_line(
+    tokenizers: dict[str, Tokenizer], tmp_path: Path
+) -> None:
+    for message, path in places_of_no_use(tmp_path).items():
+        with pytest.raises(InputError, match=f"{message}|expected byte, char, bpe:N or a folder") as caught:
+            parse_spec(str(path))
+        assert "\n" not in str(caught.value)
+        with pytest.raises(InputError):
+            load_tokenizer(path)
+        with pytest.raises(InputError, match=f"{message}|there already"):
+            tokenizers["byte"].save(path)
+    with pytest.raises(InputError, match="there already"):
+        tokenizers["byte"].save(tmp_path / "file")
+
+
+def test_a_tokenizer_that_may_not_be_read_or_written_is_one_line(
+    tokenizers: dict[str, Tokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizers["byte"].save(tmp_path)
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refused)  # the tests may run as root, whom nothing refuses
+    monkeypatch.setattr(Path, "mkdir", refused)
+    for work in (load_tokenizer, tokenizers["byte"].save):
+        with pytest.raises(InputError, match="permission denied"):
+            work(tmp_path)
+
+
+def test_an_end_token_that_is_no_text_is_passed_over(tokenizers: dict[str, Tokenizer], tmp_path: Path) -> None:
+    tokenizers["bpe"].save(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": ["a"]}')
+    assert load_tokenizer(tmp_path).end_id == tokenizers["bpe"].end_id

@@ -10,7 +10,7 @@
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from textwright.batches.packing import Packing, lay_out
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder, sha256_file
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
+from textwright.core.user_paths import given_path
 from textwright.text.document import Document
 from textwright.text.sources import OnInvalid, fingerprint, read_documents
 from textwright.text.split import is_validation
@@ -241,18 +242,42 @@ def prepare_data(
             one side empty (a single document, say), the last tenth of the text.
         invalid_utf8: see ``read_documents``.
         text_field: see ``read_documents``.
-        progress: called with the bytes of text done so far.
+        progress: called with the bytes done so far of ``documents``: where these are paths, of the files as they lie
+            on the disk, compressed or not; else of their text.
         shard_tokens: a shard takes no further document when it holds so many.
 
     Raises:
-        InputError: text that cannot be read, or none at all.
+        InputError: text that cannot be read, or none at all, or a folder that cannot be written.
     """
+    with given_path(folder):
+        _prepare(
+            documents,
+            tokenizer,
+            folder,
+            val_documents=val_documents,
+            reading={"invalid_utf8": invalid_utf8, "text_field": text_field},
+            progress=progress,
+            shard_tokens=shard_tokens,
+        )
+    return open_data(folder)
+
+
+def _prepare(
+    documents: Iterable[Document] | Sequence[Path],
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    val_documents: Iterable[Document] | Sequence[Path] | None,
+    reading: dict[str, Any],
+    progress: Callable[[int], None] | None,
+    shard_tokens: int,
+) -> None:
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
 
-    def as_documents(source: Iterable[Document] | Sequence[Path]) -> Iterable[Document]:
+    def told(source: Iterable[Document] | Sequence[Path], to: Callable[[int], None] | None) -> Iterable[Document]:
         if paths := _paths(source):
-            return read_documents(paths, invalid_utf8=invalid_utf8, text_field=text_field)
-        return source  # type: ignore[return-value]
+            return read_documents(paths, progress=to, **reading)
+        return _told(source, to)  # type: ignore[arg-type]
 
     paths = [*_paths(documents), *_paths(val_documents or ())]
     sources = fingerprint(paths) if paths else None
@@ -262,14 +287,14 @@ def prepare_data(
             stack.callback(writer.close)
         if val_documents is None:
             split = "a tenth of the documents, by hash"
-            _encode(as_documents(documents), tokenizer, lambda d: val if is_validation(d.text) else train, progress)
+            _encode(told(documents, progress), tokenizer, lambda d: val if is_validation(d.text) else train)
             if not (train.facts().num_tokens and val.facts().num_tokens):
                 split = "the last tenth of the text"
                 train, val = _cut_last_tenth(train if train.shards else val, new, tokenizer, shard_tokens)
         else:
             split = "given"
-            _encode(as_documents(documents), tokenizer, lambda _: train, progress)
-            _encode(as_documents(val_documents), tokenizer, lambda _: val, None)
+            _encode(told(documents, progress), tokenizer, lambda _: train)
+            _encode(told(val_documents, None), tokenizer, lambda _: val)
         facts = {"train": train.facts(), "val": val.facts()}
         if not facts["train"].num_tokens:
             raise InputError("no text to train on", expected="at least one document that is not empty")
@@ -278,37 +303,41 @@ def prepare_data(
         tokenizer_files = describe_files(new, ("tokenizer.json", "tokenizer_config.json"))
         manifest = DataManifest(name, tokenizer.fingerprint, split, sources, tokenizer_files, facts)
         (new / "manifest.json").write_text(seal(asdict(manifest)), encoding="utf-8")
-    return open_data(folder)
 
 
 def _paths(source: Iterable[Document] | Sequence[Path]) -> list[Path]:
     return [item for item in source if isinstance(item, Path)] if isinstance(source, Sequence) else []
 
 
-def _encode(
-    documents: Iterable[Document],
-    tokenizer: Tokenizer,
-    writer_of: Callable[[Document], _Writer],
-    progress: Callable[[int], None] | None,
-) -> None:
+def _told(documents: Iterable[Document], progress: Callable[[int], None] | None) -> Iterator[Document]:
+    """Documents in memory, and when each is done with, the bytes of their text so far."""
+    done = 0
+    for document in documents:
+        yield document
+        done += _num_bytes(document.text)
+        if progress is not None:
+            progress(done)
+
+
+def _num_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _encode(documents: Iterable[Document], tokenizer: Tokenizer, writer_of: Callable[[Document], _Writer]) -> None:
     """Each document into the writer that its first piece chooses. Empty documents are left out."""
     end = np.array([tokenizer.end_id], dtype=np.uint32)
-    done, writer = 0, None
+    writer = None
     for document in documents:
         if writer is None:
             if document.is_last and not document.text.strip():
                 continue
             writer = writer_of(document)
         ids = tokenizer.encode_array(document.text)
-        num_bytes = len(document.text) if document.text.isascii() else len(document.text.encode())
-        writer.num_bytes += num_bytes
+        writer.num_bytes += _num_bytes(document.text)
         writer.num_characters += len(document.text)
         writer.add(np.concatenate([ids, end]) if document.is_last else ids, ends_document=document.is_last)
         if document.is_last:
             writer = None
-        done += num_bytes
-        if progress is not None:
-            progress(done)
 
 
 def _cut_last_tenth(whole: _Writer, folder: Path, tokenizer: Tokenizer, shard_tokens: int) -> tuple[_Writer, _Writer]:
@@ -366,7 +395,8 @@ def open_data(folder: Path) -> Data:
     manifest = read_manifest(folder)
     splits = {}
     for name, facts in manifest.splits.items():
-        parts, ends = _open_shards(folder, facts, np.dtype("<u2" if manifest.dtype == "uint16" else "<u4"))
+        with given_path(folder):
+            parts, ends = _open_shards(folder, facts, np.dtype("<u2" if manifest.dtype == "uint16" else "<u4"))
         splits[name] = Tokens(parts, ends, num_bytes=facts.num_bytes, num_characters=facts.num_characters)
     val = splits["val"] if splits["val"].num_tokens else None
     return Data(splits["train"], val, manifest, folder)
@@ -376,19 +406,26 @@ def read_manifest(folder: Path) -> DataManifest:
     """The manifest of token shards. Raises InputError where there is none or it does not read as one."""
     path = folder / "manifest.json"
     try:
-        values = unseal(path.read_text(encoding="utf-8"))
+        with given_path(path):
+            text = _text_of_manifest(path)
+        values = unseal(text)
         splits = {
             name: SplitFacts(**(facts | {"shards": tuple(ShardFacts(**shard) for shard in facts["shards"])}))
             for name, facts in values.pop("splits").items()
         }
         manifest = DataManifest(**values, splits=splits)
-    except FileNotFoundError:
-        raise InputError(f"no token shards in {folder}", expected="a folder with manifest.json") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"not a manifest of token shards: {error}", where=str(path)) from None
     if manifest.version != FORMAT_VERSION:
         raise InputError(f"format version {manifest.version}", where=str(path), expected=str(FORMAT_VERSION))
     return manifest
+
+
+def _text_of_manifest(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no token shards in {path.parent}", expected="a folder with manifest.json") from None
 
 
 def damage_of_data(folder: Path) -> str | None:
@@ -396,8 +433,13 @@ def damage_of_data(folder: Path) -> str | None:
     try:
         manifest = read_manifest(folder)
         open_data(folder)
+        with given_path(folder):
+            return _other_content(folder, manifest)
     except InputError as error:
         return str(error)
+
+
+def _other_content(folder: Path, manifest: DataManifest) -> str | None:
     for facts in manifest.splits.values():
         for shard in facts.shards:
             for suffix, expected in ((".bin", shard.sha256_bin), (".idx", shard.sha256_idx)):

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,15 @@ import zstandard
 
 from textwright.core.errors import InputError, nearest
 from textwright.core.files import sha256_file
+from textwright.core.user_paths import given_path
 from textwright.text.document import PIECE_CHARACTERS, Document, find_boundary, pieces
 from textwright.text.normalise import normalise
 
 OnInvalid = Literal["error", "replace"]
 READ_BYTES = 1 << 20
 ZST_READ_BYTES = 1 << 12  # little, since a few bytes of a hostile file can become very many
-TABLE_FORMATS = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"}
+CSV_FIELD_CHARACTERS = 1 << 28
+"""A longer field is taken for an unclosed quotation mark."""
 # In a folder only what is likely text is read; a file that is named is read whatever it is called.
 BINARY = frozenset(
     (
@@ -91,33 +94,46 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
         raise InputError("no text", expected="at least one file or folder")
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            found = [file for file in _walk(path) if file.suffix.lower() not in BINARY and _is_regular(file)]
-            if not found:
-                raise InputError(f"no text in the folder {path}", expected="files such as .txt, .md, .jsonl or .csv")
-            files += found
-        elif path.exists():
-            if not _is_regular(path):
-                raise InputError(f"{path} is not a regular file", expected="a file or a folder")
-            files.append(path)
-        else:
-            raise InputError(f"there is no file or folder {path}", fix="check the path")
+        with given_path(path):
+            files += _files_at(path)
     return files
+
+
+def _files_at(path: Path) -> list[Path]:
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return [path]
+    if not stat.S_ISDIR(mode):
+        raise InputError(f"{path} is not a regular file", expected="a file or a folder")
+    found = [file for file in _walk(path) if file.suffix.lower() not in BINARY and _is_regular(file)]
+    if not found:
+        raise InputError(f"no text in the folder {path}", expected="files such as .txt, .md, .jsonl or .csv")
+    return found
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
     """SHA-256 over the hashes of the files at ``paths``: the same bytes in the same order, the same fingerprint.
 
     Raises:
-        InputError: as ``find_files``.
+        InputError: as ``find_files``, or a file that cannot be read.
     """
-    return hashlib.sha256(" ".join(map(sha256_file, find_files(paths))).encode()).hexdigest()
+    hashes = []
+    for path in find_files(paths):
+        with given_path(path):
+            hashes.append(sha256_file(path))
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    # Left out in silence, a folder's text would be missed by nobody until the model does not know of it.
+    with given_path(Path(os.fsdecode(error.filename))):
+        raise error
 
 
 def _is_regular(path: Path) -> bool:
@@ -129,7 +145,11 @@ def _is_regular(path: Path) -> bool:
 
 
 def read_documents(
-    paths: Sequence[Path], *, invalid_utf8: OnInvalid = "error", text_field: str = "text"
+    paths: Sequence[Path],
+    *,
+    invalid_utf8: OnInvalid = "error",
+    text_field: str = "text",
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[Document]:
     """The documents of files and folders, in order, long ones in pieces.
 
@@ -137,36 +157,60 @@ def read_documents(
         paths: files and folders.
         invalid_utf8: ``error`` refuses a file with bytes that are not UTF-8; ``replace`` puts U+FFFD for them.
         text_field: the field, column or key that holds the text, in formats that have such.
+        progress: called when a document is done with, with the bytes of the files that have been read so far, as they
+            lie on the disk: in the end their whole size, compressed or not.
 
     Raises:
         InputError: what cannot be read, with file and place.
     """
+    done = 0
     for file in find_files(paths):
-        yield from _read_file(file, invalid_utf8, text_field)
+        with given_path(file), open(file, "rb") as raw:
+            opened = _OpenFile(file, raw)
+            for document in _read_file(opened, invalid_utf8, text_field):
+                yield document
+                if progress is not None:
+                    progress(done + opened.num_bytes_read())
+        done += opened.size_bytes
+        if progress is not None:
+            progress(done)
 
 
-def _read_file(path: Path, invalid_utf8: OnInvalid, text_field: str) -> Iterator[Document]:
+def _read_file(file: "_OpenFile", invalid_utf8: OnInvalid, text_field: str) -> Iterator[Document]:
+    path = file.path
     inner = path.with_suffix("") if path.suffix in (".gz", ".zst") else path
-    read = _READERS.get(inner.suffix.lower(), _read_plain)
-    if path.stat().st_size == 0:
+    suffix = inner.suffix.lower()
+    if file.size_bytes == 0:
         raise InputError(f"the file {path} is empty", fix="leave it out, or give a file with text")
     try:
-        with _open(path) as stream:
-            yield from read(stream, path, invalid_utf8, text_field)
-    except (EOFError, gzip.BadGzipFile, zstandard.ZstdError) as error:
+        if suffix == ".parquet":
+            yield from _read_parquet(file, text_field)
+        else:
+            yield from _READERS.get(suffix, _read_plain)(file.stream, path, invalid_utf8, text_field)
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         raise InputError(
             f"the file {path} cannot be decompressed: {error}", fix="it may be cut short; get it anew"
         ) from None
-    except PermissionError:
-        raise InputError(f"the file {path} may not be read", fix="change its permissions") from None
 
 
-def _open(path: Path) -> io.BufferedIOBase:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rb")
-    if path.suffix == ".zst":
-        return io.BufferedReader(_ZstdFile(open(path, "rb")), READ_BYTES)
-    return open(path, "rb")
+class _OpenFile:
+    """A file that is being read: its bytes, decompressed, and how far its own have been taken."""
+
+    def __init__(self, path: Path, raw: io.BufferedReader) -> None:
+        self.path, self._raw = path, raw
+        self.size_bytes = os.fstat(raw.fileno()).st_size
+        self.share_read: float | None = None
+        """Set by readers that do not go from the beginning to the end."""
+        self.stream: io.BufferedIOBase = raw
+        if path.suffix == ".gz":
+            self.stream = gzip.GzipFile(fileobj=raw)
+        elif path.suffix == ".zst":
+            self.stream = io.BufferedReader(_ZstdFile(raw), READ_BYTES)
+
+    def num_bytes_read(self) -> int:
+        if self.share_read is not None:
+            return int(self.share_read * self.size_bytes)
+        return min(self._raw.tell(), self.size_bytes)
 
 
 class _ZstdFile(io.RawIOBase):
@@ -176,7 +220,7 @@ class _ZstdFile(io.RawIOBase):
     def __init__(self, compressed: io.BufferedIOBase) -> None:
         self._compressed = compressed
         self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self._ready = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -188,18 +232,17 @@ class _ZstdFile(io.RawIOBase):
                 if not self._frame.eof:
                     raise EOFError("it ends inside a frame")
                 return 0
+            ready = []
             while raw:
                 if self._frame.eof:
                     self._frame = zstandard.ZstdDecompressor().decompressobj()
-                self._ready += self._frame.decompress(raw)
+                ready.append(self._frame.decompress(raw))
                 raw = self._frame.unused_data if self._frame.eof else b""
+            self._ready = memoryview(b"".join(ready))
         count = min(len(buffer), len(self._ready))
+        # A view: what is left of very many bytes is not copied each time that some are taken.
         buffer[:count], self._ready = self._ready[:count], self._ready[count:]
         return count
-
-    def close(self) -> None:
-        self._compressed.close()
-        super().close()
 
 
 def _read_plain(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, _: str) -> Iterator[Document]:
@@ -286,6 +329,7 @@ def _read_json(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, f
 def _read_csv(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, field: str) -> Iterator[Document]:
     delimiter = "\t" if ".tsv" in path.suffixes else ","
     lines = (line for _, line in _lines(stream, path, invalid_utf8))
+    csv.field_size_limit(CSV_FIELD_CHARACTERS)  # of the whole process; a reader has none of its own
     reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
@@ -297,23 +341,26 @@ def _read_csv(stream: io.BufferedIOBase, path: Path, invalid_utf8: OnInvalid, fi
         raise InputError(f"not valid CSV: {error}", where=f"{path}:{reader.line_num}") from None
 
 
-def _read_parquet(stream: io.BufferedIOBase, path: Path, _: OnInvalid, field: str) -> Iterator[Document]:
+def _read_parquet(file: "_OpenFile", field: str) -> Iterator[Document]:
     import pyarrow
     import pyarrow.parquet
 
-    source: Any = stream if path.suffix == ".parquet" else io.BytesIO(stream.read())
+    path = file.path
+    source: Any = file.stream if path.suffix == ".parquet" else io.BytesIO(file.stream.read())
+    file.share_read = 0.0  # its end is read first
     try:
-        file = pyarrow.parquet.ParquetFile(source)
-    except pyarrow.ArrowInvalid as error:
+        table = pyarrow.parquet.ParquetFile(source)
+        if field not in table.schema_arrow.names:
+            raise _no_field(field, table.schema_arrow.names, str(path))
+        number = 0
+        for batch in table.iter_batches(batch_size=256, columns=[field]):
+            for text in batch.column(0).to_pylist():
+                where = f"{path} row {number}"
+                number += 1
+                file.share_read = number / table.metadata.num_rows
+                yield from _documents(_text_of({field: text}, field, where), where)
+    except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"not a Parquet file: {error}", where=str(path)) from None
-    if field not in file.schema_arrow.names:
-        raise _no_field(field, file.schema_arrow.names, str(path))
-    number = 0
-    for batch in file.iter_batches(batch_size=256, columns=[field]):
-        for text in batch.column(0).to_pylist():
-            where = f"{path} row {number}"
-            yield from _documents(_text_of({field: text}, field, where), where)
-            number += 1
 
 
 _Reader = Callable[[io.BufferedIOBase, Path, OnInvalid, str], Iterator[Document]]
@@ -323,7 +370,6 @@ _READERS: dict[str, _Reader] = {
     ".json": _read_json,
     ".csv": _read_csv,
     ".tsv": _read_csv,
-    ".parquet": _read_parquet,
 }
 
 

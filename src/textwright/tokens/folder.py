@@ -257,7 +257,8 @@ def _from_pair(vocabulary_path: Path, merges_path: Path, eos_text: str | None) -
 def _eos_text(folder: Path) -> str | None:
     path = folder / "tokenizer_config.json"
     value = _read_json(path).get("eos_token") if path.is_file() else None
-    return value.get("content") if isinstance(value, dict) else value
+    value = value.get("content") if isinstance(value, dict) else value
+    return value if isinstance(value, str) else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
