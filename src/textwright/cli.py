@@ -10,7 +10,6 @@ from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
 from textwright import __version__
-from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import TextwrightError, unknown_name
 from textwright.core.user_paths import explain_os_error
 
@@ -90,6 +89,8 @@ def main() -> None:
         explained = explain_os_error(error) if isinstance(error, OSError) else None
         if explained is not None:
             _fail(str(explained), explained.exit_code, arguments)
+        from textwright.core.console import stderr_console
+
         # Ours. What it quotes, such as a file's name, must not command the terminal either.
         stderr_console().write(traceback.format_exc())
         _fail(f"a bug of ours: {type(error).__name__}; please report what is above", 1, arguments)
@@ -119,6 +120,8 @@ def _in_one_line(error: CycloptsError) -> str:
 
 
 def _fail(message: str, code: int, arguments: list[str]) -> NoReturn:
+    from textwright.core.console import stderr_console, stdout_console
+
     if "--json" in arguments:
         stdout_console().write_json({"error": message})
     stderr_console().write(f"textwright: {message}\n")

@@ -102,7 +102,7 @@ def test_turns_are_taken_back_forgotten_and_answered_again(chat: Chat) -> None:
         ("/undo\n", ("nothing was said yet",)),
         ("/retry\n", ("nothing was said yet",)),
         ("/save\n", ("/save", "a file's name")),
-        ("/save no/such/folder/x\n", ("cannot write", "No such file")),
+        ("/save no/such/folder/x\n", ("there is no folder", "no/such/folder")),
         (f"{'x' * 40}\n", ("the turn makes 45 tokens", "fewer than 32", "shorter")),
         (b"caf\xe9\n", ("0xe9", "UTF-8")),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.table import Table
+from rich.table import Column, Table
 
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
@@ -33,7 +33,9 @@ def list_runs(folder: Path = ROOT, /, *, json: bool = False) -> None:
         rows = [{"run": str(run.folder)} | vars(status) for run, status in statuses]
         stdout_console().write_json({"runs": rows})
         return
-    table = Table("run", "state", "step", "of", "loss", "best validation", "tokens", "time", box=None)
+    table = Table(
+        Column("run", overflow="fold"), "state", "step", "of", "loss", "best validation", "tokens", "time", box=None
+    )
     for run, status in statuses:
         table.add_row(
             str(run.folder),
@@ -89,7 +91,7 @@ def disk(folder: Path = ROOT, /, *, json: bool = False) -> None:
     if json:
         stdout_console().write_json({"runs": usage})
         return
-    table = Table("run", "part", "megabytes", box=None)
+    table = Table(Column("run", overflow="fold"), "part", "megabytes", box=None)
     for name, parts in usage.items():
         for part, size in parts.items():
             table.add_row(name, part, f"{size / 1e6:,.2f}")
