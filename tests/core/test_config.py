@@ -1,10 +1,12 @@
 """Configs refuse what they do not know, and say what was meant."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import Field
 
-from textwright.core.config import Config, read_config, read_toml, to_toml
+from textwright.core.config import AS_BEFORE, Config, changed, read_config, read_stored, read_toml, to_toml
 from textwright.core.errors import InputError
 
 
@@ -50,3 +52,28 @@ def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not valid TOML") as caught:
         read_toml(Outer, tmp_path / "broken.toml")
     assert "\n" not in str(caught.value)
+
+
+class Stored(Config):
+    """A later release's: ``kept`` has another default today, the others are new."""
+
+    kept: int = 5
+    off_by_default: float | None = 0.5
+    new_with_a_default: str = "as it always was"
+    new_and_on: Annotated[bool, Field(json_schema_extra={AS_BEFORE: False})] = True
+    inner: Inner = Inner()
+
+
+def test_what_was_stored_is_read_as_it_was_whatever_the_defaults_are_today() -> None:
+    found = read_stored(Stored, {"kept": 3}, "config.toml")
+    assert found == Stored(kept=3, off_by_default=None, new_and_on=False)
+    assert Stored().off_by_default == 0.5
+    assert Stored().new_and_on is True
+    with pytest.raises(InputError, match="kpt"):
+        read_stored(Stored, {"kpt": 3}, "config.toml")
+
+
+def test_changed_values_are_checked() -> None:
+    assert changed(Stored(), {"kept": 4}, "changes").kept == 4
+    with pytest.raises(InputError, match="kept = 'many'"):
+        changed(Stored(), {"kept": "many"}, "changes")

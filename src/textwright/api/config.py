@@ -1,11 +1,13 @@
 """What a run is made of, as one config: the file, the command line and the Python argument. Torch-free."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from textwright.core.config import Config
+from textwright.core.config import RESOLVED, SCHEMA_KEY, Config, check_schema_version, read_toml_values
+from textwright.core.errors import InputError
+from textwright.models.config import GPTConfig
 from textwright.training.config import TrainConfig
 
 
@@ -43,3 +45,40 @@ class RunConfig(Config):
     """The model."""
     training: TrainConfig = TrainConfig()
     """The training."""
+
+
+class Resolved(Config):
+    """What followed from a run's config. A run that goes on takes it: a later release might find something else."""
+
+    choice: ModelChoice = ModelChoice()
+    """The choice that the model followed from; a run of fit was given its model."""
+    model: GPTConfig
+    """The model's shape."""
+
+
+class FitConfig(Config):
+    """A run of ``Model.fit``: its texts lie in the run as token shards, and so does the model it began with."""
+
+    begun_by: Literal["fit"] = "fit"
+    """Tells it from a run of texts in files."""
+    training: TrainConfig = TrainConfig()
+    """The training."""
+
+
+def read_for_new_run(path: Path) -> dict[str, Any]:
+    """The values of a TOML file for a new run: one that was written by hand, or the config.toml of another run.
+
+    Raises:
+        InputError: it does not read, is of another schema version, or of a run of fit, which no config begins.
+    """
+    values = read_toml_values(path)
+    if SCHEMA_KEY in values:
+        check_schema_version(values, str(path))
+        del values[SCHEMA_KEY]
+    # What followed from the config then is found anew: it may not fit what the command line changes.
+    values.pop(RESOLVED, None)
+    if "begun_by" in values:
+        raise InputError(
+            f"{path} is of a run of fit", expected="the config of a run of texts in files", fix="call fit again"
+        )
+    return values

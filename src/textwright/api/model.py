@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from textwright.api.fit_run import begin_fit_run, fit_hooks
 from textwright.batches.batch import Batch
 from textwright.batches.shards import Data, Tokens
 from textwright.checkpoint.model_files import ModelFiles
@@ -29,6 +31,7 @@ from textwright.generation.fusion import FusedDecoder
 from textwright.generation.kernels import are_compiled
 from textwright.generation.request import EngineConfig, SamplingConfig
 from textwright.generation.speculative import NUM_DRAFTED, Draft, ModelDrafter, Pick, PromptLookup, Speculation
+from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import LanguageModel
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
@@ -37,6 +40,7 @@ from textwright.training.hooks import Hooks
 from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run, is_run
+from textwright.training.signals import obey
 
 COMPILING_KERNELS = (
     "preparing the kernels for this processor, once: a quarter of a minute, on older processors up to three minutes"
@@ -224,7 +228,8 @@ class Model:
             rows: rows of a step, each at most 256 tokens or the model's context.
             learning_rate: at its highest.
             seed: fixes the order of the data and the dropout.
-            out: a folder for the run (journal, checkpoints, model); without it nothing is written.
+            out: a folder for the run (journal, checkpoints, model, the texts as tokens and the model as it was), which
+                ``textwright train --resume`` goes on with; without it nothing is written.
             quiet: show no progress.
 
         Returns:
@@ -232,6 +237,7 @@ class Model:
 
         Raises:
             InputError: no text at all, more than one of steps, epochs and minutes, or a value outside its range.
+            KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
         if sum(given is not None for given in (steps, epochs, minutes)) > 1:
             raise InputError("more than one of steps, epochs and minutes", expected="one of them")
@@ -247,19 +253,21 @@ class Model:
         config = TrainConfig.for_fit(
             steps=steps, minutes=minutes, rows=rows, time=time, learning_rate=learning_rate, seed=seed
         )
-        run = Run.create(Path(out), config) if out is not None else None
+        run, data, hooks = None, Data(train=tokens, val=None), Hooks()
+        if out is not None:
+            run, data = begin_fit_run(Path(out), self.network, self.tokenizer, self.dialogue, tokens, config)
+            hooks = fit_hooks(run, self.network, self.tokenizer, self.dialogue)
         display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
-        hooks = Hooks(
-            save_model=lambda network, folder: save_model(network, self.tokenizer, folder, dialogue=self.dialogue),
-            on_row=display.show if display is not None else lambda _row: None,
-            on_note=display.note if display is not None else lambda _line: None,
-        )
+        if display is not None:
+            hooks = replace(hooks, on_row=display.show, on_note=display.note)
         try:
-            with run.locked() if run is not None else nullcontext(), display or nullcontext():
-                return run_loop(self.network, Data(train=tokens, val=None), config, run=run, hooks=hooks)
+            with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
+                report = run_loop(self.network, data, config, run=run, hooks=hooks)
         finally:
             self.changed()
             self.network.eval()
+        obey(report.signal_number)
+        return report
 
     @torch.inference_mode()
     def logits(
@@ -332,11 +340,11 @@ class _DraftModel:
         self._model, self._engine, self._vocab_size = model, engine, vocab_size
         self._renew()
 
-    def draft(self, ids: Sequence[int], count: int, pick: Pick) -> Draft:
+    def draft(self, text: TextIndex, count: int, pick: Pick) -> Draft:
         """See ``Drafter``. Only declared changes are looked for: it is called for every few tokens."""
         if self._model._num_changes != self._num_changes:
             self._renew()
-        return self._drafter.draft(ids, count, pick)
+        return self._drafter.draft(text, count, pick)
 
     def _renew(self) -> None:
         self._num_changes = self._model._num_changes

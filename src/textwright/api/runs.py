@@ -10,17 +10,18 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from textwright import __version__
-from textwright.api.config import RunConfig
+from textwright.api.config import FitConfig, Resolved, RunConfig
+from textwright.api.fit_run import check_fit_run, dialogue_of, fit_hooks, restore_base
 from textwright.batches.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
 from textwright.checkpoint.model_folder import save_model
-from textwright.core.config import read_toml
+from textwright.core.config import read_stored, read_toml_values
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device, processor_name
 from textwright.core.errors import InputError
@@ -31,6 +32,7 @@ from textwright.evaluation.language_modelling import score_tokens
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import build
+from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.models.presets import preset
 from textwright.report.run_report import write_run_report
@@ -47,6 +49,7 @@ from textwright.training.plan import Plan, describe_plan
 from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
+from textwright.training.signals import obey
 
 EVALUATION_TOKENS_AT_ONCE = 4096
 SAMPLE = SamplingConfig(max_new_tokens=80, temperature=0.8, top_p=0.95)
@@ -103,16 +106,20 @@ def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bo
     Raises:
         InputError: text, tokenizer, model or training cannot be as the config has it; nothing is left behind then.
         TrainingStoppedError: the loss or the gradient was not finite for many steps in a row; the run stays.
+        KeyboardInterrupt: Ctrl-C, once the step in hand was finished and saved; ``resume`` goes on from there.
     """
+    result = train_until_signal(config, out, device=device, quiet=quiet)
+    obey(result.report.signal_number)
+    return result
+
+
+def train_until_signal(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bool = False) -> RunResult:
+    """As ``train``, but Ctrl-C and SIGTERM end it with a result: ``report.signal_number`` says so."""
     _check(config)
+    chosen = choose_device(device)
     run = Run.create(Path(out), config)
-    try:
-        with run.locked():
-            return _train(run, config, choose_device(device), quiet)
-    except InputError:
-        if not run.has_begun():
-            run.delete()  # what could not be trained leaves no run to stumble over
-        raise
+    with run.locked_and_new():
+        return _train(run, config, None, chosen, quiet)
 
 
 def resume(
@@ -129,27 +136,72 @@ def resume(
     Args:
         folder: the run.
         steps: train up to this step instead of the one planned; the schedule is that of a run of so many steps.
-        changes: fields of the training config to change, of those in ``training.config.CHANGEABLE``.
+        changes: fields of the training config to change, of those in ``training.config.CHANGEABLE``. They are written
+            into the run once everything was found in order.
         accepts_changed_data: go on although the text or the token shards changed since the run was begun. A run learns
             from its shards; text that changed after it was begun is not read again.
         device: as for ``train``.
         quiet: show no progress.
 
     Raises:
-        InputError: there is no run, another process works on it, or its data or config changed.
+        InputError: there is no run, it is of another schema version, another process works on it, its data or config
+            changed, or what is to change does not fit. The run is left as it was.
+        KeyboardInterrupt: as for ``train``.
     """
-    run = Run.open(Path(folder))
+    result = resume_until_signal(
+        folder,
+        steps=steps,
+        changes=changes,
+        accepts_changed_data=accepts_changed_data,
+        device=device,
+        quiet=quiet,
+    )
+    obey(result.report.signal_number)
+    return result
+
+
+def resume_until_signal(
+    folder: Path | str,
+    *,
+    steps: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    accepts_changed_data: bool = False,
+    device: str = "auto",
+    quiet: bool = False,
+) -> RunResult:
+    """As ``resume``, but Ctrl-C and SIGTERM end it with a result: ``report.signal_number`` says so."""
+    run, chosen = Run.open(Path(folder)), choose_device(device)
+    read_run(run)  # before the lock, which leaves a file
     with run.locked():
-        run.sweep()
-        config = read_toml(RunConfig, run.config)
+        config, resolved = read_run(run)
+        training = config.training.with_changes(dict(changes or {}) | ({} if steps is None else {"steps": steps}))
+        config = config.model_copy(update={"training": training})
         notes = _check_data(run, config, accepts_changed_data)
-        training = config.training.model_copy(update=dict(changes or {}))
-        if steps is not None:
-            training = training.lengthened(steps)
-        if training != config.training:
-            config = config.model_copy(update={"training": training})
-            run.write_config(config)
-        return _train(run, config, choose_device(device), quiet, resume=Resume(accepts_changed_data, notes))
+        run.sweep()
+        return _train(run, config, resolved, chosen, quiet, resume=Resume(accepts_changed_data, notes))
+
+
+def read_run(run: Run) -> tuple[RunConfig | FitConfig, Resolved | None]:
+    """A run's config with the values that were stored, whatever the defaults are today; and what followed from it.
+
+    Raises:
+        InputError: it does not read, is of another schema version, or the choice of its model was changed since.
+    """
+    values, followed = run.read_config()
+    where = str(run.config)
+    resolved = None if followed is None else read_stored(Resolved, followed, where)
+    if "begun_by" in values:
+        return read_stored(FitConfig, values, where), resolved
+    config = read_stored(RunConfig, values, where)
+    if resolved is not None:
+        before, now = resolved.choice.model_dump(), config.model.model_dump()
+        different = [f"model.{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name]]
+        if different:
+            raise InputError(
+                f"the config was changed since the run was begun: {'; '.join(different)}",
+                fix="change it back, or start a new run",
+            )
+    return config, resolved
 
 
 def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quiet: bool = False) -> Plan:
@@ -168,15 +220,18 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
     beside = next(folder for folder in Path(out).absolute().parents if folder.is_dir())
     with tempfile.TemporaryDirectory(prefix=".textwright-plan-", suffix=TEMPORARY, dir=beside) as folder:
         run = Run.create(Path(folder) / "run", config)
-        tokenizer, data, model = _begin(run, config, choose_device(device), quiet)
+        tokenizer, data, model = _begin(run, config, None, choose_device(device), quiet)
         if not quiet:
             stderr_console().print(describe(model, tokenizer, data))
-        hooks = _HookMaker(run, config, tokenizer, data, None).hooks
+        hooks = _HookMaker(run, config, model.config, tokenizer, data, None).hooks
         return foresee(model, data, config.training, hooks, scratch=run.folder)
 
 
-def _check_data(run: Run, config: RunConfig, accepts_changes: bool) -> tuple[str, ...]:
+def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) -> tuple[str, ...]:
     """See that a run's shards are whole and its text is what it was. Returns what changed and was accepted."""
+    if isinstance(config, FitConfig):
+        check_fit_run(run)
+        return ()
     if not run.data.is_dir():
         return ()  # killed before there was any; the text is read as it is now
     found = damage_of_data(run.data)
@@ -203,34 +258,65 @@ def _check(config: RunConfig) -> None:
     find_files(config.data)
 
 
-def _train(run: Run, config: RunConfig, device: torch.device, quiet: bool, resume: Resume | None = None) -> RunResult:
-    tokenizer, data, model = _begin(run, config, device, quiet)
+def _train(
+    run: Run,
+    config: RunConfig | FitConfig,
+    resolved: Resolved | None,
+    device: torch.device,
+    quiet: bool,
+    resume: Resume | None = None,
+) -> RunResult:
+    tokenizer, data, model = _begin(run, config, resolved, device, quiet)
     with ExitStack() as stack:
         display = None if quiet else stack.enter_context(TrainingDisplay(str(run.folder)))
         if display is not None:
             display.screen.print(describe(model, tokenizer, data))
-        hooks = _HookMaker(run, config, tokenizer, data, display)
-        report = run_loop(model, data, config.training, run=run, hooks=hooks.hooks, resume=resume)
+        if isinstance(config, FitConfig):
+            hooks = fit_hooks(run, model, tokenizer, dialogue_of(run))
+            hooks = replace(hooks, on_row=display.show) if display is not None else hooks
+        else:
+            hooks = _HookMaker(run, config, model.config, tokenizer, data, display).hooks
+        report = run_loop(model, data, config.training, run=run, hooks=hooks, resume=resume)
     result = RunResult(run.folder, run.model, report, data, tokenizer)
     if report.ended != "interrupted":
         write_report(result)
     return result
 
 
-def _begin(run: Run, config: RunConfig, device: torch.device, quiet: bool) -> tuple[Tokenizer, Data, LanguageModel]:
-    """Tokenizer, text and the model as it starts."""
+def _begin(
+    run: Run,
+    config: RunConfig | FitConfig,
+    resolved: Resolved | None,
+    device: torch.device,
+    quiet: bool,
+) -> tuple[Tokenizer, Data, LanguageModel]:
+    """Tokenizer, text and the model as it starts: of the shape that was resolved, where it was."""
     tokenizer, data = _prepare(run, config, quiet)
-    shape = preset(config.model.preset, vocab_size=tokenizer.vocab_size, **_choices(config))
-    return tokenizer, data, build(shape, seed=config.training.seed).to(device)
+    if resolved is not None:
+        shape = resolved.model
+    else:
+        assert isinstance(config, RunConfig), "a run of fit is resolved from its beginning"
+        shape = preset(config.model.preset, vocab_size=tokenizer.vocab_size, **_choices(config))
+    if tokenizer.vocab_size > shape.vocab_size:
+        raise InputError(
+            f"a tokenizer of {tokenizer.vocab_size:,} tokens",
+            where=str(run.data),
+            expected=f"at most {shape.vocab_size:,}, the model's",
+            fix="put the run's data folder back, or start a new run",
+        )
+    model = build(shape, seed=config.training.seed)
+    if isinstance(config, FitConfig):
+        restore_base(run, model)
+    return tokenizer, data, model.to(device)
 
 
 def _choices(config: RunConfig) -> dict[str, Any]:
     return config.model.model_dump(exclude={"preset"})
 
 
-def _prepare(run: Run, config: RunConfig, quiet: bool) -> tuple[Tokenizer, Data]:
+def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Tokenizer, Data]:
     """The tokenizer and the shards: those of the run where they are there already."""
-    if run.data.is_dir():
+    if isinstance(config, FitConfig) or run.data.is_dir():
         return load_tokenizer(run.data), open_data(run.data)
     reading: dict[str, Any] = {"invalid_utf8": config.invalid_utf8, "text_field": config.text_field}
 
@@ -268,6 +354,7 @@ class _HookMaker:
 
     run: Run
     config: RunConfig
+    model: GPTConfig
     tokenizer: Tokenizer
     data: Data
     display: TrainingDisplay | None
@@ -304,7 +391,8 @@ class _HookMaker:
         return {"text": texts[0], "texts": texts}
 
     def remember(self, decided: TrainConfig) -> None:
-        self.run.write_config(self.config.model_copy(update={"training": decided}))
+        resolved = Resolved(choice=self.config.model, model=self.model).model_dump(mode="json")
+        self.run.write_config(self.config.model_copy(update={"training": decided}), resolved)
 
     def note(self, line: str) -> None:
         if self.display is not None:
@@ -331,17 +419,18 @@ def write_report(
         completions: ``prompt`` and ``text`` of completions to show.
     """
     run = Run.open(result.run)
-    config = read_toml(RunConfig, run.config)
+    config = read_toml_values(run.config)
+    again = f"textwright train --config {shlex.quote(str(run.config))} --out NEW_RUN"
     write_run_report(
         run.report,
         title=result.run.name,
         journal_rows=list(read_rows(run.journal)),
         samples=list(read_rows(run.samples)),
-        config=config.model_dump(mode="json", exclude_none=True),
+        config=config,
         environment=environment(),
         metrics=metrics or {},
         completions=completions or [],
-        command=f"textwright train --config {shlex.quote(str(run.config))} --out NEW_RUN",
+        command="in Python: model.fit(texts)" if "begun_by" in config else again,
     )
     return run.report
 

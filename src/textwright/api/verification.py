@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from textwright.api.config import RunConfig
+from textwright.api.runs import read_run
 from textwright.batches.shards import damage_of_data
 from textwright.checkpoint.model_folder import damage_of_model
 from textwright.checkpoint.training_state import checkpoints, damage
-from textwright.core.config import read_toml
+from textwright.core.config import SCHEMA_KEY, SCHEMA_VERSION, read_toml_values
 from textwright.core.errors import InputError
 from textwright.training.run_folder import Run
 
@@ -22,7 +22,7 @@ class Finding:
 
 
 def verify(folder: Path | str) -> list[Finding]:
-    """Check a run: its config, every checkpoint and best model, the token shards, the finished model.
+    """Check a run: its config, every checkpoint and best model, the token shards, the models it began and ended with.
 
     Reads every byte of them. A part that the run has not come to yet is left out.
 
@@ -34,14 +34,17 @@ def verify(folder: Path | str) -> list[Finding]:
     found += [Finding(path, damage(path)) for part in (run.checkpoints, run.best) for path in checkpoints(part)]
     if run.data.exists():
         found.append(Finding(run.data, damage_of_data(run.data)))
-    if run.model.exists():
-        found.append(Finding(run.model, damage_of_model(run.model)))
+    for model in (run.base, run.model):
+        if model.exists():
+            found.append(Finding(model, damage_of_model(model)))
     return found
 
 
 def _damage_of_config(run: Run) -> str | None:
+    """Of a run of another schema version only that it is TOML: what its keys mean is not known here."""
     try:
-        read_toml(RunConfig, run.config)
+        if read_toml_values(run.config).get(SCHEMA_KEY) == SCHEMA_VERSION:
+            read_run(run)
     except InputError as error:
         return str(error)
     return None

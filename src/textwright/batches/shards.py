@@ -272,7 +272,7 @@ def _prepare(
     progress: Callable[[int], None] | None,
     shard_tokens: int,
 ) -> None:
-    dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
+    dtype = _dtype(tokenizer)
 
     def told(source: Iterable[Document] | Sequence[Path], to: Callable[[int], None] | None) -> Iterable[Document]:
         if paths := _paths(source):
@@ -298,11 +298,44 @@ def _prepare(
         facts = {"train": train.facts(), "val": val.facts()}
         if not facts["train"].num_tokens:
             raise InputError("no text to train on", expected="at least one document that is not empty")
-        name: Literal["uint16", "uint32"] = "uint16" if dtype.itemsize == 2 else "uint32"
-        tokenizer.save(new)
-        tokenizer_files = describe_files(new, ("tokenizer.json", "tokenizer_config.json"))
-        manifest = DataManifest(name, tokenizer.fingerprint, split, sources, tokenizer_files, facts)
-        (new / "manifest.json").write_text(seal(asdict(manifest)), encoding="utf-8")
+        _write_manifest(new, tokenizer, facts, split=split, sources=sources)
+
+
+def write_tokens(tokens: Tokens, tokenizer: Tokenizer, folder: Path, *, shard_tokens: int = SHARD_TOKENS) -> Data:
+    """Write documents that are token ids already as token shards, all to train on.
+
+    Args:
+        tokens: the documents, at least one token of them.
+        tokenizer: made the ids.
+        folder: appears when everything is written, or not at all.
+        shard_tokens: a shard takes no further document when it holds so many.
+    """
+    with atomic_folder(folder) as new, ExitStack() as stack:
+        train = _Writer(new, "train", _dtype(tokenizer), shard_tokens)
+        stack.callback(train.close)
+        train.num_bytes, train.num_characters = tokens.num_bytes, tokens.num_characters
+        start = 0
+        for end in tokens.document_ends.tolist():
+            train.add(tokens.read(start, end).astype(np.uint32), ends_document=True)
+            start = end
+        val = _Writer(new, "val", train.dtype, shard_tokens)
+        _write_manifest(new, tokenizer, {"train": train.facts(), "val": val.facts()}, split="none", sources=None)
+    return open_data(folder)
+
+
+def _dtype(tokenizer: Tokenizer) -> np.dtype[Any]:
+    return np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
+
+
+def _write_manifest(
+    folder: Path, tokenizer: Tokenizer, splits: dict[str, SplitFacts], *, split: str, sources: str | None
+) -> None:
+    """The tokenizer, and the manifest that says what is whole."""
+    tokenizer.save(folder)
+    tokenizer_files = describe_files(folder, ("tokenizer.json", "tokenizer_config.json"))
+    name: Literal["uint16", "uint32"] = "uint16" if _dtype(tokenizer).itemsize == 2 else "uint32"
+    manifest = DataManifest(name, tokenizer.fingerprint, split, sources, tokenizer_files, splits)
+    (folder / "manifest.json").write_text(seal(asdict(manifest)), encoding="utf-8")
 
 
 def _paths(source: Iterable[Document] | Sequence[Path]) -> list[Path]:

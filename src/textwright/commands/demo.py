@@ -60,14 +60,15 @@ def demo(
     screen.print(f"textwright demo: {subject}, {minutes:g} minutes of training")
     screen.print("loading torch ...")
     from textwright.api import load
-    from textwright.api.runs import train, write_report
+    from textwright.api.runs import train_until_signal, write_report
     from textwright.evaluation.compression import XZ, compressed_bits_per_byte
     from textwright.generation.kernels import are_compiled
     from textwright.generation.request import EngineConfig
 
     if out == OWN_RUN and is_run(out):
         Run(out).delete()
-    result = train(demo_config(paths, minutes, seed, prompts=() if text else PROMPTS[:1]), out, device=device)
+    config = demo_config(paths, minutes, seed, prompts=() if text else PROMPTS[:1])
+    result = train_until_signal(config, out, device=device)
     if result.report.exit_code:
         screen.show_command("interrupted; go on with:  ", "train", "--resume", out)
         return result.report.exit_code

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from textwright.api.config import ModelChoice, RunConfig
-from textwright.core.config import read_config, read_toml_values
+from textwright.api.config import ModelChoice, RunConfig, read_for_new_run
+from textwright.core.config import read_config
 from textwright.core.console import command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.progress import duration
@@ -68,7 +68,7 @@ def train(
     if resume is not None:
         changes = _changes(given)
         screen.print(f"going on with {resume} ...")
-        from textwright.api.runs import resume as resume_run
+        from textwright.api.runs import resume_until_signal as resume_run
 
         steps = changes.pop("steps", None)
         result = resume_run(
@@ -79,7 +79,7 @@ def train(
             raise InputError("--accept-changed-data without --resume", fix="add --resume RUN, or leave it out")
         chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
         screen.print("loading torch ...")
-        from textwright.api.runs import train as train_run
+        from textwright.api.runs import train_until_signal as train_run
 
         result = train_run(chosen, out or default_folder(chosen), device=device)
 
@@ -135,7 +135,7 @@ def run_config(
     training: TrainConfig | None,
 ) -> RunConfig:
     """The file's values with the command line's on top; only what was really given overrides."""
-    values: dict[str, Any] = read_toml_values(path) if path else {}
+    values: dict[str, Any] = read_for_new_run(path) if path else {}
     given = {
         "data": data,
         "val_data": val_data,

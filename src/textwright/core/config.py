@@ -1,15 +1,29 @@
-"""The base of every config: frozen, strict, documented. One class is the file, the command line and the argument."""
+"""The base of every config: frozen, strict, documented. One class is the file, the command line and the argument.
+
+What a run stored is read back under its schema version: a release may give a field another default, or bring new
+fields, and the run goes on as before. A field that comes later says what that is, where its default is something else::
+
+    looks_ahead: bool = Field(default=True, json_schema_extra={AS_BEFORE: False})
+"""
 
 import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from textwright.core.errors import InputError, nearest
 from textwright.core.user_paths import read_text
+
+SCHEMA_VERSION = 1
+"""Of what runs store. It changes with the meaning or the name of a field, not with a new field or another default."""
+SCHEMA_KEY = "schema_version"
+RESOLVED = "resolved"
+"""The table of a stored config for what followed from it."""
+AS_BEFORE = "as_before"
+"""What a later field means to runs that were stored without it, in ``json_schema_extra``."""
 
 
 class Config(BaseModel):
@@ -33,6 +47,66 @@ def read_config(cls: type[C], values: Mapping[str, Any], where: str) -> C:
         return cls.model_validate(dict(values))
     except ValidationError as error:
         raise explain(error, cls, where) from None
+
+
+def changed(config: C, values: Mapping[str, Any], where: str) -> C:
+    """The config with some values changed, which are checked as all are.
+
+    Raises:
+        InputError: a value that does not fit, or does not go with the others.
+    """
+    return read_config(type(config), config.model_dump() | dict(values), where)
+
+
+def check_schema_version(stored: Mapping[str, Any], what: str) -> None:
+    """See that this release reads what was stored.
+
+    Raises:
+        InputError: it is of another schema version, by the name of the version that wrote it where that is known.
+    """
+    found = stored.get(SCHEMA_KEY)
+    if found == SCHEMA_VERSION:
+        return
+    if found is None:
+        raise InputError(
+            f"{what} was written by textwright 0.1.0",
+            expected=f"one with {SCHEMA_KEY} = {SCHEMA_VERSION}",
+            fix="go on with it in textwright 0.1.0, or start a new run; its finished model, if any, loads as it is",
+        )
+    raise InputError(
+        f"{what} has {SCHEMA_KEY} = {found!r}",
+        expected=str(SCHEMA_VERSION),
+        fix="use the version of textwright that wrote it, or start a new run",
+    )
+
+
+def read_stored(cls: type[C], values: Mapping[str, Any], where: str) -> C:
+    """A config as it was when it was stored, whatever the defaults are today.
+
+    Raises:
+        InputError: as ``read_config``.
+    """
+    return read_config(cls, as_stored(cls, values), where)
+
+
+def as_stored(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored values, with what they lack as it was before there was a field for it.
+
+    TOML has no null, so that what is None is not written: a field that may be None and is not there is None.
+    """
+    found = dict(values)
+    for name, field in cls.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            if isinstance(found.get(name, {}), Mapping):
+                found[name] = as_stored(inner, found.get(name, {}))
+        elif name not in found:
+            extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+            if AS_BEFORE in extra:
+                found[name] = extra[AS_BEFORE]
+            elif type(None) in get_args(inner):
+                found[name] = None
+    return found
 
 
 def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputError:
@@ -83,10 +157,10 @@ def read_toml_values(path: Path) -> dict[str, Any]:
         raise InputError(f"not valid TOML: {error}", where=str(path)) from None
 
 
-def to_toml(config: BaseModel) -> str:
-    """The config as TOML, nested configs as tables. None is left out, since TOML has no null."""
+def to_toml(config: BaseModel | Mapping[str, Any]) -> str:
+    """A config, or plain values, as TOML, nested ones as tables. None is left out, since TOML has no null."""
     lines: list[str] = []
-    _write_table(config.model_dump(mode="json"), "", lines)
+    _write_table(config.model_dump(mode="json") if isinstance(config, BaseModel) else config, "", lines)
     return "\n".join(lines).strip() + "\n"
 
 

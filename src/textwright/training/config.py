@@ -1,11 +1,13 @@
 """How to train, as plain values. Torch-free: it is the TOML file, the command line and the Python argument."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from textwright.core.config import Config, read_config
+from textwright.core.config import Config, changed, read_config
+from textwright.core.errors import unknown_name
 
 DEFAULT_STEPS = 1000
 """Optimizer steps when neither steps nor minutes are given."""
@@ -147,6 +149,17 @@ class TrainConfig(Config):
         given = {name for name in follows if getattr(self, name) is not None}
         return self.model_copy(update=found | {name: value for name, value in follows.items() if name not in given})
 
-    def lengthened(self, steps: int) -> Self:
-        """This config for a run of ``steps`` steps: the schedule is that of so long a run from here on."""
-        return self.model_copy(update={"steps": steps, "minutes": None})
+    def with_changes(self, changes: Mapping[str, Any]) -> Self:
+        """This config for a run that goes on with other values of what may change between its sessions.
+
+        With other steps the schedule is that of so long a run from there on.
+
+        Raises:
+            InputError: a value that does not fit, or that must not change.
+        """
+        for name in changes:
+            if name not in CHANGEABLE:
+                raise unknown_name("change of a run that goes on", name, CHANGEABLE)
+        # Steps that are given take the place of the minutes that a run was planned by.
+        also = {"minutes": None} if changes.get("steps") is not None else {}
+        return changed(self, dict(changes) | also, "what is to change")

@@ -26,10 +26,11 @@ class Hooks:
     on_row: Callable[[dict[str, Any]], None] = _ignore
     """Gets every journal row as it is written."""
     on_decided: Callable[[TrainConfig], None] = _ignore
-    """Gets the config with nothing left open, before the first step, and when the clock changes it."""
+    """Gets the config with nothing left open, before the first step, once a run that goes on was found in order, and
+    when the clock changes it."""
     on_note: Callable[[str], None] = _ignore
     """Gets a line about what is about to take a while, or could be better."""
     on_plan: Callable[[Plan], None] = _ignore
-    """Gets what the run will take, after that."""
+    """Gets what the run will take, before the first step."""
     save_model: Callable[[LanguageModel, Path], None] | None = None
     """Writes the finished model's folder."""

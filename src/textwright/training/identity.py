@@ -7,8 +7,10 @@ from typing import Any, Self
 import torch
 
 from textwright.batches.shards import Data
+from textwright.core.config import SCHEMA_VERSION, Config, check_schema_version, read_stored
 from textwright.core.device import processor_name
 from textwright.core.errors import InputError
+from textwright.models.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import CHANGEABLE, TrainConfig
 
@@ -21,6 +23,8 @@ class Identity:
     model: dict[str, Any]
     training: dict[str, Any]
     machine: dict[str, Any]
+    schema_version: int = SCHEMA_VERSION
+    """Of ``model`` and ``training``: names and meanings of their fields."""
 
     @classmethod
     def of(cls, model: LanguageModel, data: Data, config: TrainConfig) -> Self:
@@ -45,10 +49,13 @@ class Identity:
     def compare(self, before: Mapping[str, Any], *, accepts_changed_data: bool) -> list[str]:
         """What is different now from ``before``, an earlier ``as_json()``, and harmless; each as a line.
 
+        What ``before`` lacks was as it is declared to have been before there was a field for it.
+
         Raises:
-            InputError: the data changed and that is not accepted, or the model or the config changed in a way that
-                would make this another run.
+            InputError: ``before`` is of another schema version, the data changed and that is not accepted, or
+                the model or the config changed in a way that would make this another run.
         """
+        check_schema_version(before, "the checkpoint")
         notes = []
         if self.data_sha256 != before["data_sha256"]:
             if not accepts_changed_data:
@@ -57,8 +64,8 @@ class Identity:
                     fix="put the run's data folder back, or accept it with --accept-changed-data",
                 )
             notes.append("the data is not what the run was begun with; accepted")
-        refused = _differences(before["model"], self.model)
-        for name, line in _named_differences(before["training"], self.training):
+        refused = _differences(_as_stored(GPTConfig, before["model"]), self.model)
+        for name, line in _named_differences(_as_stored(TrainConfig, before["training"]), self.training):
             (notes if name in CHANGEABLE else refused).append(line)
         if refused:
             raise InputError(
@@ -71,12 +78,17 @@ class Identity:
         return notes
 
 
+def _as_stored(cls: type[Config], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a checkpoint with those that it lacks as before; without those that were left open then."""
+    found = read_stored(cls, before, "the checkpoint").model_dump(mode="json")
+    return {name: value for name, value in found.items() if name in before or value is not None}
+
+
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [line for _, line in _named_differences(before, now)]
 
 
 def _named_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
-    names = sorted(before.keys() | now.keys())
     return [
-        (name, f"{name} {before.get(name)} -> {now.get(name)}") for name in names if before.get(name) != now.get(name)
+        (name, f"{name} {value} -> {now.get(name)}") for name, value in sorted(before.items()) if value != now.get(name)
     ]

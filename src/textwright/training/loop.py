@@ -89,6 +89,7 @@ def train(
             stack.enter_context(session.saver)
         if resume is not None:
             session.resume(resume)
+        hooks.on_decided(session.config)
         return session.train(stack.enter_context(finish_step_first()))
 
 
@@ -112,7 +113,6 @@ class _Session:
         self.config, self.clock, self.timings = decision.config, None, decision.timings
         if config.minutes is not None:
             self.clock = Clock(config.minutes * 60, config)
-        hooks.on_decided(self.config)
         hooks.on_plan(make_plan(train_step, data.train, self.config, decision.activations, saves=saves))
         self.loader = make_loader(data.train, self.config)
         self.state = TrainState.begin(train_step, self.config)

@@ -2,18 +2,20 @@
 
 ::
 
-    RUN/  config.toml        what was asked for and decided
+    RUN/  config.toml        what was asked for and decided, with its schema version
           journal.jsonl      train, val, sample and event rows
           samples.jsonl      the samples alone
           checkpoints/step-N/
           best/step-N/       the weights of the best evaluation
+          data/              the text as token shards
+          base/              the model that a run of ``fit`` began with
           model/             the finished model
           report.html
 """
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,7 +23,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel
 
 from textwright.checkpoint.training_state import checkpoints, damage, read_facts
-from textwright.core.config import to_toml
+from textwright.core.config import RESOLVED, SCHEMA_KEY, SCHEMA_VERSION, check_schema_version, read_toml_values, to_toml
 from textwright.core.errors import InputError
 from textwright.core.files import (
     atomic_folder,
@@ -35,7 +37,7 @@ from textwright.core.files import (
 from textwright.core.journal import read_rows
 from textwright.core.user_paths import check_can_be_written, given_path
 
-PARTS = ("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "data", "report.html")
+PARTS = ("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "base", "data", "report.html")
 """Everything a run folder may hold, hidden files such as the lock aside. What holds anything else is not deleted."""
 
 
@@ -61,8 +63,21 @@ class Run:
     folder: Path
 
     @classmethod
-    def create(cls, folder: Path, config: BaseModel) -> Self:
+    def create(
+        cls,
+        folder: Path,
+        config: BaseModel,
+        *,
+        resolved: Mapping[str, Any] | None = None,
+        fill: Callable[[Self], None] | None = None,
+    ) -> Self:
         """A new run with its config written.
+
+        Args:
+            folder: where.
+            config: as for ``write_config``.
+            resolved: as for ``write_config``.
+            fill: writes what else the run begins with; it appears when that is done, or not at all.
 
         Raises:
             InputError: something is there already.
@@ -75,8 +90,10 @@ class Run:
             raise InputError(f"{folder} is there already", fix=fix)
         with atomic_folder(folder) as new:
             run = cls(new)
-            run.write_config(config)
+            run.write_config(config, resolved)
             run.journal.touch()
+            if fill is not None:
+                fill(run)
         return cls(folder)
 
     @classmethod
@@ -125,12 +142,35 @@ class Run:
         return self.folder / "data"
 
     @property
+    def base(self) -> Path:
+        return self.folder / "base"
+
+    @property
     def report(self) -> Path:
         return self.folder / "report.html"
 
-    def write_config(self, config: BaseModel) -> None:
-        """Write config.toml, whole or not at all."""
-        write_atomically(self.config, to_toml(config))
+    def write_config(self, config: BaseModel, resolved: Mapping[str, Any] | None = None) -> None:
+        """Write config.toml, whole or not at all.
+
+        Args:
+            config: what was asked for, and what was decided of it.
+            resolved: what else followed from it, which a resumed run takes instead of finding it anew: a later release
+                might find something else.
+        """
+        values = {SCHEMA_KEY: SCHEMA_VERSION} | config.model_dump(mode="json")
+        write_atomically(self.config, to_toml(values | ({RESOLVED: resolved} if resolved else {})))
+
+    def read_config(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The plain values of ``write_config``'s config, and of what it was given as resolved.
+
+        Raises:
+            InputError: config.toml does not read, or is of another schema version.
+        """
+        values = read_toml_values(self.config)
+        check_schema_version(values, f"the run {self.folder}")
+        del values[SCHEMA_KEY]
+        resolved: dict[str, Any] | None = values.pop(RESOLVED, None)
+        return values, resolved
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -141,6 +181,17 @@ class Run:
         """
         with lock_file(self.folder / ".lock", f"the run {self.folder}"):
             yield
+
+    @contextlib.contextmanager
+    def locked_and_new(self) -> Iterator[None]:
+        """Hold a run that was just created. What a mistake of the user's ends before its first step is deleted."""
+        try:
+            with self.locked():
+                yield
+        except InputError:
+            if not self.has_begun():
+                self.delete()  # what could not be trained leaves no run to stumble over
+            raise
 
     def sweep(self) -> None:
         """Delete what killed processes left half-written. Only while the run is locked."""

@@ -13,11 +13,18 @@ class Interruption:
     number: int | None = None
 
 
+def obey(number: int | None) -> None:
+    """Let a signal that was noted do what it does, now that everything is saved: raise KeyboardInterrupt, say."""
+    if number is not None:
+        signal.raise_signal(number)
+
+
 @contextlib.contextmanager
 def finish_step_first() -> Iterator[Interruption]:
     """Note SIGINT and SIGTERM instead of obeying them at once; a second one is obeyed at once.
 
-    Outside the main thread, where Python allows no handlers, signals do what they always do.
+    A signal that the program ignores stays ignored. Outside the main thread, where Python allows no handlers, signals
+    do what they always do.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -29,7 +36,8 @@ def finish_step_first() -> Iterator[Interruption]:
             raise KeyboardInterrupt(number)
         interruption.number = number
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield interruption
     finally:
