@@ -141,7 +141,7 @@ def test_a_run_whose_length_changed_can_be_lengthened(
     run = Run.create(tmp_path / "run", config)
     decided: list[TrainConfig] = []
     steps = train(make_model(), data, config, run=run, hooks=Hooks(on_decided=decided.append)).steps
-    longer = decided[-1].lengthened(steps + 5)
+    longer = decided[-1].with_changes({"steps": steps + 5})
     assert train(make_model(), data, longer, run=run, resume=Resume()).steps == steps + 5
 
 

@@ -81,4 +81,4 @@ def test_the_choice_and_its_rates_are_written_down_and_not_made_again(
         raise AssertionError("a resumed run does not choose again")
 
     monkeypatch.setattr(decide, "measure_training_rates", never)
-    train(make_model(), data, decided[0].lengthened(8), run=run, resume=Resume())
+    train(make_model(), data, decided[0].with_changes({"steps": 8}), run=run, resume=Resume())

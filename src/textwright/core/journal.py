@@ -52,10 +52,11 @@ class Journal:
             raise self.failure
         os.fsync(self._descriptor)
 
-    def cut_after(self, step: int) -> None:
-        """Drop the rows of steps after ``step``: what a resumed run is about to do again."""
+    def cut_after(self, step: int, *, but: str | None = None) -> None:
+        """Drop the rows of steps after ``step``, what a resumed run is about to do again; not the events named ``but``."""
         self.close()
-        kept = [row for row in read_rows(self.path) if row.get("step", 0) <= step]
+        rows = read_rows(self.path)
+        kept = [row for row in rows if row.get("step", 0) <= step or (but is not None and row.get("event") == but)]
         write_atomically(self.path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
         self._descriptor = self._open()
 

@@ -34,10 +34,10 @@ class Diary:
         for journal in self._journals:
             journal.sync()
 
-    def cut_after(self, step: int) -> None:
-        """Drop the rows of steps that a resumed run is about to do again."""
+    def cut_after(self, step: int, *, but: str | None = None) -> None:
+        """Drop the rows of steps that a resumed run is about to do again; but for events of that name."""
         for journal in self._journals:
-            journal.cut_after(step)
+            journal.cut_after(step, but=but)
 
     @property
     def _journals(self) -> list[Journal]:

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -35,6 +35,8 @@ from textwright.training.train_state import TrainState
 from textwright.training.update import update
 
 Ending = Literal["finished", "patience", "interrupted"]
+LENGTH = "length"
+"""The event of a run that is to have other steps by the clock. One that is still to come stays in the journal."""
 COMPILED_CHANGE_S = 30.0
 """What it takes to compile a step for another number of threads, about."""
 
@@ -142,7 +144,7 @@ class _Session:
         progress = self.state.progress
         self.earlier_s = progress.elapsed_s
         self._go_on_with_lengths()
-        self.diary.cut_after(progress.step)
+        self.diary.cut_after(progress.step, but=LENGTH if self.changes_to_come else None)
         for folder in checkpoints(self.run.best):
             if step_of(folder) > progress.step:
                 remove_folder(folder)
@@ -203,21 +205,25 @@ class _Session:
 
     def _look_at_the_clock(self) -> None:
         """Change how long the run is, where its minutes ask for it; after a resume, where they asked for it before."""
-        progress, length = self.state.progress, None
+        progress = self.state.progress
         if self.changes_to_come and self.changes_to_come[0].from_step == progress.step:
-            length = self.changes_to_come.popleft()
-        elif self.clock is not None and self.timings is not None and progress.step < (self.config.steps or 0):
-            lengths = [(length["from_step"], length["steps"]) for length in progress.lengths]
-            if not self.clock.is_due(self._elapsed_s(), place_in_schedule(progress.step, lengths)):
-                return
-            length = self.clock.look(self.timings, from_step=progress.step, elapsed_s=self._elapsed_s())
-        if length is None:
+            self._take_length(self.changes_to_come.popleft())
+        if self.clock is None or self.timings is None or progress.step == self.config.steps:
             return
-        before, self.config = self.config.steps, length.applied_to(self.config)
-        progress.lengths.append(asdict(length))
+        lengths = [(length["from_step"], length["steps"]) for length in progress.lengths]
+        if self.clock.is_due(self._elapsed_s(), place_in_schedule(progress.step, lengths)):
+            before = self.config.steps
+            length = self.clock.look(self.timings, from_step=progress.step, elapsed_s=self._elapsed_s())
+            self._take_length(length)
+            said = f"by the clock: to step {length.steps:,} instead of {before:,}"
+            self._tell(LENGTH, said, num_steps=length.steps, **asdict(length))
+
+    def _take_length(self, length: Length) -> None:
+        """From this step on the run is to be so long."""
+        self.config = length.applied_to(self.config)
+        self.identity = replace(self.identity, training=self.config.model_dump(mode="json"))
+        self.state.progress.lengths.append(asdict(length))
         self.hooks.on_decided(self.config)
-        said = f"by the clock: to step {length.steps:,} instead of {before:,}"
-        self._tell("length", said, num_steps=length.steps, **asdict(length))
 
     def _go_on_with_lengths(self) -> None:
         """Take over how long the run was to be, at the checkpoint and after it, unless it gets other steps now."""
@@ -225,7 +231,7 @@ class _Session:
         progress = self.state.progress
         if not progress.lengths:
             return
-        rows = [row for row in read_rows(self.run.journal) if row.get("event") == "length"]
+        rows = [row for row in read_rows(self.run.journal) if row.get("event") == LENGTH]
         to_come = [read_length(row) for row in rows if row["from_step"] > progress.step]
         last = to_come[-1] if to_come else read_length(progress.lengths[-1])
         if last.steps != self.config.steps:
