@@ -63,7 +63,7 @@ def slowly_filtered(logits: torch.Tensor, ids: list[int], num_prompt_ids: int, *
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), prompt=st.text("abc", min_size=1, max_size=40))
 def test_however_texts_grow_and_fork_filters_and_lookup_find_what_counting_anew_finds(
     data: st.DataObject, prompt: str
