@@ -28,7 +28,7 @@ from textwright.generation.decoder import Decoder
 from textwright.generation.engine import Completion, generate
 from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
-from textwright.generation.kernels import are_compiled
+from textwright.generation.kernels import COMPILING, are_compiled
 from textwright.generation.request import EngineConfig, SamplingConfig
 from textwright.generation.speculative import NUM_DRAFTED, Draft, ModelDrafter, Pick, PromptLookup, Speculation
 from textwright.generation.text_index import TextIndex
@@ -42,9 +42,6 @@ from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run, is_run
 from textwright.training.signals import obey
 
-COMPILING_KERNELS = (
-    "preparing the kernels for this processor, once: a quarter of a minute, on older processors up to three minutes"
-)
 FIT_STEPS = 100
 FIT_TOKENS_PER_ROW = 256
 
@@ -146,7 +143,7 @@ class Model:
         kept = self._decoders.get((name, engine.precision))
         if kept is None or kept[0] != version:
             if name == "cpu" and not are_compiled():
-                stderr_console().print(COMPILING_KERNELS)
+                stderr_console().print(COMPILING)
             is_as_read = version == self._version_of_files and self._files is not None and self._files.are_unchanged()
             kept = (version, make_decoder(self.network, name, engine, self._files if is_as_read else None))
             self._decoders[name, engine.precision] = kept

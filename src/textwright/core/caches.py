@@ -31,12 +31,13 @@ def keep_compiled_code() -> None:
 
 
 def kernel_folder(sources: Path) -> Path:
-    """Where compiled kernels are kept: a folder of their own for each state of their sources.
+    """Where compiled kernels are kept: a folder of their own for each state of their sources, and each place of them.
 
-    Numba compiles a function anew when its own file has changed, and not when one that it calls has.
+    Numba compiles a function anew when its own file has changed, and not when one that it calls has; and it knows a
+    file by its path, so another installation compiles its own.
     """
     contents = b"".join(path.read_bytes() for path in sorted(sources.glob("*.py")))
-    return cache_folder() / "kernels" / hashlib.sha256(contents).hexdigest()[:16]
+    return cache_folder() / "kernels" / hashlib.sha256(os.fsencode(sources.resolve()) + contents).hexdigest()[:16]
 
 
 @cache

@@ -53,7 +53,7 @@ class Journal:
         os.fsync(self._descriptor)
 
     def cut_after(self, step: int, *, but: str | None = None) -> None:
-        """Drop the rows of steps after ``step``, what a resumed run is about to do again; not the events named ``but``."""
+        """Drop the rows of steps after ``step``, which a resumed run does again; not the events named ``but``."""
         self.close()
         rows = read_rows(self.path)
         kept = [row for row in rows if row.get("step", 0) <= step or (but is not None and row.get("event") == but)]

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from textwright.core.caches import kernel_folder
 
-COMPILING = "preparing the kernels for this processor: about a quarter of a minute, once"
+COMPILING = (
+    "preparing the kernels for this processor, once: a quarter of a minute, on older processors up to three minutes"
+)
 
 
 def are_compiled() -> bool:
