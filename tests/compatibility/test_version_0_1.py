@@ -67,3 +67,17 @@ def test_a_finished_runs_model_generates(tmp_path: Path, textwright: Callable[..
     options = ("--temperature", 0, "--max-new-tokens", 12, "--engine", "torch", "--json")
     done = textwright("generate", folder / "model", "The cat", *options)
     assert done.json["completions"][0]["text"] == EXPECTED["runs"]["finished"]["greedy"]
+
+
+@pytest.mark.parametrize("name", EXPECTED["runs"])
+def test_a_run_is_not_gone_on_with_and_nothing_of_it_changes(
+    name: str, tmp_path: Path, textwright: Callable[..., Any]
+) -> None:
+    folder = shutil.copytree(FOLDER / "runs" / name, tmp_path / name)
+    done = textwright("train", "--resume", folder, "--steps", 9)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "textwright 0.1.0" in done.err
+    for path in (FOLDER / "runs" / name).rglob("*"):
+        if path.is_file():
+            assert (folder / path.relative_to(FOLDER / "runs" / name)).read_bytes() == path.read_bytes()
+    assert sum(1 for _ in folder.rglob("*")) == sum(1 for _ in (FOLDER / "runs" / name).rglob("*"))
