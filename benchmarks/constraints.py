@@ -102,7 +102,7 @@ def check_samples(tokenizer: Tokenizer, count: int) -> dict[str, Any]:
             temperature=temperature, max_new_tokens=400, num_samples=count, json_schema=json.dumps(PERSON)
         )
         completions = generate(decoder, tokenizer, [""], sampling)
-        fitting = sum(completion.finish_reason == "end" and fits(completion.text) for completion in completions)
+        fitting = sum(completion.stop_reason == "eos" and fits(completion.text) for completion in completions)
         found[f"temperature {temperature:g}"] = {
             "samples": count,
             "fit": fitting,

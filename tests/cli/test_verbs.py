@@ -73,7 +73,7 @@ def test_generate_gives_every_completion_with_its_end(textwright: Run, finished_
     done = textwright("generate", model, "The", "A", "--max-new-tokens", 5, "--json")
     assert set(done.json) == {"completions", "tokens_per_s"}
     assert [item["prompt"] for item in done.json["completions"]] == ["The", "A"]
-    assert {"prompt", "text", "finish_reason", "num_tokens"} <= set(done.json["completions"][0])
+    assert {"prompt", "text", "finish_reason", "stop_reason", "num_tokens"} <= set(done.json["completions"][0])
     (tmp_path / "prompts.txt").write_text("The\n\nA\n")
     from_file = textwright(
         "generate", model, "--prompts-file", tmp_path / "prompts.txt", "--max-new-tokens", 5, "--json"

@@ -84,7 +84,7 @@ def test_beams_and_their_scores_are_those_of_transformers(
                     ours = completion.log_p / completion.num_tokens**length_penalty
                     assert ours == pytest.approx(score, abs=1e-4)
                 ends.add(completion.finish_reason)
-    assert ends == {"end", "length"}
+    assert ends == {"stop", "length"}
 
 
 def test_wide_beams_find_the_likeliest_text_of_all(model: LanguageModel, tokenizer: Tokenizer) -> None:
@@ -118,8 +118,8 @@ def test_a_stop_string_ends_a_beam(gpt2: LanguageModel, tokenizer: Tokenizer) ->
     for completion in searched(gpt2, tokenizer, ["a"], stop=(stop,)):
         assert stop not in completion.text
         written = tokenizer.decode(completion.token_ids)
-        assert (completion.finish_reason == "stop") == (stop in written)
-        assert written.removesuffix(stop) == completion.text or completion.finish_reason != "stop"
+        assert (completion.stop_reason == stop) == (stop in written)
+        assert written.removesuffix(stop) == completion.text or completion.stop_reason != stop
 
 
 def test_a_banned_word_is_in_no_beam(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:

@@ -61,7 +61,7 @@ def test_an_answer_ends_before_anyone_speaks_and_without_the_space_that_leads_it
         prompts.append((prompt, sampling))
         for piece in (" ", " I am", " a cat. \n"):
             on_text(piece)
-        return Completion(prompt, "", (1, 2), "stop", False, 0.0)
+        return Completion(prompt, "", (1, 2), "stop", "eos", False, 0.0)
 
     talk = Conversation(complete, len, 200, DialogueFormat(), SamplingConfig(stop=("!",)), "Be a cat.")
     heard: list[str] = []

@@ -93,7 +93,8 @@ def test_an_end_token_ends_a_completion(tokenizer: Tokenizer) -> None:
         model.head_weight.zero_()
         model.head_weight[256] = 1
     (completion,) = generate(model, tokenizer, ["a"], GREEDY)
-    assert (completion.finish_reason, completion.text, completion.token_ids) == ("end", "", (256,))
+    assert (completion.finish_reason, completion.stop_reason) == ("stop", "eos")
+    assert (completion.text, completion.token_ids) == ("", (256,))
 
 
 def test_stop_strings_are_found_across_tokens_and_left_out(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
@@ -101,7 +102,7 @@ def test_stop_strings_are_found_across_tokens_and_left_out(gpt2: LanguageModel, 
     stop = free.text[5:8]
     assert len(stop) == 3
     (stopped,) = generate(gpt2, tokenizer, ["a"], RANDOM.model_copy(update={"stop": ("never", stop)}))
-    assert stopped.finish_reason == "stop"
+    assert (stopped.finish_reason, stopped.stop_reason) == ("stop", stop)
     assert stopped.text == free.text[: free.text.index(stop)]
     assert stopped.num_tokens < free.num_tokens
 
@@ -116,15 +117,16 @@ def test_stop_strings_do_not_depend_on_how_the_text_was_cut(text: str, stops: li
     """The reference: whichever stop string is complete first, and of those the longest."""
     ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
     expected = text[: min(ends)[1]] if ends else text
+    found = text[min(ends)[1] : min(ends)[0]] if ends else None
     search, shown, place = StopStrings(stops), "", 0
     for cut in [*sorted(cuts), len(text)]:
-        if not search.found:
+        if search.found is None:
             shown += search.push(text[place:cut])
             place = max(place, cut)
             assert expected.startswith(shown)  # nothing is shown that must be taken back
-    if not search.found:
+    if search.found is None:
         shown += search.flush()
-    assert (shown, search.found) == (expected, bool(ends))
+    assert (shown, search.found) == (expected, found)
 
 
 def test_tokens_beyond_the_tokenizer_are_never_chosen(tokenizer: Tokenizer) -> None:

@@ -87,7 +87,7 @@ def test_where_filters_leave_nothing_of_a_constraint_the_text_ends(
     sampling = SamplingConfig(choices=("abc",), banned_words=("c",), temperature=temperature)
     for drafter in drafters(gpt2).values():
         (found,) = generate(gpt2, tokenizer, ["abcab"], sampling, speculation=Speculation(drafter))
-        assert (found.text, found.finish_reason) == ("ab", "constraint")
+        assert (found.text, found.stop_reason) == ("ab", "constraint")
 
 
 @pytest.mark.parametrize("search", [{"num_beams": 2}, {"contrastive_alpha": 0.5}])

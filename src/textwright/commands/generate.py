@@ -13,7 +13,7 @@ from textwright.core.config import read_config
 from textwright.core.console import command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError, check_is_text
 from textwright.core.user_paths import read_text
-from textwright.generation.request import Bias, Completion, EngineConfig, SamplingConfig
+from textwright.generation.request import CONSTRAINT, Bias, Completion, EngineConfig, SamplingConfig
 
 if TYPE_CHECKING:
     from textwright.api.model import Model
@@ -172,7 +172,9 @@ def _show_notes(completions: Sequence[Completion], chosen: SamplingConfig, conte
     screen = stderr_console()
     if any(completion.window_slid for completion in completions):
         screen.print(f"note: the text outgrew the context of {context_length:,} tokens; its beginning was forgotten")
-    unmet = sum(completion.finish_reason in ("length", "constraint") for completion in completions)
+    unmet = sum(
+        completion.finish_reason == "length" or completion.stop_reason == CONSTRAINT for completion in completions
+    )
     if chosen.constrained_by is not None and unmet:
         screen.print(f"note: {unmet} of {len(completions)} completions ended before the constraint was met")
 
@@ -225,6 +227,7 @@ def _as_json(completion: Completion, model: "Model") -> dict[str, Any]:
         "prompt": completion.prompt,
         "text": completion.text,
         "finish_reason": completion.finish_reason,
+        "stop_reason": completion.stop_reason,
         "num_tokens": completion.num_tokens,
         "window_slid": completion.window_slid,
         "log_p": completion.log_p,

@@ -7,9 +7,11 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from textwright.core.config import Config
 
-FinishReason = Literal["end", "stop", "length", "constraint"]
-"""The model ended the document, or the constraint was met and left nothing to add; a stop string came up;
-``max_new_tokens`` were written; or the constraint was not met and no token could follow."""
+FinishReason = Literal["stop", "length"]
+"""Something ended the text, which ``stop_reason`` names; or ``max_new_tokens`` were written."""
+EOS, CONSTRAINT = "eos", "constraint"
+"""Why a text stopped, where no stop string ended it: the model ended the document, or the constraint was met and left
+nothing to add; or the constraint was not met and no token could follow."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 MOST_TEXTS = 1000
@@ -176,7 +178,8 @@ class Completion:
         log_p: the sum of the chosen tokens' log-probabilities in nats, as the model saw them.
         reports: how each token was chosen, where that was asked for.
         token_ids: every token that was chosen, those of the stop string and the end token among them.
-        finish_reason: why it ended.
+        finish_reason: ``stop`` or ``length``.
+        stop_reason: what stopped it: ``eos``, ``constraint`` (which was not met), or the stop string that came up.
         window_slid: whether prompt and text outgrew the context, so that the model no longer saw the beginning.
     """
 
@@ -184,6 +187,7 @@ class Completion:
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    stop_reason: str | None
     window_slid: bool
     log_p: float = field(compare=False)
     reports: tuple[TokenReport, ...] = field(default=(), compare=False)

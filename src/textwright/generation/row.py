@@ -10,7 +10,7 @@ import numpy as np
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.generation.constraints import Constraint
-from textwright.generation.request import Completion, FinishReason, SamplingConfig, TokenReport
+from textwright.generation.request import CONSTRAINT, EOS, Completion, FinishReason, SamplingConfig, TokenReport
 from textwright.generation.stopping import StopStrings
 from textwright.generation.text_index import Ids, TextIndex
 from textwright.tokens.tokenizer import Tokenizer
@@ -137,6 +137,7 @@ class Row:
         ids = tokenizer.encode(prompt) or [tokenizer.end_id]
         self.index, self.num_prompt_ids = TextIndex(ids, len(ids)), len(ids)
         self.finish_reason: FinishReason | None = None
+        self.stop_reason: str | None = None
         self._prompt, self._sample, self._sampling, self._on_text = prompt, sample, sampling, on_text
         self.end_id = tokenizer.end_id
         self._decoder, self._stops = tokenizer.stream(), StopStrings(sampling.stop)
@@ -190,7 +191,7 @@ class Row:
             self._reports.append(report)
         if token_id == self.end_id:
             # Filters can rule out all that a constraint allows, and leave the end token as the only way out.
-            self._finish("end" if self.constraint is None or self.constraint.is_met else "constraint")
+            self._finish("stop", EOS if self.constraint is None or self.constraint.is_met else CONSTRAINT)
             return
         if self.constraint is not None:
             self.constraint.push(token_id)
@@ -218,23 +219,24 @@ class Row:
             log_p=self._log_p,
             reports=tuple(self._reports),
             finish_reason=self.finish_reason,
+            stop_reason=self.stop_reason,
             window_slid=window_start(len(self.ids) - 1, context_length) > 0,
         )
 
     def _write(self, text: str) -> None:
         self._show(self._stops.push(text))
-        if self._stops.found:
-            self.finish_reason = "stop"
+        if self._stops.found is not None:
+            self.finish_reason, self.stop_reason = "stop", self._stops.found
 
     def _finish_if_nothing_can_follow(self) -> None:
         if self.is_open and self.constraint is not None and not self.constraint.can_go_on:
-            self._finish("end" if self.constraint.is_met else "constraint")
+            self._finish("stop", EOS if self.constraint.is_met else CONSTRAINT)
 
-    def _finish(self, reason: FinishReason) -> None:
+    def _finish(self, reason: FinishReason, stop_reason: str | None = None) -> None:
         self._write(self._decoder.flush())
         if self.is_open:
             self._show(self._stops.flush())
-            self.finish_reason = reason
+            self.finish_reason, self.stop_reason = reason, stop_reason
 
     def _show(self, text: str) -> None:
         if text:

@@ -20,16 +20,18 @@ class StopStrings:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
-        self.found = False
+        self.found: str | None = None
+        """The stop string that ended the text."""
 
     def push(self, text: str) -> str:
         """More text; returns what is certain to stand before any stop string."""
-        assert not self.found, "the text has ended"
+        assert self.found is None, "the text has ended"
         text = self._held + text
         matches = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         if matches:
-            self.found, self._held = True, ""
-            return text[: min(matches)[1]]
+            end, start = min(matches)
+            self.found, self._held = text[start:end], ""
+            return text[:start]
         cut = len(text) - self._length_of_beginning(text)
         self._held = text[cut:]
         return text[:cut]
