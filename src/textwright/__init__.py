@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from textwright.api import __all__ as _names
+from textwright.core.renamed import CLASSES
 
 if TYPE_CHECKING:
     from textwright.api import Completion as Completion
@@ -50,7 +51,8 @@ def __getattr__(name: str) -> Any:
         from textwright import api
 
         return getattr(api, name)
-    raise AttributeError(f"module 'textwright' has no attribute {name!r}")
+    now = f"; it is now {CLASSES[name]}" if name in CLASSES else ""
+    raise AttributeError(f"module 'textwright' has no attribute {name!r}{now}")
 
 
 def __dir__() -> list[str]:

@@ -6,11 +6,12 @@ import sys
 import traceback
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 from pydantic import ValidationError
 
 from textwright import __version__
 from textwright.core.errors import TextwrightError, unknown_name
+from textwright.core.renamed import new_option
 from textwright.core.user_paths import explain_os_error
 
 # verb -> (where its function is, its line in the help)
@@ -110,6 +111,10 @@ def _check_verb(arguments: list[str]) -> None:
 
 def _in_one_line(error: CycloptsError) -> str:
     """What is wrong with an argument; what a config class says of a value comes with the option's name."""
+    if isinstance(error, UnknownOptionError):
+        option = (error.token.keyword or error.token.value).partition("=")[0]
+        if (new := new_option(option)) is not None and _is_option(error, new.partition(" ")[0]):
+            return f"{option} is now {new}"
     if isinstance(error.__cause__, ValidationError) and error.argument is not None:
         first = error.__cause__.errors()[0]
         group = error.argument.name.strip("-*")
@@ -117,6 +122,11 @@ def _in_one_line(error: CycloptsError) -> str:
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         return f"--{'.'.join(path)} {first['input']}; expected {message}" if first["loc"] else message
     return " ".join(str(error).split())
+
+
+def _is_option(error: UnknownOptionError, option: str) -> bool:
+    """Whether the command in question has an option of that name."""
+    return any(option in argument.names for argument in error.argument_collection)
 
 
 def _fail(message: str, code: int, arguments: list[str]) -> NoReturn:

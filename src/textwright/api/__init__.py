@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textwright.core.renamed import CLASSES
+
 if TYPE_CHECKING:
     from textwright.api.config import ModelChoice as ModelChoice
     from textwright.api.config import RunConfig as RunConfig
@@ -76,7 +78,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(import_module(f"textwright.{_PLACES[name]}"), name)
-    raise AttributeError(f"module 'textwright.api' has no attribute {name!r}")
+    now = f"; it is now {CLASSES[name]}" if name in CLASSES else ""
+    raise AttributeError(f"module 'textwright.api' has no attribute {name!r}{now}")
 
 
 def __dir__() -> list[str]:

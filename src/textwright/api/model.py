@@ -16,7 +16,7 @@ from textwright.batches.batch import Batch
 from textwright.batches.shards import Data, Tokens
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
-from textwright.core.config import read_config
+from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
@@ -149,6 +149,7 @@ class Model:
             self._decoders[name, engine.precision] = kept
         return kept[1]
 
+    @answers_old_names
     def speculation(
         self, draft: "Model | None" = None, *, num_drafted: int = NUM_DRAFTED, engine: EngineConfig | None = None
     ) -> Speculation:
@@ -198,6 +199,7 @@ class Model:
         """
         return score_text(self.network, self.tokenizer, _texts(texts), window=window, stride=stride, progress=progress)
 
+    @answers_old_names
     def fit(
         self,
         texts: Iterable[str | tuple[str, str]],

@@ -6,15 +6,19 @@ fields, and the run goes on as before. A field that comes later says what that i
     looks_ahead: bool = Field(default=True, json_schema_extra={AS_BEFORE: False})
 """
 
+import functools
+import inspect
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ParamSpec, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from textwright.core.errors import InputError, nearest
+from textwright.core.renamed import VALUES, new_key
 from textwright.core.user_paths import read_text
 
 SCHEMA_VERSION = 1
@@ -33,8 +37,41 @@ class Config(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _answer_old_names(cls, values: Any) -> Any:
+        """Refuse what is called otherwise now, with its new name."""
+        for key, value in values.items() if isinstance(values, Mapping) else ():
+            new = new_key(key, cls.model_fields)
+            now = VALUES.get(key, {}).get(value) if isinstance(value, str) else None
+            if new is not None or (now is not None and key in cls.model_fields):
+                old_value, new_value = (f" = {value!r}", f" = {now!r}") if now is not None else ("", "")
+                names = {"old": f"{key}{old_value}", "new": f"{new or key}{new_value}"}
+                raise PydanticCustomError("renamed", "{old} is now {new}", names)
+        return values
+
 
 C = TypeVar("C", bound=Config)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def answers_old_names(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that answers an argument's old name with the new one.
+
+    Raises:
+        InputError: an argument is called otherwise now.
+    """
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **named: P.kwargs) -> T:
+        for name in named:
+            if (new := new_key(name, known)) is not None:
+                raise InputError(f"{name} is now {new}", where=f"the arguments of {function.__name__}")
+        return function(*arguments, **named)
+
+    return call
 
 
 def read_config(cls: type[C], values: Mapping[str, Any], where: str) -> C:
@@ -113,6 +150,9 @@ def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputEr
     """A pydantic error as one line for a person."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "renamed":
+        group = f"{key}." if key else ""
+        return InputError(f"{group}{first['ctx']['old']} is now {group}{first['ctx']['new']}", where=where)
     if first["type"] == "extra_forbidden":
         known = list(_fields_at(cls, first["loc"][:-1]))
         close = nearest(str(first["loc"][-1]), known)

@@ -6,6 +6,8 @@ Exit codes: 2 for the user's input, 3 for a failed acceptance, 1 for our bugs.
 import difflib
 from collections.abc import Iterable
 
+from textwright.core.renamed import PRESETS
+
 
 class TextwrightError(Exception):
     """Anything Textwright reports on purpose; ``exit_code`` is what the command line ends with."""
@@ -53,8 +55,10 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def unknown_name(kind: str, name: str, names: Iterable[str]) -> InputError:
-    """The error for a name that is in no table: says the nearest name, else lists them all."""
+    """The error for a name that is in no table: says what it is called now, or the nearest name and all there are."""
     known = sorted(names)
+    if PRESETS.get(name) in known:
+        return InputError(f"{kind} {name!r} is now {PRESETS[name]!r}")
     close = nearest(name, known)
     fix = f"did you mean {close!r}?" if close else ""
     return InputError(f"unknown {kind} {name!r}", expected=f"one of {', '.join(known)}", fix=fix)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from textwright.core.config import read_config
+from textwright.core.config import answers_old_names, read_config
 from textwright.core.errors import unknown_name
 from textwright.models.config import GPTConfig
 
@@ -45,6 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+@answers_old_names
 def preset(
     name: str,
     *,
