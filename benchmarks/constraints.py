@@ -98,9 +98,7 @@ def check_samples(tokenizer: Tokenizer, count: int) -> dict[str, Any]:
     """How many texts were read back as JSON and fit the schema."""
     decoder, found = CPUDecoder(untrained("nano", tokenizer)), dict[str, Any]()
     for temperature in (1.0, 3.0):
-        sampling = SamplingConfig(
-            temperature=temperature, max_new_tokens=400, num_samples=count, json_schema=json.dumps(PERSON)
-        )
+        sampling = SamplingConfig(temperature=temperature, max_new_tokens=400, n=count, json_schema=json.dumps(PERSON))
         completions = generate(decoder, tokenizer, [""], sampling)
         fitting = sum(completion.stop_reason == "eos" and fits(completion.text) for completion in completions)
         found[f"temperature {temperature:g}"] = {

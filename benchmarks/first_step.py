@@ -1,6 +1,6 @@
 """How long from the start of a process to the end of its first training step, with nothing cached and again after that.
 
-    python benchmarks/first_step.py [--preset gpt2] [--rows 2] [--time 512] [--no-compile] [--again 3] [--json]
+    python benchmarks/first_step.py [--preset gpt2] [--batch-size 2] [--sequence-length 512] [--no-compile] [--again 3]
 
 The first process finds an empty cache folder and empty temporary folder; the next ones find what it left there. The
 clock starts before the interpreter does.
@@ -40,13 +40,18 @@ def main() -> None:
     """Start the processes one after the other, and print what each took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--preset", default="gpt2")
-    parser.add_argument("--rows", type=int, default=2)
-    parser.add_argument("--time", type=int, default=512)
+    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--sequence-length", type=int, default=512)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--again", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    job = [arguments.preset, str(arguments.rows), str(arguments.time), "yes" if arguments.compile else "no"]
+    job = [
+        arguments.preset,
+        str(arguments.batch_size),
+        str(arguments.sequence_length),
+        "yes" if arguments.compile else "no",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         tries = [start(job, folder) for _ in range(1 + arguments.again)]
     found = {"cold": tries[0], "warm": tries[1:], "job": job, "processor": processor_name()}

@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sizes", nargs="+", default=list(ROWS))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--time", type=int, default=1024, help="tokens in a row")
+    parser.add_argument("--sequence-length", type=int, default=1024, help="tokens in a row")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="steps in a turn")
     parser.add_argument("--budget-s", type=float, default=480.0, help="no new measurement is begun after this")
@@ -46,7 +46,7 @@ def main() -> None:
     for name in arguments.sizes:
         if time.perf_counter() - begun_s > arguments.budget_s:
             break
-        job = Job(name, ROWS.get(name, 1), arguments.time, "bfloat16", arguments.device)
+        job = Job(name, ROWS.get(name, 1), arguments.sequence_length, "bfloat16", arguments.device)
         sizes.append(measure(job, arguments.turns, arguments.steps))
         print(json.dumps(sizes[-1]), file=sys.stderr)
     left_s = arguments.budget_s - (time.perf_counter() - begun_s)
@@ -63,7 +63,7 @@ def measure(job: Job, turns: int, steps: int) -> dict[str, Any]:
     """One size, ours and theirs."""
     found = bench_train(job, turns=turns, steps=steps, threads=torch.get_num_threads(), peers=PEERS)
     ours, theirs = found["rows"]
-    size = preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.time))
+    size = preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.sequence_length))
     achieved = step_flops(size, job) * ours["tokens_per_s"] / job.tokens
     sheet = next((rate for name, rate in SHEET_FLOPS_PER_S.items() if name in found["machine"]["processor"]), None)
     figures = {

@@ -1,6 +1,6 @@
 """Whether runs take what ``textwright plan`` said they would: seconds, memory and disk of four of them.
 
-    python benchmarks/plans.py [--run nano tiny modern-tiny small] [--json]
+    python benchmarks/plans.py [--run nano tiny qwen3-tiny small] [--json]
 
 Each run is foreseen by one process and done by another, on tinyshakespeare, as a user would do it. Seconds are from the
 first step to the end, evaluations, samples and checkpoints included; memory is the most that the process held.
@@ -22,9 +22,9 @@ from textwright.core.journal import read_rows
 RUNS = {
     "nano": "--tokenizer char --model.preset nano --steps 400",
     "tiny": "--tokenizer bpe:1024 --model.preset tiny --steps 60",
-    "modern-tiny": "--tokenizer bpe:1024 --model.preset modern-tiny --steps 40 --optimizer adamw "
-    "--rows 16 --micro-rows 4",
-    "small": "--tokenizer bpe:1024 --model.preset small --steps 15 --rows 6",
+    "qwen3-tiny": "--tokenizer bpe:1024 --model.preset qwen3-tiny --steps 40 --optimizer adamw "
+    "--batch-size 16 --micro-batch-size 4",
+    "small": "--tokenizer bpe:1024 --model.preset small --steps 15 --batch-size 6",
 }
 
 

@@ -72,11 +72,11 @@ def main() -> None:
 def learn(name: str, tokens: Tokens, vocab_size: int, steps: int, seed: int, precision: Precision) -> list[float]:
     """The loss of every step."""
     model = build(preset(name, vocab_size=vocab_size, context_length=TIME), seed=seed)
-    config = TrainConfig(rows=ROWS, time=TIME, seed=seed).decided(
-        steps=steps, time=TIME, micro_rows=ROWS, precision=precision
+    config = TrainConfig(batch_size=ROWS, sequence_length=TIME, seed=seed).decided(
+        steps=steps, sequence_length=TIME, micro_batch_size=ROWS, precision=precision
     )
     state = TrainState.begin(prepare_step(model, config, Hooks())[0], config)
-    loader = Loader(tokens, rows=ROWS, time=TIME, seed=seed, layout="windows")
+    loader = Loader(tokens, rows=ROWS, time=TIME, seed=seed, packing="none")
     return [update(state, loader.batch(step), config).loss_nats for step in range(steps)]
 
 

@@ -1,6 +1,6 @@
 """What settings of the training are worth: several trials from the same seeds, and the loss each ends at.
 
-    python benchmarks/recipe.py DATA --preset tiny --steps 250 --rows 12 --time 256 [--seeds 0 1]
+    python benchmarks/recipe.py DATA --preset tiny --steps 250 --batch-size 12 --sequence-length 256 [--seeds 0 1]
         [--trial muon_momentum=0.8 decay_fraction=1] [--trial ...] [--json]
 
 DATA is the folder of prepared text of a run: RUN/data. Each ``--trial`` is a line of settings: of the training config,
@@ -42,15 +42,18 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--steps", type=int, default=250)
-    parser.add_argument("--rows", type=int, default=12)
-    parser.add_argument("--time", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=12)
+    parser.add_argument("--sequence-length", type=int, default=256)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--trial", nargs="*", action="append", metavar="NAME=VALUE")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    context_length = PRESETS.get(arguments.preset, {}).get("context_length", arguments.time)
-    if arguments.time > context_length:
-        parser.exit(2, f"--time {arguments.time}: {arguments.preset} sees at most {context_length} tokens at once\n")
+    context_length = PRESETS.get(arguments.preset, {}).get("context_length", arguments.sequence_length)
+    if arguments.sequence_length > context_length:
+        parser.exit(
+            2,
+            f"--sequence-length {arguments.sequence_length}: {arguments.preset} sees at most {context_length} tokens\n",
+        )
     keep_freed_memory()
     data, vocab_size = open_data(arguments.data), load_tokenizer(arguments.data).vocab_size
     trials = arguments.trial or [[]]
@@ -60,7 +63,14 @@ def main() -> None:
             settings = {name: json_or_word(value) for name, _, value in (word.partition("=") for word in trial)}
             row = {"trial": " ".join(trial) or "the defaults", "seed": seed}
             row |= learn(
-                data, vocab_size, arguments.preset, arguments.rows, arguments.time, arguments.steps, seed, settings
+                data,
+                vocab_size,
+                arguments.preset,
+                arguments.batch_size,
+                arguments.sequence_length,
+                arguments.steps,
+                seed,
+                settings,
             )
             rows.append(row)
             print(json.dumps(row), file=sys.stderr, flush=True)
@@ -93,12 +103,15 @@ def learn(
     model = build(preset(name, vocab_size=vocab_size, embedding_std=embedding_std), seed=seed)
     cpu = torch.device("cpu")
     precision = choose_training_precision(cpu, "auto", model.width)
-    config = TrainConfig(**{"rows": rows, "seed": seed, "compile": False} | training)
+    config = TrainConfig(**{"batch_size": rows, "seed": seed, "compile": False} | training)
     config = config.decided(
-        steps=steps, time=row_tokens, micro_rows=config.micro_rows or config.rows, precision=precision
+        steps=steps,
+        sequence_length=row_tokens,
+        micro_batch_size=config.micro_batch_size or config.batch_size,
+        precision=precision,
     )
     state = TrainState.begin(prepare_step(model, config, Hooks())[0], config)
-    loader = Loader(data.train, rows=config.rows, time=row_tokens, seed=seed, layout="windows")
+    loader = Loader(data.train, rows=config.batch_size, time=row_tokens, seed=seed, packing="none")
     begun_s = time.perf_counter()
     for step in range(steps):
         update(state, loader.batch(step), config)

@@ -39,14 +39,14 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rows", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 
     model = build(preset(arguments.preset, vocab_size=VOCABULARY), seed=0)
     time_ = min(512, model.context_length)
-    config = TrainConfig(steps=10**6, rows=arguments.rows).decided(
-        steps=10**6, time=time_, micro_rows=arguments.rows, precision="bfloat16"
+    config = TrainConfig(steps=10**6, batch_size=arguments.batch_size).decided(
+        steps=10**6, sequence_length=time_, micro_batch_size=arguments.batch_size, precision="bfloat16"
     )
     state = TrainState.begin(TrainStep(model, make_objective("next_token")).train(), config)
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 500_000)

@@ -60,8 +60,8 @@ def measure(model: Model, draft: Model, prompts: list[str], arguments: argparse.
     for temperature in (0.0, 1.0):
         speculations = {
             "plain": None,
-            "draft": model.speculation(draft, num_drafted=arguments.drafted, engine=KERNELS),
-            "lookup": model.speculation(num_drafted=arguments.drafted),
+            "draft": model.speculation(draft, num_speculative_tokens=arguments.drafted, engine=KERNELS),
+            "lookup": model.speculation(num_speculative_tokens=arguments.drafted),
         }
         seconds: dict[str, list[float]] = {way: [] for way in speculations}
         completions: dict[str, list[Completion]] = {way: [] for way in speculations}
@@ -85,7 +85,7 @@ def measure(model: Model, draft: Model, prompts: list[str], arguments: argparse.
                 way: [ratio * num_tokens[way] / num_tokens["plain"] for ratio in sorted(of_turns)]
                 for way, of_turns in ratios.items()
             },
-            "acceptance": {way: one.acceptance for way, one in speculations.items() if one is not None},
+            "acceptance_rate": {way: one.acceptance_rate for way, one in speculations.items() if one is not None},
         }
         if temperature == 0:
             found["greedy_texts_are_the_same"] = completions["plain"] == completions["draft"] == completions["lookup"]
@@ -107,20 +107,20 @@ def compare_samples(model: Model, draft: Model, prompt: str, num_samples: int) -
     counts = []
     accepted = 0.0
     for seed, guesses in enumerate((False, True)):
-        speculation = model.speculation(draft, num_drafted=2, engine=KERNELS) if guesses else None
+        speculation = model.speculation(draft, num_speculative_tokens=2, engine=KERNELS) if guesses else None
         completions = model.complete(
             [prompt],
             max_new_tokens=3,
             temperature=1,
             top_k=4,
-            num_samples=num_samples,
+            n=num_samples,
             seed=seed,
             engine=KERNELS,
             speculation=speculation,
         )
         counts.append(Counter(completion.token_ids for completion in completions))
-        accepted = speculation.acceptance if speculation is not None else accepted
-    return {"samples": num_samples, "acceptance": accepted} | p_value(counts)
+        accepted = speculation.acceptance_rate if speculation is not None else accepted
+    return {"samples": num_samples, "acceptance_rate": accepted} | p_value(counts)
 
 
 def p_value(counts: Sequence[Mapping[Any, int]]) -> dict[str, float]:

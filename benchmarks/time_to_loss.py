@@ -25,12 +25,12 @@ from textwright.core.journal import read_rows
 
 RECIPES = {
     # nanoGPT's preset for a CPU: AdamW, float32, cosine from 1e-3 to a tenth.
-    "classic": "--optimizer adamw --learning-rate 0.001 --adamw-beta2 0.99 --schedule cosine --final-fraction 0.1 "
+    "classic": "--optimizer adamw --learning-rate 0.001 --adamw-beta2 0.99 --schedule cosine --min-lr-ratio 0.1 "
     "--warmup-steps 100 --steps 2000 --precision float32",
     "ours": "--steps 425 --muon-learning-rate 0.06 --muon-momentum 0.85 --learning-rate 0.02 --decay-fraction 1 "
     "--warmup-steps 5 --model.embedding-std 0.06",
 }
-COMMON = "--tokenizer char --model.preset nano --rows 12 --evaluate-every 200 --sample-every 1000"
+COMMON = "--tokenizer char --model.preset nano --batch-size 12 --evaluate-every 200 --sample-every 1000"
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textwright.api import Finding as Finding
     from textwright.api import InputError as InputError
     from textwright.api import Model as Model
-    from textwright.api import ModelChoice as ModelChoice
+    from textwright.api import ModelOptions as ModelOptions
     from textwright.api import Plan as Plan
     from textwright.api import RunConfig as RunConfig
     from textwright.api import RunResult as RunResult

@@ -18,7 +18,7 @@ from textwright.models.language_model import LanguageModel
 from textwright.tokens import make_tokenizer
 from textwright.training.config import TrainConfig
 
-SHAPE = {"vocab_size": 257, "context_length": 32, "num_layers": 2, "num_heads": 2, "width": 32}
+SHAPE = {"vocab_size": 257, "context_length": 32, "num_layers": 2, "num_heads": 2, "hidden_size": 32}
 TEXTS = ["the cat sat on the mat", "the dog sat on the log"]
 IDS = torch.tensor([list(b"the cat sat on the ")])
 ENGINES = [("cpu", "float32"), ("cpu", "bfloat16"), ("cpu", "int8"), ("torch", "float32"), ("torch", "bfloat16")]
@@ -156,7 +156,7 @@ def test_a_draft_model_and_a_mixed_one_speak_as_fitted() -> None:
     other.changed()
     speculation.proposed = speculation.accepted = 0
     assert model.complete(["the cat"], speculation=speculation, **options)[0].text == plain  # type: ignore[arg-type]
-    assert speculation.acceptance > 0.5
+    assert speculation.acceptance_rate > 0.5
     assert model.complete(["the cat"], mixed_with={other: 50.0}, **options)[0].text != mixed  # type: ignore[arg-type]
     assert model.complete(["the cat"], mixed_with={other: 50.0}, **options)[0].text == plain  # type: ignore[arg-type]
 
@@ -204,7 +204,7 @@ def test_every_optimizer_counts_the_versions_of_what_it_moves_up(
     if compiles:  # what would be compiled, as it is
         monkeypatch.setattr(torch, "compile", lambda function, **_: function)
         monkeypatch.setattr("textwright.training.adamw.LARGE", 1)
-    config = TrainConfig.for_fit(steps=1, minutes=None, rows=2, time=16, learning_rate=0.01, seed=0)
+    config = TrainConfig.for_fit(steps=1, minutes=None, batch_size=2, sequence_length=16, learning_rate=0.01, seed=0)
     changes = {"optimizer": optimizer, "compile": compiles}
     monkeypatch.setattr(TrainConfig, "for_fit", lambda **_: config.model_copy(update=changes))
     versions = {name: parameter._version for name, parameter in model.network.named_parameters()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import textwright as tw
-from textwright.api import ModelChoice, RunConfig, TrainConfig
+from textwright.api import ModelOptions, RunConfig, TrainConfig
 from textwright.core.errors import InputError
 
 SENTENCES = ["example sentence one", "another example sentence two"]
@@ -19,8 +19,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = RunConfig(
         data=(root / "text.txt",),
         tokenizer="bpe:270",
-        model=ModelChoice(preset="nano"),
-        training=TrainConfig(steps=10, rows=4),
+        model=ModelOptions(preset="nano"),
+        training=TrainConfig(steps=10, batch_size=4),
     )
     return tw.train(config, root / "run", quiet=True).model
 
@@ -38,7 +38,7 @@ def test_the_loss_on_the_sentences_of_fit_falls(model: tw.Model) -> None:
     assert report.first_loss_nats is not None
     assert report.last_loss_nats is not None
     assert report.last_loss_nats < report.first_loss_nats
-    assert (report.steps, report.ended) == (30, "finished")
+    assert (report.steps, report.end_reason) == (30, "finished")
     assert model.evaluate(["a sentence it has not seen"]).perplexity_per_token > 1
     assert isinstance(model.generate("This is a test sentence", max_new_tokens=40), str)
 

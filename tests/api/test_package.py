@@ -11,7 +11,7 @@ import textwright.api
 ROOT = Path(__file__).parent.parent.parent
 NAMES = (
     *("TextwrightError", "InputError", "TrainingStoppedError"),
-    *("RunConfig", "TrainConfig", "ModelChoice", "SamplingConfig", "EngineConfig"),
+    *("RunConfig", "TrainConfig", "ModelOptions", "SamplingConfig", "EngineConfig"),
     *("RunResult", "TrainReport", "TextScore", "Completion", "Plan", "Finding"),
     *("Model", "load", "train", "resume", "plan", "verify"),
 )
@@ -40,7 +40,7 @@ def test_help_shows_the_names_and_the_five_lines_of_the_readme() -> None:
 def test_errors_and_configs_come_without_torch() -> None:
     program = (
         "import sys, textwright as tw\n"
-        "tw.InputError, tw.TextwrightError, tw.TrainingStoppedError, tw.RunConfig, tw.TrainConfig, tw.ModelChoice\n"
+        "tw.InputError, tw.TextwrightError, tw.TrainingStoppedError, tw.RunConfig, tw.TrainConfig, tw.ModelOptions\n"
         "tw.SamplingConfig, tw.EngineConfig, tw.Completion, tw.TrainReport, dir(tw)\n"
         "print('torch' in sys.modules)"
     )

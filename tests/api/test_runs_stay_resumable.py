@@ -14,7 +14,7 @@ from pydantic import Field
 from textwright.api.verify import verify
 
 import textwright as tw
-from textwright.api import ModelChoice, RunConfig, TrainConfig, runs
+from textwright.api import ModelOptions, RunConfig, TrainConfig, runs
 from textwright.api.config import read_for_new_run
 from textwright.core.config import AS_BEFORE
 from textwright.core.errors import InputError
@@ -27,7 +27,14 @@ from textwright.training.run_folder import Run
 
 OLD = Path(__file__).parents[1] / "fixtures" / "v0.1" / "runs"
 TEXTS = ["The cat sat on the mat.", "   ", "The dog sat on the log, and the cat looked up at it.", "A bird sang."]
-SHAPE = {"num_layers": 2, "width": 32, "num_heads": 2, "num_key_value_heads": 2, "head_width": 16, "mlp_width": 64}
+SHAPE = {
+    "num_layers": 2,
+    "hidden_size": 32,
+    "num_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 64,
+}
 
 
 def small(name: str, **choices: Any) -> GPTConfig:
@@ -36,7 +43,7 @@ def small(name: str, **choices: Any) -> GPTConfig:
 
 def new_model() -> tw.Model:
     tokenizer = make_tokenizer("byte", lambda: iter(TEXTS), seed=0)
-    shape = small("modern-nano", vocab_size=tokenizer.vocab_size, context_length=32, dropout=0.1)
+    shape = small("qwen3-nano", vocab_size=tokenizer.vocab_size, context_length=32, dropout=0.1)
     return tw.Model(build(shape), tokenizer)
 
 
@@ -76,8 +83,10 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = RunConfig(
         data=(text,),
         tokenizer="byte",
-        model=ModelChoice(preset="nano", context_length=16, dropout=0.1),
-        training=TrainConfig(steps=6, rows=2, precision="float32", compile=False, evaluate_every=3, sample_every=100),
+        model=ModelOptions(preset="nano", context_length=16, dropout=0.1),
+        training=TrainConfig(
+            steps=6, batch_size=2, precision="float32", compile=False, evaluate_every=3, sample_every=100
+        ),
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(runs, "preset", small)
@@ -97,12 +106,12 @@ def interrupted(begun: Path, tmp_path: Path) -> Path:
 
 
 def test_fit_leaves_a_whole_run_that_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    new_model().fit(TEXTS, steps=6, rows=2, out=tmp_path / "whole")
+    new_model().fit(TEXTS, steps=6, batch_size=2, out=tmp_path / "whole")
     with monkeypatch.context() as patched:
         interrupt_at(patched, 3)
         model = new_model()
         with pytest.raises(KeyboardInterrupt):
-            model.fit(TEXTS, steps=6, rows=2, out=tmp_path / "run")
+            model.fit(TEXTS, steps=6, batch_size=2, out=tmp_path / "run")
     assert not model.network.training
     assert model.logits([model.tokenizer.encode("The")]).isfinite().all()
     assert [found.path.name for found in verify(tmp_path / "run") if found.damage] == []
@@ -116,14 +125,14 @@ def test_fit_leaves_a_whole_run_that_goes_on_bit_for_bit(tmp_path: Path, monkeyp
 
 def test_fit_in_memory_and_with_a_run_learn_the_same(tmp_path: Path) -> None:
     one, other = new_model(), new_model()
-    one.fit(TEXTS, steps=3, rows=2)
-    other.fit(TEXTS, steps=3, rows=2, out=tmp_path / "run")
+    one.fit(TEXTS, steps=3, batch_size=2)
+    other.fit(TEXTS, steps=3, batch_size=2, out=tmp_path / "run")
     ids = [one.tokenizer.encode("The cat")]
     assert torch.equal(one.logits(ids), other.logits(ids))
 
 
 def test_a_fit_that_never_saved_begins_again_with_the_model_it_was_given(tmp_path: Path) -> None:
-    new_model().fit(TEXTS, steps=4, rows=2, out=tmp_path / "whole")
+    new_model().fit(TEXTS, steps=4, batch_size=2, out=tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "run")
     for part in ("checkpoints", "model"):
         shutil.rmtree(tmp_path / "run" / part)
@@ -134,7 +143,7 @@ def test_a_fit_that_never_saved_begins_again_with_the_model_it_was_given(tmp_pat
 def test_ctrl_c_reaches_whoever_called_fit_without_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt_at(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
-        new_model().fit(TEXTS, steps=6, rows=2)
+        new_model().fit(TEXTS, steps=6, batch_size=2)
 
 
 def test_sigterm_ends_the_program_that_fits_once_the_run_is_saved(tmp_path: Path) -> None:
@@ -157,7 +166,7 @@ def test_a_change_that_does_not_fit_leaves_every_byte(interrupted: Path) -> None
     before = content(interrupted)
     refused: list[tuple[dict[str, Any], str]] = [
         ({"checkpoint_every": 0}, "checkpoint_every = 0"),
-        ({"patience": "often"}, "patience = 'often'"),
+        ({"early_stopping_patience": "often"}, "patience = 'often'"),
         ({"stepps": 9}, "did you mean 'steps'"),
         ({"rows": 3}, "one of"),
         ({"steps": 0}, "steps = 0"),
@@ -174,7 +183,7 @@ def test_the_config_of_a_run_begins_a_new_one(interrupted: Path) -> None:
     path = interrupted / "config.toml"
     values = read_for_new_run(path)
     assert "resolved" not in values
-    assert RunConfig.model_validate(values).model == ModelChoice(preset="nano", context_length=16, dropout=0.1)
+    assert RunConfig.model_validate(values).model == ModelOptions(preset="nano", context_length=16, dropout=0.1)
     path.write_text(path.read_text().replace("schema_version = 1", "schema_version = 7"))
     with pytest.raises(InputError, match="schema_version = 7; expected 1"):
         read_for_new_run(path)
@@ -200,7 +209,7 @@ class LaterTrainConfig(TrainConfig):
     looks_ahead: Annotated[bool, Field(json_schema_extra={AS_BEFORE: False})] = True
     weight_decay: float = 0.5
     patience: int | None = 1
-    max_loss_deviations: float | None = 0.001
+    loss_spike_threshold: float | None = 0.001
 
 
 class LaterRunConfig(RunConfig):

@@ -49,20 +49,20 @@ def test_shuffles_of_different_keys_differ() -> None:
     assert len(orders) == 20
 
 
-@pytest.mark.parametrize("layout", ["windows", "packed"])
-def test_a_batch_depends_on_seed_and_step_alone(layout: str) -> None:
+@pytest.mark.parametrize("packing", ["none", "documents"])
+def test_a_batch_depends_on_seed_and_step_alone(packing: str) -> None:
     tokens = stream([20] * 30)
-    one, other = (Loader(tokens, rows=4, time=8, seed=3, layout=layout) for _ in range(2))  # type: ignore[arg-type]
+    one, other = (Loader(tokens, rows=4, time=8, seed=3, packing=packing) for _ in range(2))  # type: ignore[arg-type]
     for step in (5, 0, 99, 5):
         assert same(one.batch(step), other.batch(step))
     assert not same(one.batch(0), one.batch(1))
-    assert not same(one.batch(0), Loader(tokens, rows=4, time=8, seed=4, layout=layout).batch(0))  # type: ignore[arg-type]
+    assert not same(one.batch(0), Loader(tokens, rows=4, time=8, seed=4, packing=packing).batch(0))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("layout", ["windows", "packed"])
+@pytest.mark.parametrize("packing", ["none", "documents"])
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
-def test_the_ranks_batches_joined_are_the_whole(layout: str, size: int) -> None:
-    loader = Loader(stream([7, 19, 3] * 20), rows=6, time=8, layout=layout)  # type: ignore[arg-type]
+def test_the_ranks_batches_joined_are_the_whole(packing: str, size: int) -> None:
+    loader = Loader(stream([7, 19, 3] * 20), rows=6, time=8, packing=packing)  # type: ignore[arg-type]
     for step in (0, 17):
         parts = [loader.batch(step, World(rank, size)) for rank in range(size)]
         whole = loader.batch(step)
@@ -101,7 +101,7 @@ def test_packed_documents_are_learned_whole_end_token_too_and_padding_is_not(
     lengths: list[int], time: int, rows: int, seed: int
 ) -> None:
     tokens = stream(lengths)
-    loader = Loader(tokens, rows=rows, time=time, seed=seed, layout="packed")
+    loader = Loader(tokens, rows=rows, time=time, seed=seed, packing="documents")
     num_rows = loader._source.num_rows
     steps = -(-num_rows // rows)
     batches = [loader.batch(step) for step in range(steps)]
@@ -173,7 +173,7 @@ def test_packed_rows_are_those_of_the_slow_reference(
     parts = np.split(ids, sorted(cut % (len(ids) + 1) for cut in cuts))  # as in several shards, some of them empty
     tokens = Tokens(parts, whole.document_ends, num_bytes=0, num_characters=0)
     slow = packed_slowly(tokens, time, seed)
-    loader = Loader(tokens, rows=rows, time=time, seed=seed, layout="packed")
+    loader = Loader(tokens, rows=rows, time=time, seed=seed, packing="documents")
     assert loader._source.num_rows == len(slow)
     for step in range(-(-2 * len(slow) // rows)):
         batch = loader.batch(step)
@@ -197,12 +197,12 @@ def test_a_second_loader_of_the_same_tokens_does_not_lay_them_out_again(monkeypa
 
     monkeypatch.setattr(shards_module, "lay_out", counted)
     tokens = stream([20] * 30)
-    one = Loader(tokens, rows=4, time=8, seed=3, layout="packed")
-    other = Loader(tokens, rows=2, time=8, seed=3, layout="packed")
+    one = Loader(tokens, rows=4, time=8, seed=3, packing="documents")
+    other = Loader(tokens, rows=2, time=8, seed=3, packing="documents")
     assert same(one.batch(0).rows(0, 2), other.batch(0))
     assert len(made) == 1
-    Loader(tokens, rows=4, time=9, seed=3, layout="packed")
-    Loader(tokens, rows=4, time=9, seed=4, layout="packed")
+    Loader(tokens, rows=4, time=9, seed=3, packing="documents")
+    Loader(tokens, rows=4, time=9, seed=4, packing="documents")
     assert len(made) == 3
 
 

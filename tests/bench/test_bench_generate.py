@@ -54,8 +54,8 @@ def test_a_mistyped_peer_is_refused() -> None:
 
 
 def test_a_model_that_not_every_peer_knows_is_refused() -> None:
-    with pytest.raises(InputError, match="modern-nano"):
-        bench_generate(dataclasses.replace(JOB, preset="modern-nano"), turns=1, peers=("ours_int8",))
+    with pytest.raises(InputError, match="qwen3-nano"):
+        bench_generate(dataclasses.replace(JOB, preset="qwen3-nano"), turns=1, peers=("ours_int8",))
 
 
 def test_the_floor_reads_the_weights_once_a_step_and_every_row_its_cache() -> None:

@@ -33,8 +33,8 @@ from textwright.models.presets import preset
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 
-SHAPE = {"vocab_size": 257, "context_length": 16, "num_layers": 2, "num_heads": 2, "width": 16}
-QWEN3 = SHAPE | {"family": "modern", "positions": "rotary", "activation": "silu", "norm_epsilon": 1e-6}
+SHAPE = {"vocab_size": 257, "context_length": 16, "num_layers": 2, "num_heads": 2, "hidden_size": 16}
+QWEN3 = SHAPE | {"family": "qwen3", "position_encoding": "rotary", "activation": "silu", "norm_eps": 1e-6}
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_folder_holds_the_files_that_hugging_face_folders_hold(folder: Path) -
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("shape", [SHAPE, SHAPE | {"family": "gpt1"}, QWEN3], ids=["gpt2", "gpt1", "modern"])
+@pytest.mark.parametrize("shape", [SHAPE, SHAPE | {"family": "gpt1"}, QWEN3], ids=["gpt2", "gpt1", "qwen3"])
 def test_every_weight_that_was_read_lies_in_memory_row_by_row(
     tmp_path: Path, byte_tokenizer: Tokenizer, shape: dict[str, Any], dtype: str
 ) -> None:
@@ -214,7 +214,7 @@ from textwright.tokens import make_tokenizer
 
 torch.set_num_threads(1)
 root = pathlib.Path(sys.argv[1])
-shape = {"vocab_size": 257, "context_length": 16, "num_layers": 1, "num_heads": 2, "width": 16}
+shape = {"vocab_size": 257, "context_length": 16, "num_layers": 1, "num_heads": 2, "hidden_size": 16}
 models = [build(GPTConfig.model_validate(shape), seed=seed) for seed in (0, 1)]
 tokenizer = make_tokenizer("byte", lambda: iter(()))
 theirs = {"README.md": "read me", ".git/HEAD": "ref", ".git/objects/00": "blob", "LICENSE": "free"}
@@ -319,9 +319,9 @@ KEYS: dict[str, tuple[dict[str, Any], str]] = {
     "another model": ({"model_type": "llama"}, "model_type 'llama'.*expected one of gpt2, openai-gpt, qwen3"),
     "a number as text": ({"n_layer": "two"}, "num_layers"),
     "no layers": ({"n_layer": 0}, "num_layers"),
-    "not finite": ({"layer_norm_epsilon": float("nan")}, "norm_epsilon"),
+    "not finite": ({"layer_norm_epsilon": float("nan")}, "norm_eps"),
     "heads that do not divide": ({"n_head": 3}, "width 16 is not a multiple of num_heads 3"),
-    "far too large": ({"n_embd": 1 << 40}, "width"),
+    "far too large": ({"n_embd": 1 << 40}, "hidden_size"),
 }
 
 
@@ -450,13 +450,13 @@ def test_a_vocabulary_that_is_too_large_for_the_model_is_refused(tmp_path: Path,
 
 
 def test_positions_that_say_sinusoidal_but_are_not_are_refused(tmp_path: Path, byte_tokenizer: Tokenizer) -> None:
-    model = build(preset("nano", vocab_size=257, positions="sinusoidal"))
+    model = build(preset("nano", vocab_size=257, position_encoding="sinusoidal"))
     save_model(model, byte_tokenizer, tmp_path / "model")
     edit_tensors(tmp_path / "model", lambda t: t["transformer.wpe.weight"].add_(1))
     with pytest.raises(InputError, match="the positions are not sinusoidal.*remove textwright.json"):
         load_model(tmp_path / "model")
     (tmp_path / "model" / "textwright.json").unlink()
-    assert load_model(tmp_path / "model").config.positions == "learned"
+    assert load_model(tmp_path / "model").config.position_encoding == "learned"
 
 
 def test_a_folder_of_a_newer_textwright_says_so(folder: Path) -> None:

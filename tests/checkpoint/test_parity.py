@@ -99,10 +99,10 @@ def test_a_folder_that_transformers_wrote_is_read_with_the_same_logits(name: str
 
 OURS: dict[str, dict[str, Any]] = {
     "nano": {},
-    "nano, sinusoidal": {"positions": "sinusoidal"},
+    "nano, sinusoidal": {"position_encoding": "sinusoidal"},
     "gpt1-nano": {},
-    "modern-nano": {},
-    "modern-tiny": {},
+    "qwen3-nano": {},
+    "qwen3-tiny": {},
 }
 
 

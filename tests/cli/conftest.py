@@ -58,15 +58,15 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
     """A run of a few steps. Tests must not change it."""
-    from textwright.api import ModelChoice, RunConfig, TrainConfig
+    from textwright.api import ModelOptions, RunConfig, TrainConfig
     from textwright.api.runs import train
 
     folder = tmp_path_factory.mktemp("runs") / "cats"
     config = RunConfig(
         data=(text_file,),
         tokenizer="byte",
-        model=ModelChoice(preset="nano", context_length=32),
-        training=TrainConfig(steps=8, rows=4),
+        model=ModelOptions(preset="nano", context_length=32),
+        training=TrainConfig(steps=8, batch_size=4),
     )
     train(config, folder, quiet=True)
     return folder

@@ -10,7 +10,7 @@ import torch
 
 from tests.cli.conftest import TEXT, Done, Run
 
-QUICK = ("--model.preset", "nano", "--steps", 2, "--rows", 2, "--tokenizer", "byte")
+QUICK = ("--model.preset", "nano", "--steps", 2, "--batch-size", 2, "--tokenizer", "byte")
 
 
 def assert_one_line(done: Done, *parts: str) -> None:
@@ -170,7 +170,7 @@ def test_a_vocabulary_that_does_not_fit_the_model(textwright: Run, model: Path, 
         (("a", "--logit-bias", "6"), ("logit-bias", "ID=BIAS")),
         (("a", "--logit-bias", "6=101"), ("logit-bias", "100")),
         (("a", "b", "--logit-bias", "9999=1"), ("logit_bias for token 9999",)),
-        (("a", "--num-beams", "2", "--contrastive-alpha", "0.5"), ("num_beams and contrastive_alpha",)),
+        (("a", "--num-beams", "2", "--penalty-alpha", "0.5"), ("num_beams and penalty_alpha",)),
         (("a", "--top-pp", "0.5"), ("--top-pp", "--top-p")),
         (("a", "--prompts-file", "p.txt"), ("prompts and --prompts-file",)),
         (("--prompts-file", "p.txt"), ("there is no file p.txt",)),

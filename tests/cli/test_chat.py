@@ -112,8 +112,8 @@ def test_a_mistake_is_one_line(chat: Chat, lines: str | bytes, parts: tuple[str,
 
 
 def test_an_option_that_makes_no_sense_in_a_chat_is_refused(chat: Chat) -> None:
-    assert_one_line(chat("hi\n", "--num-samples", 2), "--num-samples 2", "/retry")
-    assert_one_line(chat("hi\n", "--alternatives", 2), "--alternatives", "generate")
+    assert_one_line(chat("hi\n", "--n", 2), "--n 2", "/retry")
+    assert_one_line(chat("hi\n", "--top-logprobs", 2), "--top-logprobs", "generate")
     assert_one_line(chat("hi\n", "--top-p", 2), "--top-p")
 
 

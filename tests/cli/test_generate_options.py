@@ -22,8 +22,8 @@ def model(finished_run: Path) -> Path:
         (("--precision", "int8", "--engine", "torch"), "--precision int8 with --engine torch"),
         (("--num-beams", 3, "--prompt-lookup"), "guessing ahead with num_beams"),
         (("--draft", "x", "--prompt-lookup"), "--draft and --prompt-lookup"),
-        (("--num-drafted", 3), "--num-drafted without"),
-        (("--num-drafted", 0, "--prompt-lookup"), "--num-drafted 0"),
+        (("--num-speculative-tokens", 3), "--num-speculative-tokens without"),
+        (("--num-speculative-tokens", 0, "--prompt-lookup"), "--num-speculative-tokens 0"),
         (("--weights", 1), "1 weights for 0 models"),
         (("--json-schema", "nowhere.json"), "nowhere.json cannot be read"),
         (("--choices", "a", "--regex", "b"), "choices and regex"),
@@ -46,7 +46,7 @@ def test_a_stream_is_the_prompt_and_its_text(textwright: Run, model: Path) -> No
     assert done.out == f"The cat{row['text']}\n"
 
 
-@pytest.mark.parametrize("options", [("--engine", "torch"), ("--deterministic",), ("--prompt-lookup",), ("--draft",)])
+@pytest.mark.parametrize("options", [("--engine", "torch"), ("--batch-invariant",), ("--prompt-lookup",), ("--draft",)])
 def test_greedy_text_is_the_same_however_it_is_computed(
     textwright: Run, model: Path, options: tuple[object, ...]
 ) -> None:
@@ -56,7 +56,7 @@ def test_greedy_text_is_the_same_however_it_is_computed(
     found = textwright("generate", model, "The cat", *greedy, *options).json
     assert found["completions"][0]["text"] == plain["completions"][0]["text"]
     if "--draft" in options:
-        assert found["acceptance"] == 1
+        assert found["acceptance_rate"] == 1
 
 
 def test_models_that_are_the_same_mix_to_the_same(textwright: Run, model: Path) -> None:
@@ -68,11 +68,11 @@ def test_models_that_are_the_same_mix_to_the_same(textwright: Run, model: Path) 
 
 
 def test_a_report_says_how_each_token_was_chosen(textwright: Run, model: Path) -> None:
-    asked = ("--top-k", 2, "--alternatives", 3, *FEW)
+    asked = ("--top-k", 2, "--top-logprobs", 3, *FEW)
     (row,) = textwright("generate", model, "The cat", *asked, "--json").json["completions"]
     assert len(row["tokens"]) == row["num_tokens"]
     for token in row["tokens"]:
-        ps = [other["p"] for other in token["alternatives"]]
+        ps = [other["p"] for other in token["top_logprobs"]]
         assert ps == sorted(ps, reverse=True)
         assert len(ps) == 3
         assert token["rank"] <= 2

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run
 
-QUICK = ("--tokenizer", "byte", "--model.preset", "nano", "--model.context-length", 32, "--rows", 4, "--steps", 4)
+QUICK = ("--tokenizer", "byte", "--model.preset", "nano", "--model.context-length", 32, "--batch-size", 4, "--steps", 4)
 
 
 def test_its_figures_are_the_runs(
@@ -23,7 +23,9 @@ def test_its_figures_are_the_runs(
     done = textwright("plan", "--data", text_file, *QUICK, "--json")
     assert done.code == 0, done.err
     plan = done.json
-    assert {"parameters", "memory_bytes", "disk_bytes", "seconds", "micro_batch", "epochs", "warnings"} <= set(plan)
+    assert {"parameters", "memory_bytes", "disk_bytes", "seconds", "micro_batch_size", "epochs", "warnings"} <= set(
+        plan
+    )
     assert list(scratch.iterdir()) == []
     assert not (tmp_path / "runs").exists()
 
@@ -36,7 +38,7 @@ def test_its_figures_are_the_runs(
 
 def test_the_memory_foreseen_is_that_of_the_run_and_its_checkpoints(text_file: Path, tmp_path: Path) -> None:
     """In processes of their own: the most memory of each is then its own."""
-    options = ("--data", text_file, "--tokenizer", "byte", "--model.preset", "tiny", "--rows", 6, "--steps", 8)
+    options = ("--data", text_file, "--tokenizer", "byte", "--model.preset", "tiny", "--batch-size", 6, "--steps", 8)
     found = []
     for verb in (("plan",), ("train", "--out", tmp_path / "run")):
         command = [sys.executable, "-m", "textwright", *verb, *options, "--checkpoint-every", 2, "--json"]

@@ -23,7 +23,7 @@ def run(textwright: Run, text_file: Path, tmp_path: Path) -> Path:
     text = tmp_path / "text.txt"
     shutil.copy(text_file, text)
     folder = tmp_path / "run"
-    quick = ("--tokenizer", "byte", "--model.preset", "nano", "--model.context-length", 16, "--rows", 2)
+    quick = ("--tokenizer", "byte", "--model.preset", "nano", "--model.context-length", 16, "--batch-size", 2)
     done = textwright("train", "--data", text, *quick, "--steps", 4, "--checkpoint-every", 2, "--out", folder)
     assert done.code == 0, done
     return folder
@@ -51,7 +51,18 @@ def test_other_shards_are_refused_and_can_be_accepted(textwright: Run, run: Path
     other = run.parent / "other"
     text = run.parent / "other.txt"
     text.write_text(text_file.read_text()[::-1])
-    quick = ("--tokenizer", "byte", "--model.preset", "nano", "--model.context-length", 16, "--rows", 2, "--steps", 1)
+    quick = (
+        "--tokenizer",
+        "byte",
+        "--model.preset",
+        "nano",
+        "--model.context-length",
+        16,
+        "--batch-size",
+        2,
+        "--steps",
+        1,
+    )
     assert textwright("train", "--data", text, *quick, "--out", other).code == 0
     shutil.rmtree(run / "data")
     shutil.copytree(other / "data", run / "data")
@@ -65,10 +76,12 @@ def test_a_changed_config_is_listed_and_refused_or_goes_on(textwright: Run, run:
     config = run / "config.toml"
     original = config.read_text()
     config.write_text(
-        original.replace("rows = 2", "rows = 3").replace("muon_learning_rate = 0.02", "muon_learning_rate = 0.5")
+        original.replace("batch_size = 2", "batch_size = 3").replace(
+            "muon_learning_rate = 0.02", "muon_learning_rate = 0.5"
+        )
     )
     refused = textwright("train", "--resume", run, "--steps", 6)
-    assert_one_line(refused, "muon_learning_rate 0.02 -> 0.5", "rows 2 -> 3", "start a new run")
+    assert_one_line(refused, "muon_learning_rate 0.02 -> 0.5", "batch_size 2 -> 3", "start a new run")
     config.write_text(
         original.replace("context_length = 16", "context_length = 16\ndropout = 0.5", 1)  # of the table [model]
     )

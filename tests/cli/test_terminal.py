@@ -69,7 +69,7 @@ def test_a_models_text_a_prompt_and_a_tokenizers_tokens_reach_a_terminal_without
     piped = textwright("generate", model, "a", *evil)
     assert piped.out == "a" + "\x1b" * 4 + "\n"
     assert_harmless(at_terminal("generate", model, EVIL, *evil), "\ufffd]0;title", "\ufffd" * 4)
-    assert_harmless(at_terminal("generate", model, EVIL, "b", "--alternatives", 2, *evil), "\ufffd]0;title")
+    assert_harmless(at_terminal("generate", model, EVIL, "b", "--top-logprobs", 2, *evil), "\ufffd]0;title")
     assert_harmless(at_terminal("generate", model, EVIL, "--json", *evil), "\\u001b]0;title")
     assert_harmless(at_terminal("tokenizer", "inspect", model, EVIL), "14 tokens")
 
@@ -142,7 +142,7 @@ def test_accepting_changed_data_without_a_run_is_refused(textwright: Run, text_f
 
 
 def test_every_command_that_computes_takes_a_device(textwright: Run, finished_run: Path, text_file: Path) -> None:
-    data = ("--data", text_file, "--tokenizer", "byte", "--model.preset", "nano", "--steps", 1, "--rows", 2)
+    data = ("--data", text_file, "--tokenizer", "byte", "--model.preset", "nano", "--steps", 1, "--batch-size", 2)
     model = finished_run / "model"
     for arguments in (
         ("train", *data, "--out", finished_run.parent / "none"),

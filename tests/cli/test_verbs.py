@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import Run
 from textwright.core.journal import read_rows
 
-QUICK = ("--model.preset", "nano", "--model.context-length", 32, "--rows", 4)
+QUICK = ("--model.preset", "nano", "--model.context-length", 32, "--batch-size", 4)
 
 
 def test_train_leaves_a_whole_run_and_pinned_names(textwright: Run, text_file: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_generate_gives_every_completion_with_its_end(textwright: Run, finished_
 
 
 def test_generate_takes_biases_by_token_id(textwright: Run, finished_run: Path) -> None:
-    options = ("--max-new-tokens", 2, "--logit-bias", "65=100,66=99", "--no-repeat-ngram", 1, "--json")
+    options = ("--max-new-tokens", 2, "--logit-bias", "65=100,66=99", "--no-repeat-ngram-size", 1, "--json")
     done = textwright("generate", finished_run / "model", "x", *options)
     assert done.json["completions"][0]["text"] == "AB"
 
@@ -116,7 +116,7 @@ def test_embed_writes_vectors_that_other_programs_read(textwright: Run, finished
 
     model, out = finished_run / "model", tmp_path / "vectors.npy"
     done = textwright("embed", model, "one sentence", "another", "--json")
-    assert done.json["width"] == len(done.json["vectors"][0]) == 128
+    assert done.json["hidden_size"] == len(done.json["vectors"][0]) == 128
     assert textwright("embed", model, "one sentence", "another", "--out", out).code == 0
     assert np.load(out).shape == (2, 128)
     assert np.load(out, allow_pickle=False)[1].tolist() == pytest.approx(done.json["vectors"][1])

@@ -164,7 +164,7 @@ def test_parameter_counts_in_the_gpt2_document_are_the_presets(root: Path) -> No
     assert [row[0] for row in rows] == ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "gpt1"]
     for name, layers, width, heads, parameters, without_embeddings in rows:
         config = preset(name, vocab_size=40478 if name == "gpt1" else 50257)
-        assert (config.num_layers, config.width, config.num_heads) == (int(layers), int(width), int(heads))
+        assert (config.num_layers, config.hidden_size, config.num_heads) == (int(layers), int(width), int(heads))
         with torch.device("meta"):
             model = build(config)
         counts = {key: value.numel() for key, value in model.named_parameters()}

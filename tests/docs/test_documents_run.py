@@ -14,7 +14,7 @@ from textwright.cli import build_app
 Blocks = Callable[[Path, str], list[str]]
 Commands = Callable[[Path], list[str]]
 
-QUICK = "--rows 2 --time 32 --evaluate-every 4"
+QUICK = "--batch-size 2 --sequence-length 32 --evaluate-every 4"
 SMALLER = {
     # what the document says -> what is run here. Every one must occur, so that none outlives its line.
     "--vocab-size 2048": "--vocab-size 300",
@@ -22,7 +22,7 @@ SMALLER = {
     ".preset tiny": ".preset nano",
     "--steps 3000": "--steps 6",
     "--minutes 3 --out": f"--steps 2 {QUICK} --out",
-    "bpe:2048 --model.preset modern-tiny --minutes 10": f"bpe:300 --model.preset modern-nano --steps 2 {QUICK}",
+    "bpe:2048 --model.preset qwen3-tiny --minutes 10": f"bpe:300 --model.preset qwen3-nano --steps 2 {QUICK}",
     "--max-new-tokens 100": "--max-new-tokens 8",
     "--max-new-tokens 40": "--max-new-tokens 8",
 }
@@ -76,7 +76,7 @@ def trained(tutorial_folder: Path, root: Path, commands: Commands) -> Path:
 def test_the_tutorials_commands_run_and_leave_what_it_says(trained: Path) -> None:
     assert (trained / "runs" / "manual" / "model" / "model.safetensors").is_file()
     assert (trained / "runs" / "manual" / "report.html").is_file()
-    assert (trained / "runs" / "modern" / "model" / "config.json").is_file()
+    assert (trained / "runs" / "qwen3" / "model" / "config.json").is_file()
     assert not (trained / "runs" / "characters").exists()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import textwright.api.runs as runs
-from textwright.api.config import ModelChoice, RunConfig
+from textwright.api.config import ModelOptions, RunConfig
 from textwright.core.errors import TextwrightError
 from textwright.models.config import GPTConfig
 from textwright.models.presets import preset
@@ -29,7 +29,14 @@ from textwright.training.run_folder import is_run
 
 def small(name: str, **choices: Any) -> GPTConfig:
     """A preset with two layers, 32 wide."""
-    shape = {"num_layers": 2, "width": 32, "num_heads": 2, "num_key_value_heads": 2, "head_width": 16, "mlp_width": 64}
+    shape = {
+        "num_layers": 2,
+        "hidden_size": 32,
+        "num_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "intermediate_size": 64,
+    }
     return preset(name, **choices).model_copy(update=shape)
 
 
@@ -38,19 +45,19 @@ def config(text: Path, steps: int) -> RunConfig:
     return RunConfig(
         data=(text,),
         tokenizer="char",
-        model=ModelChoice(preset="nano", context_length=32, dropout=0.1),
+        model=ModelOptions(preset="nano", context_length=32, dropout=0.1),
         training=TrainConfig(
             steps=steps,
-            rows=4,
-            micro_rows=2,
-            time=32,
+            batch_size=4,
+            micro_batch_size=2,
+            sequence_length=32,
             precision="bfloat16",
             compile=True,
             evaluate_every=2,
             max_eval_tokens=256,
             sample_every=4,
             checkpoint_every=2,
-            max_loss_deviations=6.0,
+            loss_spike_threshold=6.0,
         ),
     )
 

@@ -34,7 +34,7 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
     torch.manual_seed(0)
-    built = build(GPTConfig(vocab_size=257, context_length=CONTEXT, num_layers=2, num_heads=2, width=16))
+    built = build(GPTConfig(vocab_size=257, context_length=CONTEXT, num_layers=2, num_heads=2, hidden_size=16))
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
@@ -151,7 +151,7 @@ def test_a_model_that_knows_the_word_gets_it_right(tokenizer: Tokenizer) -> None
         def head(self, hidden: torch.Tensor) -> torch.Tensor:
             return hidden
 
-    parrot = Parrot(GPTConfig(vocab_size=257, context_length=CONTEXT, num_layers=1, num_heads=2, width=16)).eval()
+    parrot = Parrot(GPTConfig(vocab_size=257, context_length=CONTEXT, num_layers=1, num_heads=2, hidden_size=16)).eval()
     assert last_word_accuracy(parrot, tokenizer, ["a b", "a c", "x y b", "x bb"]).accuracy == 0.5
 
 
@@ -195,7 +195,7 @@ def test_a_vector_is_the_mean_of_a_texts_hidden_states_whatever_is_beside_it(
         embed_texts(model, tokenizer, ["a", ""])
 
 
-def test_yardsticks_are_the_compressors_own_sizes() -> None:
+def test_baselines_are_the_compressors_own_sizes() -> None:
     text = "to be or not to be, that is the question " * 100
     figures = compressed_bits_per_byte([text])
     assert list(figures) == ["xz -9e", "zstd -19"]

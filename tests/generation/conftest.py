@@ -12,12 +12,12 @@ CONTEXT = 32
 FAMILIES = {
     "gpt2": {},
     "gpt1": {"family": "gpt1"},
-    "modern": {
-        "family": "modern",
-        "positions": "rotary",
+    "qwen3": {
+        "family": "qwen3",
+        "position_encoding": "rotary",
         "activation": "silu",
         "num_key_value_heads": 2,
-        "norm_epsilon": 1e-6,
+        "norm_eps": 1e-6,
     },
 }
 
@@ -38,7 +38,7 @@ def gpt2() -> LanguageModel:
 
 
 def make_model(family: str, **changes: object) -> LanguageModel:
-    shape = {"vocab_size": 257, "context_length": CONTEXT, "num_layers": 2, "num_heads": 4, "width": 32}
+    shape = {"vocab_size": 257, "context_length": CONTEXT, "num_layers": 2, "num_heads": 4, "hidden_size": 32}
     built = build(GPTConfig.model_validate(shape | FAMILIES[family] | changes), seed=1)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():

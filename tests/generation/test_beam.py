@@ -20,7 +20,7 @@ PROMPTS = ["a", "The quick brown", "", "床前"]
 
 def noisy_model(seed: int, family: str = "gpt2") -> LanguageModel:
     """A model of its own for each seed, in whose beams the end token often stands."""
-    model = make_model(family, tied_head=False)
+    model = make_model(family, tie_embeddings=False)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -31,7 +31,7 @@ def noisy_model(seed: int, family: str = "gpt2") -> LanguageModel:
 
 
 def searched(model: LanguageModel, tokenizer: Tokenizer, prompts: list[str], **sampling: object) -> list[Completion]:
-    config = SamplingConfig.model_validate({"max_new_tokens": 10, "num_beams": 4, "num_samples": 4} | sampling)
+    config = SamplingConfig.model_validate({"max_new_tokens": 10, "num_beams": 4, "n": 4} | sampling)
     return generate(model, tokenizer, prompts, config)
 
 
@@ -55,7 +55,7 @@ def test_beams_and_their_scores_are_those_of_transformers(
                 num_beams=5,
                 length_penalty=length_penalty,
                 repetition_penalty=1.3 if filters else 1.0,
-                no_repeat_ngram=2 if filters else None,
+                no_repeat_ngram_size=2 if filters else None,
             )
             ids = torch.tensor([tokenizer.encode(prompt) or [256]])
             expected = theirs.generate(
@@ -81,7 +81,7 @@ def test_beams_and_their_scores_are_those_of_transformers(
                 assert list(completion.token_ids) == new[: completion.num_tokens]
                 assert set(new[completion.num_tokens :]) <= {256}  # padding
                 if not filters:  # which move scores away from what the model saw
-                    ours = completion.log_p / completion.num_tokens**length_penalty
+                    ours = completion.logprob / completion.num_tokens**length_penalty
                     assert ours == pytest.approx(score, abs=1e-4)
                 ends.add(completion.finish_reason)
     assert ends == {"stop", "length"}
@@ -89,7 +89,7 @@ def test_beams_and_their_scores_are_those_of_transformers(
 
 def test_wide_beams_find_the_likeliest_text_of_all(model: LanguageModel, tokenizer: Tokenizer) -> None:
     """The reference: all texts of two tokens."""
-    found = searched(model, tokenizer, ["abc"], max_new_tokens=2, num_beams=257, num_samples=5, length_penalty=0)
+    found = searched(model, tokenizer, ["abc"], max_new_tokens=2, num_beams=257, n=5, length_penalty=0)
     prompt = tokenizer.encode("abc")
     texts = torch.tensor([[*prompt, token] for token in range(257)])
     with torch.no_grad():
@@ -99,7 +99,7 @@ def test_wide_beams_find_the_likeliest_text_of_all(model: LanguageModel, tokeniz
     scores = ended | {(one, two): float(first[0, one] + second[one, two]) for one in range(256) for two in range(257)}
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:5]
     assert [completion.token_ids for completion in found] == best
-    assert [completion.log_p for completion in found] == pytest.approx([scores[text] for text in best], abs=1e-4)
+    assert [completion.logprob for completion in found] == pytest.approx([scores[text] for text in best], abs=1e-4)
 
 
 def test_prompts_do_not_depend_on_each_other_nor_on_how_many_texts_are_asked_for(
@@ -107,8 +107,8 @@ def test_prompts_do_not_depend_on_each_other_nor_on_how_many_texts_are_asked_for
 ) -> None:
     together = searched(model, tokenizer, PROMPTS, max_new_tokens=5)
     assert together[4:8] == searched(model, tokenizer, PROMPTS[1:2], max_new_tokens=5)
-    assert together[::4] == searched(model, tokenizer, PROMPTS, max_new_tokens=5, num_samples=1)
-    again = searched(model, tokenizer, ["a", "a"], max_new_tokens=5, num_samples=2)
+    assert together[::4] == searched(model, tokenizer, PROMPTS, max_new_tokens=5, n=1)
+    again = searched(model, tokenizer, ["a", "a"], max_new_tokens=5, n=2)
     assert again == together[:2] * 2
 
 
@@ -124,11 +124,11 @@ def test_a_stop_string_ends_a_beam(gpt2: LanguageModel, tokenizer: Tokenizer) ->
 
 def test_a_banned_word_is_in_no_beam(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
     word = next(letter for letter in searched(gpt2, tokenizer, ["a"])[0].text if letter.isascii())
-    assert all(word not in found.text for found in searched(gpt2, tokenizer, ["a"], banned_words=(word,)))
+    assert all(word not in found.text for found in searched(gpt2, tokenizer, ["a"], bad_words=(word,)))
 
 
 def test_where_only_one_text_is_allowed_all_samples_are_that_one(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    found = searched(only_ascii(gpt2), tokenizer, ["a"], banned_words=tuple(map(chr, range(128))))
+    found = searched(only_ascii(gpt2), tokenizer, ["a"], bad_words=tuple(map(chr, range(128))))
     assert [completion.token_ids for completion in found] == [(256,)] * 4
 
 
@@ -146,16 +146,16 @@ def only_ascii(model: LanguageModel) -> LanguageModel:
 
 
 def test_reports_say_how_each_token_of_a_beam_came_about(model: LanguageModel, tokenizer: Tokenizer) -> None:
-    for completion in searched(model, tokenizer, ["abc"], alternatives=2, temperature=0.1):
+    for completion in searched(model, tokenizer, ["abc"], top_logprobs=2, temperature=0.1):
         assert tuple(report.token_id for report in completion.reports) == completion.token_ids
-        assert sum(math.log(report.p) for report in completion.reports) == pytest.approx(completion.log_p, abs=1e-3)
+        assert sum(math.log(report.p) for report in completion.reports) == pytest.approx(completion.logprob, abs=1e-3)
         for report in completion.reports:
             assert report.filtered_p == pytest.approx(report.p, abs=1e-5)  # no temperature
 
 
 def test_streamed_text_is_the_text(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
     pieces: dict[int, str] = {}
-    config = SamplingConfig(max_new_tokens=10, num_beams=3, num_samples=2)
+    config = SamplingConfig(max_new_tokens=10, num_beams=3, n=2)
     found = generate(
         gpt2,
         tokenizer,

@@ -75,21 +75,21 @@ def test_json_of_an_untrained_model_always_fits_its_schema(
     gpt2: LanguageModel, tokenizer: Tokenizer, filters: dict[str, float]
 ) -> None:
     count = 1 if filters.get("temperature") == 0 else NUM_SAMPLES // 12
-    found = write(gpt2, tokenizer, json_schema=json.dumps(SCHEMA), num_samples=count, **filters)
+    found = write(gpt2, tokenizer, json_schema=json.dumps(SCHEMA), n=count, **filters)
     for completion in found:
         assert completion.stop_reason == "eos"
         assert fits_schema(json.loads(completion.text))
 
 
 def test_many_samples_all_fit_and_are_not_all_the_same(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    found = write(gpt2, tokenizer, ["x"], json_schema=json.dumps(SCHEMA), num_samples=NUM_SAMPLES, temperature=2)
+    found = write(gpt2, tokenizer, ["x"], json_schema=json.dumps(SCHEMA), n=NUM_SAMPLES, temperature=2)
     assert all(fits_schema(json.loads(completion.text)) for completion in found)
     assert len({completion.text for completion in found}) > NUM_SAMPLES // 2
 
 
 def test_choices_give_one_of_them_even_where_one_begins_another(model: LanguageModel, tokenizer: Tokenizer) -> None:
     choices = ("yes", "yesterday", 'a "quoted"\nline', "床前🙂", "\x01\b\f\x7f\\", "no")
-    found = write(model, tokenizer, choices=choices, num_samples=20)
+    found = write(model, tokenizer, choices=choices, n=20)
     assert {completion.text for completion in found} <= set(choices)
     assert {completion.stop_reason for completion in found} == {"eos"}
 
@@ -98,14 +98,14 @@ def test_choices_give_one_of_them_even_where_one_begins_another(model: LanguageM
     "pattern", [r"[a-f]{3}-[0-9]+(é|🙂)?", r"(a|b|ab)*c{20}", r"[^@]{2,5}@x\.(com|org)", r"a/b\\", "x?"]
 )
 def test_a_regular_expression_matches_from_end_to_end(gpt2: LanguageModel, tokenizer: Tokenizer, pattern: str) -> None:
-    for completion in write(gpt2, tokenizer, regex=pattern, num_samples=8):
+    for completion in write(gpt2, tokenizer, regex=pattern, n=8):
         if completion.finish_reason != "length":
             assert completion.stop_reason == "eos"
             assert re.fullmatch(pattern, completion.text)
 
 
 def test_a_text_of_a_grammar_is_one_or_ran_out_of_tokens(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    found = write(gpt2, tokenizer, grammar=SUM, num_samples=20, max_new_tokens=60)
+    found = write(gpt2, tokenizer, grammar=SUM, n=20, max_new_tokens=60)
     ended = [completion.text for completion in found if completion.stop_reason == "eos"]
     assert ended
     for text in ended:
@@ -156,12 +156,12 @@ def test_a_grammar_that_writes_the_end_token_itself_does_not_end_half_way(
 
 
 def test_log_probabilities_and_reports_are_the_model_s_own(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    (completion,) = write(gpt2, tokenizer, ["a"], choices=("q",), alternatives=3)
-    (free,) = write(gpt2, tokenizer, ["a"], alternatives=3, max_new_tokens=1)
+    (completion,) = write(gpt2, tokenizer, ["a"], choices=("q",), top_logprobs=3)
+    (free,) = write(gpt2, tokenizer, ["a"], top_logprobs=3, max_new_tokens=1)
     (report,) = completion.reports
-    assert report.alternatives == free.reports[0].alternatives
+    assert report.top_logprobs == free.reports[0].top_logprobs
     assert (report.filtered_p, report.p < 0.5, report.rank > 1) == (1, True, True)
-    assert math.isclose(completion.log_p, math.log(report.p), rel_tol=1e-4)
+    assert math.isclose(completion.logprob, math.log(report.p), rel_tol=1e-4)
 
 
 def test_rows_with_and_without_a_constraint_share_a_mask(tokenizer: Tokenizer) -> None:
@@ -179,7 +179,7 @@ def test_other_tokenizers_write_what_fits(kind: str) -> None:
     texts = ["yes no maybe {}[]:, the red and the blue house" * 5, '"name" true false 0123456789-']
     tokenizer = make_tokenizer(kind, lambda: iter(texts))
     model = make_model("gpt2", vocab_size=300)
-    found = write(model, tokenizer, choices=("the house", "yes the blue", "no"), num_samples=10)
+    found = write(model, tokenizer, choices=("the house", "yes the blue", "no"), n=10)
     assert {completion.text for completion in found} <= {"the house", "yes the blue", "no"}
     for completion in write(model, tokenizer, regex="(the|blue)+( house)?", max_new_tokens=60):
         assert completion.finish_reason == "length" or re.fullmatch("(the|blue)+( house)?", completion.text)
@@ -197,7 +197,7 @@ def test_ids_without_a_token_and_the_end_token_s_name_are_never_written() -> Non
     plain = make_tokenizer("byte", lambda: iter(()))
     tokenizer = from_json(_with_end_at(plain.json, 280), "here")
     model = make_model("gpt2", vocab_size=300)
-    for completion in write(model, tokenizer, regex="(.|\n){1,20}", num_samples=10):
+    for completion in write(model, tokenizer, regex="(.|\n){1,20}", n=10):
         assert all(token_id < 256 or token_id == 280 for token_id in completion.token_ids)
 
 
@@ -301,7 +301,7 @@ def test_empty_and_contradicting_constraints_are_refused(values: dict[str, Any],
         SamplingConfig.model_validate(values)
 
 
-WAYS: list[dict[str, float]] = [{"temperature": 0}, {"temperature": 1}, {"num_beams": 3}, {"contrastive_alpha": 0.5}]
+WAYS: list[dict[str, float]] = [{"temperature": 0}, {"temperature": 1}, {"num_beams": 3}, {"penalty_alpha": 0.5}]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -316,12 +316,12 @@ def test_every_strategy_meets_its_constraint(model: LanguageModel, tokenizer: To
 def test_where_filters_leave_nothing_of_a_constraint_every_strategy_ends_unmet(
     gpt2: LanguageModel, tokenizer: Tokenizer, way: dict[str, float]
 ) -> None:
-    sampling = SamplingConfig.model_validate({"choices": ("abc",), "banned_words": ("c",), "max_new_tokens": 10, **way})
+    sampling = SamplingConfig.model_validate({"choices": ("abc",), "bad_words": ("c",), "max_new_tokens": 10, **way})
     (completion,) = generate(gpt2, tokenizer, ["q"], sampling)
     assert (completion.text, completion.stop_reason) == ("ab", "constraint")
 
 
 def test_a_search_prefers_what_meets_the_constraint(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    sampling = SamplingConfig(choices=("abc", "xyzw"), banned_words=("c",), num_beams=2, max_new_tokens=10)
+    sampling = SamplingConfig(choices=("abc", "xyzw"), bad_words=("c",), num_beams=2, max_new_tokens=10)
     (completion,) = generate(gpt2, tokenizer, ["q"], sampling)
     assert (completion.text, completion.stop_reason) == ("xyzw", "eos")

@@ -18,7 +18,7 @@ PROMPTS = ["a", "The quick brown", "床前", "one two"]
 
 
 def searched(alpha: float = 0.6, **sampling: object) -> SamplingConfig:
-    return SamplingConfig.model_validate({"max_new_tokens": 8, "contrastive_alpha": alpha} | sampling)
+    return SamplingConfig.model_validate({"max_new_tokens": 8, "penalty_alpha": alpha} | sampling)
 
 
 @torch.no_grad()
@@ -69,17 +69,17 @@ def test_filters_have_the_last_word(gpt2: LanguageModel, tokenizer: Tokenizer) -
     banned = tuple(chr(code) for code in range(128) if chr(code) != "b")
     bias = {**dict.fromkeys(range(128, 256), -100.0), ord("b"): 50.0}
     found = generate(
-        gpt2, tokenizer, ["a"], searched(1.0, top_k=2, banned_words=banned, logit_bias=bias, no_repeat_ngram=1)
+        gpt2, tokenizer, ["a"], searched(1.0, top_k=2, bad_words=banned, logit_bias=bias, no_repeat_ngram_size=1)
     )
     assert set(found[0].token_ids) <= {ord("b"), 256, *range(128, 256)}
     free = generate(gpt2, tokenizer, ["a"], searched())[0].text
-    assert free[1:3] not in generate(gpt2, tokenizer, ["a"], searched(banned_words=(free[1:3],)))[0].text
+    assert free[1:3] not in generate(gpt2, tokenizer, ["a"], searched(bad_words=(free[1:3],)))[0].text
 
 
 def test_reports_and_log_probabilities_are_as_the_model_saw_them(model: LanguageModel, tokenizer: Tokenizer) -> None:
-    for completion in generate(model, tokenizer, PROMPTS, searched(alternatives=3, temperature=0.1)):
+    for completion in generate(model, tokenizer, PROMPTS, searched(top_logprobs=3, temperature=0.1)):
         assert tuple(report.token_id for report in completion.reports) == completion.token_ids
-        assert sum(math.log(report.p) for report in completion.reports) == pytest.approx(completion.log_p, abs=1e-3)
+        assert sum(math.log(report.p) for report in completion.reports) == pytest.approx(completion.logprob, abs=1e-3)
         assert max(report.rank for report in completion.reports) <= 4
 
 
@@ -91,8 +91,8 @@ def test_tokens_beyond_the_tokenizer_are_never_chosen(tokenizer: Tokenizer) -> N
 
 def test_text_that_outgrows_the_context_is_refused(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
     (completion,) = generate(gpt2, tokenizer, ["abcd"], searched(max_new_tokens=CONTEXT - 4))
-    assert not completion.window_slid
-    with pytest.raises(InputError, match="in a context of 32, .* at most 28, .* leave out contrastive_alpha"):
+    assert not completion.context_shifted
+    with pytest.raises(InputError, match="in a context of 32, .* at most 28, .* leave out penalty_alpha"):
         generate(gpt2, tokenizer, ["abcd"], searched(max_new_tokens=CONTEXT - 3))
 
 

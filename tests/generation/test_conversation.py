@@ -16,7 +16,7 @@ from textwright.tokens import make_tokenizer
 @pytest.fixture
 def model() -> Model:
     torch.manual_seed(0)
-    config = GPTConfig(vocab_size=257, context_length=64, num_layers=1, num_heads=2, width=16)
+    config = GPTConfig(vocab_size=257, context_length=64, num_layers=1, num_heads=2, hidden_size=16)
     return Model(build(config).eval(), make_tokenizer("byte", lambda: iter(())))
 
 

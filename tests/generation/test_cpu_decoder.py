@@ -26,13 +26,13 @@ from textwright.tokens import Tokenizer
 # Widths that are no multiple of a tile among them.
 SHAPES: dict[str, dict[str, object]] = {
     "gpt2": {"family": "gpt2"},
-    "odd": {"family": "gpt2", "width": 36, "mlp_width": 50, "num_heads": 3, "vocab_size": 259},
+    "odd": {"family": "gpt2", "hidden_size": 36, "intermediate_size": 50, "num_heads": 3, "vocab_size": 259},
     "gelu": {"family": "gpt2", "activation": "gelu", "scales_attention_by_layer": True},
-    "relu": {"family": "gpt2", "activation": "relu", "tied_head": False, "scales_attention": False},
-    "sinusoidal": {"family": "gpt2", "positions": "sinusoidal"},
-    "modern": {"family": "modern", "tied_head": False},
-    "modern heads": {"family": "modern", "head_width": 10, "mlp_width": 44},
-    "modern gelu": {"family": "modern", "activation": "gelu_tanh"},
+    "relu": {"family": "gpt2", "activation": "relu", "tie_embeddings": False, "scales_attention": False},
+    "sinusoidal": {"family": "gpt2", "position_encoding": "sinusoidal"},
+    "qwen3": {"family": "qwen3", "tie_embeddings": False},
+    "qwen3 heads": {"family": "qwen3", "head_dim": 10, "intermediate_size": 44},
+    "qwen3 gelu": {"family": "qwen3", "activation": "gelu_tanh"},
 }
 ROWS = 3
 
@@ -87,7 +87,7 @@ def test_narrow_weights_are_near(shaped: LanguageModel, precision: str, most: fl
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
-@pytest.mark.parametrize("family", ["gpt2", "modern"])
+@pytest.mark.parametrize("family", ["gpt2", "qwen3"])
 def test_a_rows_numbers_are_its_own_to_the_last_bit(family: str, precision: str) -> None:
     """Whatever rows are beside it; and what the kernels do, on however many threads."""
     model, ids = make_model(family), some_ids()
@@ -179,7 +179,7 @@ def test_calls_that_overlap_leave_torch_on_as_many_threads_as_before(gpt2: Langu
 
 @pytest.mark.usefixtures("three_threads")
 def test_nested_calls_and_calls_that_fail_leave_torch_on_as_many_threads_as_before(gpt2: LanguageModel) -> None:
-    decoder, other = CPUDecoder(gpt2), CPUDecoder(make_model("modern"))
+    decoder, other = CPUDecoder(gpt2), CPUDecoder(make_model("qwen3"))
     with pytest.raises(KeyboardInterrupt), FusedDecoder([decoder, other], [1, 1]).at_work(), decoder.at_work():
         assert torch.get_num_threads() == 1
         raise KeyboardInterrupt
@@ -216,7 +216,7 @@ def test_a_forked_process_decodes_too(gpt2: LanguageModel) -> None:
 
 
 def test_a_small_model_has_no_helpers_to_wait_for(gpt2: LanguageModel) -> None:
-    large = make_model("gpt2", width=512, mlp_width=2048)
+    large = make_model("gpt2", hidden_size=512, intermediate_size=2048)
     for model, threads in ((gpt2, 1), (large, min(2, torch.get_num_threads()))):
         assert len(CPUDecoder(model)._team._helpers) == threads - 1, model.width
 
@@ -246,8 +246,8 @@ def test_weights_that_are_no_numbers_are_named(gpt2: LanguageModel, tokenizer: T
     ("family", "values", "engine"),
     [
         ("gpt2", {}, "cpu"),
-        ("modern", {}, "cpu"),
-        ("gpt2", {"deterministic": True}, "cpu"),
+        ("qwen3", {}, "cpu"),
+        ("gpt2", {"batch_invariant": True}, "cpu"),
         ("gpt2", {"precision": "int8"}, "cpu"),
         ("gpt1", {}, "torch"),
         ("gpt1", {"precision": "bfloat16"}, "torch"),
@@ -268,9 +268,9 @@ def test_the_engine_is_chosen_by_model(
     [
         ("gpt1", {"engine": "cpu"}, "--engine cpu for a gpt1 model"),
         ("gpt1", {"precision": "int8"}, "--precision int8 for a gpt1 model"),
-        ("gpt1", {"deterministic": True}, "--deterministic for a gpt1 model"),
+        ("gpt1", {"batch_invariant": True}, "--batch-invariant for a gpt1 model"),
         ("gpt2", {"engine": "torch", "precision": "int8"}, "int8 with --engine torch"),
-        ("gpt2", {"engine": "torch", "deterministic": True}, "--deterministic with --engine torch"),
+        ("gpt2", {"engine": "torch", "batch_invariant": True}, "--batch-invariant with --engine torch"),
     ],
 )
 def test_what_an_engine_cannot_do_is_refused(family: str, values: dict[str, object], message: str) -> None:
@@ -279,7 +279,7 @@ def test_what_an_engine_cannot_do_is_refused(family: str, values: dict[str, obje
 
 
 def test_mixed_models_say_the_weighted_mean_of_their_probabilities(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    other, ids = make_model("modern"), some_ids()
+    other, ids = make_model("qwen3"), some_ids()
     mixed = FusedDecoder([CPUDecoder(gpt2), other], [7, 3])
     hidden, state = mixed.extend(ids[:, :9], torch.tensor([9, 9, 9]), mixed.empty_state(3))
     hidden, _ = mixed.extend(ids[:2, 9:10], torch.tensor([1, 1]), state.select([0, 1]).rewind(torch.tensor([9, 9])))

@@ -184,7 +184,7 @@ def test_banned_words_are_never_written_however_they_are_cut(
     kind: str, prompt: str, words: list[str], seed: int
 ) -> None:
     tokenizer = TOKENIZERS[kind]
-    filters = make_filters(SamplingConfig(temperature=1, banned_words=tuple(words)), tokenizer)
+    filters = make_filters(SamplingConfig(temperature=1, bad_words=tuple(words)), tokenizer)
     row = row_of(prompt, "", tokenizer)
     letters = [index for index, raw in enumerate(tokenizer.token_bytes) if raw and set(raw) <= set("abcé ".encode())]
     generator = torch.Generator().manual_seed(seed)
@@ -208,7 +208,7 @@ def test_banned_words_are_never_written_however_they_are_cut(
 def test_only_tokens_that_would_write_a_banned_word_are_ruled_out(kind: str) -> None:
     tokenizer = TOKENIZERS[kind]
     row = row_of("c", "ab", tokenizer)
-    (filtered,) = filtered_by(torch.zeros(1, tokenizer.vocab_size), [row], tokenizer, banned_words=["abc", "bé", "ca"])
+    (filtered,) = filtered_by(torch.zeros(1, tokenizer.vocab_size), [row], tokenizer, bad_words=["abc", "bé", "ca"])
     for token_id, raw in enumerate(tokenizer.token_bytes):
         end = b"ab" + raw
         would = b"abc" in end or "bé".encode() in end or b"ca" in raw
@@ -221,7 +221,7 @@ def test_a_row_of_which_everything_is_banned_ends() -> None:
     logits = torch.zeros(1, 257)
     logits[0, 128:256] = -200  # no text of the model's
     logits[0, 256] = -100
-    filtered = filtered_by(logits, [row], temperature=0.7, top_k=1, top_p=0.1, min_p=1, banned_words=every_byte)
+    filtered = filtered_by(logits, [row], temperature=0.7, top_k=1, top_p=0.1, min_p=1, bad_words=every_byte)
     assert int(draw(filtered.softmax(dim=-1), [0.99])) == 256
 
 
@@ -237,8 +237,8 @@ def test_a_row_of_which_everything_is_banned_ends() -> None:
             "min_p": st.floats(0.01, 1),
             "typical_p": st.floats(0.01, 1),
             "logit_bias": st.dictionaries(st.integers(0, 256), st.floats(-100, 100), max_size=4),
-            "banned_words": st.lists(st.text("abc", min_size=1, max_size=3), max_size=3),
-            "no_repeat_ngram": st.integers(1, 4),
+            "bad_words": st.lists(st.text("abc", min_size=1, max_size=3), max_size=3),
+            "no_repeat_ngram_size": st.integers(1, 4),
             "repetition_penalty": st.floats(0.5, 100),
             "presence_penalty": st.floats(-100, 100),
             "frequency_penalty": st.floats(-100, 100),

@@ -50,8 +50,8 @@ def test_text_past_the_context_slides_the_window_and_says_so(model: LanguageMode
     found = generate(model, tokenizer, ["short", "y" * (2 * CONTEXT)], sampling)
     for completion in found:
         assert list(completion.token_ids) == slow_greedy(model, tokenizer, completion.prompt, 3 * CONTEXT)
-        assert completion.window_slid == (len(completion.prompt) + completion.num_tokens - 1 > CONTEXT)
-    assert found[1].window_slid
+        assert completion.context_shifted == (len(completion.prompt) + completion.num_tokens - 1 > CONTEXT)
+    assert found[1].context_shifted
 
 
 def test_a_seed_fixes_the_text_whatever_else_is_in_the_batch(model: LanguageModel, tokenizer: Tokenizer) -> None:
@@ -71,7 +71,7 @@ def test_few_rows_and_little_memory_at_a_time_change_nothing(model: LanguageMode
 
 
 def test_samples_of_a_prompt_differ_and_the_first_is_the_single_one(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
-    several = generate(gpt2, tokenizer, ["a", "b"], RANDOM.model_copy(update={"num_samples": 3}))
+    several = generate(gpt2, tokenizer, ["a", "b"], RANDOM.model_copy(update={"n": 3}))
     assert [item.prompt for item in several] == ["a"] * 3 + ["b"] * 3
     assert len({item.token_ids for item in several[:3]}) == 3
     assert several[0] == generate(gpt2, tokenizer, ["a"], RANDOM)[0]
@@ -85,7 +85,7 @@ def test_streamed_pieces_join_to_the_text_and_are_whole_characters(gpt2: Languag
 
 
 def test_an_end_token_ends_a_completion(tokenizer: Tokenizer) -> None:
-    model = make_model("gpt2", tied_head=False)
+    model = make_model("gpt2", tie_embeddings=False)
     weights = dict(model.named_parameters())
     with torch.no_grad():  # a model that always finds the end token likeliest
         weights["final_norm.weight"].zero_()
@@ -155,26 +155,26 @@ def test_a_repetition_penalty_makes_repeats_rarer(gpt2: LanguageModel, tokenizer
         {"min_p": 0},
         {"repetition_penalty": 0},
         {"max_new_tokens": 0},
-        {"num_samples": 0},
+        {"n": 0},
         {"stop": ("",)},
         {"stop": ("a",) * 10**6},
         {"warmth": 0.5},
         {"typical_p": 0},
         {"logit_bias": {"3": 101}},
-        {"banned_words": ("",)},
-        {"banned_words": ("a\ud800",)},
-        {"banned_words": ("\ufffdb",)},
-        {"no_repeat_ngram": 0},
+        {"bad_words": ("",)},
+        {"bad_words": ("a\ud800",)},
+        {"bad_words": ("\ufffdb",)},
+        {"no_repeat_ngram_size": 0},
         {"presence_penalty": 101},
         {"frequency_penalty": -101},
         {"num_beams": 0},
-        {"contrastive_alpha": 1.1},
-        {"num_beams": 2, "contrastive_alpha": 0.5},
-        {"num_samples": 3, "num_beams": 2},
-        {"num_samples": 2, "contrastive_alpha": 0.5},
+        {"penalty_alpha": 1.1},
+        {"num_beams": 2, "penalty_alpha": 0.5},
+        {"n": 3, "num_beams": 2},
+        {"n": 2, "penalty_alpha": 0.5},
         {"length_penalty": 2},
         {"top_k": 4, "num_beams": 2},
-        {"typical_p": 0.5, "contrastive_alpha": 0.5},
+        {"typical_p": 0.5, "penalty_alpha": 0.5},
     ],
 )
 def test_values_outside_their_range_are_refused(values: dict[str, object]) -> None:
@@ -209,7 +209,7 @@ def test_a_model_in_training_is_sampled_without_dropout_and_left_in_training(tok
     assert model.training
 
 
-@pytest.mark.parametrize("family", ["gpt1", "gpt2", "modern"])
+@pytest.mark.parametrize("family", ["gpt1", "gpt2", "qwen3"])
 def test_calls_that_overlap_and_training_beside_them_do_not_see_each_other(family: str, tokenizer: Tokenizer) -> None:
     """Each draws without dropout, and a model in training trains with it, whoever begins or ends first."""
     dropouts = {f"dropout_{place}": 0.5 for place in ("embedding", "attention", "residual")}

@@ -40,7 +40,7 @@ def gpt(family: str) -> GPT:
     return model
 
 
-@pytest.mark.parametrize("family", ["gpt1", "gpt2", "modern"])
+@pytest.mark.parametrize("family", ["gpt1", "gpt2", "qwen3"])
 def test_texts_are_the_models_own(family: str, tokenizer: Tokenizer) -> None:
     """Ragged rows that end at different times and outgrow the context: caches grow, shrink and are joined."""
     model, recorder = gpt(family), Recorder()

@@ -40,7 +40,7 @@ def test_greedy_text_is_the_same_past_the_context_too(
     found = generate(model, tokenizer, PROMPTS, sampling, speculation=speculation)
     assert found == generate(model, tokenizer, PROMPTS, sampling)
     if name == "itself":
-        assert speculation.acceptance == 1
+        assert speculation.acceptance_rate == 1
 
 
 @pytest.mark.parametrize("name", ["model", "lookup"])
@@ -48,9 +48,7 @@ def test_samples_come_as_often_as_without_it(gpt2: LanguageModel, tokenizer: Tok
     """Pairs of tokens, by a chi-square test of two samples."""
     counts = []
     for speculation in (None, Speculation(drafters(gpt2)[name], 2)):
-        sampling = SamplingConfig(
-            max_new_tokens=3, temperature=1, top_k=3, num_samples=NUM_SAMPLES, seed=0 if speculation else 1
-        )
+        sampling = SamplingConfig(max_new_tokens=3, temperature=1, top_k=3, n=NUM_SAMPLES, seed=0 if speculation else 1)
         found = generate(gpt2, tokenizer, ["abcabcab"], sampling, speculation=speculation)
         counts.append(Counter(completion.token_ids for completion in found))
     kinds = [kind for kind in counts[0] | counts[1] if counts[0][kind] + counts[1][kind] >= 10]
@@ -84,13 +82,13 @@ def test_what_is_guessed_meets_the_constraint_too(gpt2: LanguageModel, tokenizer
 def test_where_filters_leave_nothing_of_a_constraint_the_text_ends(
     gpt2: LanguageModel, tokenizer: Tokenizer, temperature: float
 ) -> None:
-    sampling = SamplingConfig(choices=("abc",), banned_words=("c",), temperature=temperature)
+    sampling = SamplingConfig(choices=("abc",), bad_words=("c",), temperature=temperature)
     for drafter in drafters(gpt2).values():
         (found,) = generate(gpt2, tokenizer, ["abcab"], sampling, speculation=Speculation(drafter))
         assert (found.text, found.stop_reason) == ("ab", "constraint")
 
 
-@pytest.mark.parametrize("search", [{"num_beams": 2}, {"contrastive_alpha": 0.5}])
+@pytest.mark.parametrize("search", [{"num_beams": 2}, {"penalty_alpha": 0.5}])
 def test_a_search_does_not_guess(gpt2: LanguageModel, tokenizer: Tokenizer, search: dict[str, float]) -> None:
     sampling = SamplingConfig.model_validate({"max_new_tokens": 3, **search})
     with pytest.raises(InputError, match="guessing ahead with"):

@@ -22,11 +22,11 @@ BYTES = make_tokenizer("byte", lambda: iter(()))
 FILTERED: list[dict[str, Any]] = [
     {"repetition_penalty": 1.7},
     {"presence_penalty": 0.6, "frequency_penalty": 0.3},
-    {"no_repeat_ngram": 1},
-    {"no_repeat_ngram": 2},
-    {"no_repeat_ngram": 3},
-    {"no_repeat_ngram": LONGEST_KEY + 2},
-    {"banned_words": ("abc", "cab")},
+    {"no_repeat_ngram_size": 1},
+    {"no_repeat_ngram_size": 2},
+    {"no_repeat_ngram_size": 3},
+    {"no_repeat_ngram_size": LONGEST_KEY + 2},
+    {"bad_words": ("abc", "cab")},
 ]
 
 
@@ -50,10 +50,10 @@ def slowly_filtered(logits: torch.Tensor, ids: list[int], num_prompt_ids: int, *
     logits = logits.clone()
     text = bytes(ids)
     for token_id in range(256):
-        if any(word.encode() in text[-2:] + bytes([token_id]) for word in sampling.get("banned_words", ())):
+        if any(word.encode() in text[-2:] + bytes([token_id]) for word in sampling.get("bad_words", ())):
             logits[token_id] = -math.inf
-    if "no_repeat_ngram" in sampling:
-        logits[sorted(slow_repeats(ids, sampling["no_repeat_ngram"]))] = -math.inf
+    if "no_repeat_ngram_size" in sampling:
+        logits[sorted(slow_repeats(ids, sampling["no_repeat_ngram_size"]))] = -math.inf
     penalty = sampling.get("repetition_penalty", 1.0)
     for token_id in set(ids):
         logits[token_id] = logits[token_id] * penalty if logits[token_id] < 0 else logits[token_id] / penalty
@@ -162,7 +162,7 @@ def test_a_token_costs_the_same_however_long_the_text_is(
         sampling = SamplingConfig.model_validate(
             {"max_new_tokens": 2 * NUM_NEW, "temperature": 0, "logit_bias": {256: -100}, "stop": ("\x00\x01",)}
             | {name: value for values in FILTERED for name, value in values.items()}
-            | {"no_repeat_ngram": 3}
+            | {"no_repeat_ngram_size": 3}
         )
         row, filters = watched_row(tokenizer, num_prompt_ids, sampling), make_filters(sampling, tokenizer)
         ids = row.ids

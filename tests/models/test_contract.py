@@ -15,23 +15,23 @@ VOCAB, CONTEXT = 50, 24
 
 VARIANTS = {
     "gpt2": {"family": "gpt2"},
-    "gpt2 sinusoidal": {"family": "gpt2", "positions": "sinusoidal"},
-    "gpt2 untied, scaled by layer": {"family": "gpt2", "tied_head": False, "scales_attention_by_layer": True},
+    "gpt2 sinusoidal": {"family": "gpt2", "position_encoding": "sinusoidal"},
+    "gpt2 untied, scaled by layer": {"family": "gpt2", "tie_embeddings": False, "scales_attention_by_layer": True},
     "gpt1": {"family": "gpt1"},
-    "modern": {"family": "modern", "positions": "rotary", "activation": "silu", "norm_epsilon": 1e-6},
-    "modern, shared heads": {
-        "family": "modern",
-        "positions": "rotary",
+    "qwen3": {"family": "qwen3", "position_encoding": "rotary", "activation": "silu", "norm_eps": 1e-6},
+    "qwen3, shared heads": {
+        "family": "qwen3",
+        "position_encoding": "rotary",
         "activation": "silu",
         "num_key_value_heads": 2,
-        "head_width": 10,
-        "tied_head": False,
+        "head_dim": 10,
+        "tie_embeddings": False,
     },
 }
 
 
 def make(name: str, seed: int = 0, **changes: object) -> LanguageModel:
-    shape = {"vocab_size": VOCAB, "context_length": CONTEXT, "num_layers": 3, "num_heads": 4, "width": 32}
+    shape = {"vocab_size": VOCAB, "context_length": CONTEXT, "num_layers": 3, "num_heads": 4, "hidden_size": 32}
     config = GPTConfig.model_validate(shape | VARIANTS[name] | changes)
     model = build(config, seed=seed).eval()
     with torch.no_grad():  # wide enough weights that a wrong mask or position shows
@@ -150,7 +150,7 @@ def test_both_sides_are_seen_when_the_batch_says_so(model: LanguageModel) -> Non
     changed[0, -1] = (changed[0, -1] + 1) % VOCAB
     outs = []
     for row in (ids, changed):
-        batch = Batch(row, row, torch.ones(1, 8), attends="both")
+        batch = Batch(row, row, torch.ones(1, 8), attention="bidirectional")
         outs.append(model.run(model.embed(batch), batch))
     assert not torch.allclose(outs[0][:, 0], outs[1][:, 0])
 
@@ -232,7 +232,9 @@ def test_bfloat16_weights_and_autocast_stay_close(model: LanguageModel) -> None:
 
 def test_weights_depend_on_the_seed_alone_whoever_else_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as training in another thread: torch's own generator is everybody's, and is left alone."""
-    expected = build(GPTConfig(vocab_size=VOCAB, context_length=CONTEXT, num_layers=1, num_heads=2, width=8), seed=3)
+    expected = build(
+        GPTConfig(vocab_size=VOCAB, context_length=CONTEXT, num_layers=1, num_heads=2, hidden_size=8), seed=3
+    )
     normal, after = torch.nn.init.normal_, []
 
     def interrupted(*arguments: object, **named: object) -> object:

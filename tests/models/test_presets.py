@@ -37,9 +37,9 @@ def test_gpt1_has_its_parameters() -> None:
         ("nano", 0.79e6, 0.82e6),
         ("tiny", 4.5e6, 6e6),
         ("small", 22e6, 28e6),
-        ("modern-nano", 0.7e6, 0.9e6),
-        ("modern-tiny", 4.5e6, 6e6),
-        ("modern-small", 20e6, 28e6),
+        ("qwen3-nano", 0.7e6, 0.9e6),
+        ("qwen3-tiny", 4.5e6, 6e6),
+        ("qwen3-small", 20e6, 28e6),
     ],
 )
 def test_the_small_presets_are_as_small_as_they_say(name: str, low: float, high: float) -> None:
@@ -58,15 +58,15 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 
 def test_a_preset_builds_and_runs_at_its_smallest() -> None:
-    model = build(preset("modern-nano", vocab_size=65))
+    model = build(preset("qwen3-nano", vocab_size=65))
     hidden, state = model.extend(torch.zeros(1, 3, dtype=torch.int64), torch.tensor([3]), model.empty_state(1))
     assert hidden.shape == (1, 3, 128)
     assert state.lengths.tolist() == [3]
 
 
 def test_values_that_do_not_go_together_are_refused_by_name() -> None:
-    with pytest.raises(InputError, match="positions 'sinusoidal' do not go with family 'modern'"):
-        preset("modern-nano", vocab_size=65, positions="sinusoidal")
+    with pytest.raises(InputError, match="position_encoding 'sinusoidal' does not go with family 'qwen3'"):
+        preset("qwen3-nano", vocab_size=65, position_encoding="sinusoidal")
 
 
 def test_embeddings_begin_as_wide_as_they_are_told_to() -> None:

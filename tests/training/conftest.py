@@ -20,9 +20,9 @@ def make_model() -> Callable[..., LanguageModel]:
     """``make_model(seed=0, name="nano", **changes)``: two layers, 32 wide, 16 tokens of context."""
 
     def make(seed: int = 0, name: str = "nano", dropout: float = 0.0, **changes: object) -> LanguageModel:
-        small = {"num_layers": 2, "width": 32, "num_heads": 2, "num_key_value_heads": 2, "head_width": 16}
+        small = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
         config = preset(name, vocab_size=VOCABULARY, context_length=16, dropout=dropout)
-        return build(config.model_copy(update=small | {"mlp_width": 64} | changes), seed=seed)
+        return build(config.model_copy(update=small | {"intermediate_size": 64} | changes), seed=seed)
 
     return make
 
@@ -43,7 +43,9 @@ def quick() -> Callable[..., TrainConfig]:
     """``quick(**changes)``: six steps of four rows."""
 
     def make(**changes: object) -> TrainConfig:
-        return TrainConfig.model_validate({"steps": 6, "rows": 4, "time": 16, "precision": "float32"} | changes)
+        return TrainConfig.model_validate(
+            {"steps": 6, "batch_size": 4, "sequence_length": 16, "precision": "float32"} | changes
+        )
 
     return make
 

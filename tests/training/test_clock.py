@@ -35,7 +35,7 @@ def test_the_learning_rate_neither_jumps_nor_ends_early_when_the_length_changes(
             schedule="wsd",
             warmup_steps=10,
             decay_fraction=0.6,
-            final_fraction=0.0,
+            min_lr_ratio=0.0,
             lengths=[length for length in lengths if length[0] <= step],
         )
         for step in range(steps)
@@ -50,7 +50,7 @@ def test_the_learning_rate_neither_jumps_nor_ends_early_when_the_length_changes(
 def test_without_changes_a_schedule_is_what_it_was() -> None:
     assert place_in_schedule(7, [(0, 20)]) == 7 / 20
     for schedule in ("wsd", "cosine"):
-        options = {"steps": 40, "schedule": schedule, "warmup_steps": 4, "decay_fraction": 0.5, "final_fraction": 0.1}
+        options = {"steps": 40, "schedule": schedule, "warmup_steps": 4, "decay_fraction": 0.5, "min_lr_ratio": 0.1}
         for step in range(40):
             plain = learning_rate_fraction(step, **options)  # type: ignore[arg-type]
             assert learning_rate_fraction(step, lengths=[(0, 40)], **options) == pytest.approx(plain)  # type: ignore[arg-type]
@@ -59,7 +59,9 @@ def test_without_changes_a_schedule_is_what_it_was() -> None:
 def test_pauses_take_a_tenth_at_most_and_the_rest_goes_to_steps() -> None:
     timings = StepTimings(step_s=0.1, evaluate_s=2.0, sample_s=1.0, save_s=0.5)
     length = Clock(180, TrainConfig(minutes=3)).length(timings, from_step=0, elapsed_s=10)
-    config = length.applied_to(TrainConfig().decided(steps=1, time=8, micro_rows=1, precision="float32"))
+    config = length.applied_to(
+        TrainConfig().decided(steps=1, sequence_length=8, micro_batch_size=1, precision="float32")
+    )
     assert 180 * 0.93 < 10 + timings.total_s(config) < 180
     assert timings.total_s(config) - length.steps * 0.1 < 0.1 * 180 + 3.5
 
@@ -147,7 +149,7 @@ def test_a_run_whose_length_changed_can_be_lengthened(
 
 def test_compiling_and_recomputing_end_with_the_run(make_model: MakeModel, data: Data, quick: Quick) -> None:
     model = make_model()
-    train(model, data, quick(steps=1, recompute=True))
+    train(model, data, quick(steps=1, activation_checkpointing=True))
     assert not model._recomputes  # type: ignore[attr-defined]
     assert model._compiled_block is None  # type: ignore[attr-defined]
 

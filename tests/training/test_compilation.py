@@ -27,12 +27,14 @@ from textwright.training.loop import train
 torch.set_num_threads(1)
 ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 4000)) % 60
 data = Data(train=Tokens.from_documents([ids]), val=None)
-shape = {"num_layers": 3, "width": 32, "num_heads": 2, "num_key_value_heads": 2, "head_width": 16, "mlp_width": 64}
-for name in ("nano", "modern-nano"):
+shape = {"num_layers": 3, "hidden_size": 32, "num_heads": 2, "num_key_value_heads": 2,
+    "head_dim": 16, "intermediate_size": 64}
+for name in ("nano", "qwen3-nano"):
     weights, losses = [], []
     for compiled in (False, True):
         model = build(preset(name, vocab_size=64, context_length=16).model_copy(update=shape), seed=0)
-        common = {"steps": 5, "rows": 4, "micro_rows": 4, "time": 16, "precision": "float32", "optimizer": "adamw"}
+        common = {"steps": 5, "batch_size": 4, "micro_batch_size": 4, "sequence_length": 16,
+            "precision": "float32", "optimizer": "adamw"}
         config = TrainConfig(compile=compiled, **common)
         losses.append(train(model, data, config).last_loss_nats)
         weights.append(model.state_dict())
@@ -57,14 +59,16 @@ from textwright.training.loop import train
 torch.set_num_threads(1)
 ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 400)) % 60
 data = Data(train=Tokens.from_documents([ids]), val=None)
-shape = {"num_layers": 1, "width": 128, "num_heads": 2, "num_key_value_heads": 2, "head_width": 64, "mlp_width": 512}
+shape = {"num_layers": 1, "hidden_size": 128, "num_heads": 2, "num_key_value_heads": 2, "head_dim": 64}
+shape["intermediate_size"] = 512
 tokenizer = make_tokenizer("byte", lambda: iter(()))
-for name in ("nano", "gpt1", "modern-nano"):
+for name in ("nano", "gpt1", "qwen3-nano"):
     config = preset(name, vocab_size=257, context_length=16).model_copy(update=shape)
     folder = pathlib.Path(sys.argv[1]) / name
     save_model(build(config, seed=0), tokenizer, folder)
     model = load_model(folder)
-    common = {"steps": 2, "rows": 2, "micro_rows": 2, "time": 16, "precision": "float32", "optimizer": "adamw"}
+    common = {"steps": 2, "batch_size": 2, "micro_batch_size": 2, "sequence_length": 16, "precision": "float32"}
+    common["optimizer"] = "adamw"
     print(name, train(model, data, TrainConfig(compile=True, **common)).steps)
 """
 

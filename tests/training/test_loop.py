@@ -49,7 +49,7 @@ def test_the_loss_falls_and_the_report_says_so(make_model: MakeModel, data: Data
     model = make_model()
     before = torch.random.get_rng_state()
     report = train(model, data, quick(steps=60, learning_rate=0.01))
-    assert report.ended == "finished"
+    assert report.end_reason == "finished"
     assert report.steps == 60
     assert report.tokens == 60 * 4 * 16
     assert report.first_loss_nats is not None
@@ -104,7 +104,7 @@ def test_the_journal_has_the_names_others_rely_on(
 def test_a_resumed_run_is_bit_identical(
     make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, optimizer: str
 ) -> None:
-    config = quick(optimizer=optimizer, micro_rows=3, steps=7, checkpoint_every=3)
+    config = quick(optimizer=optimizer, micro_batch_size=3, steps=7, checkpoint_every=3)
     whole, model = Run.create(tmp_path / "whole", config), make_model(dropout=0.2)
     train(model, data, config, run=whole)
 
@@ -159,7 +159,7 @@ def test_a_checkpoint_of_another_model_is_refused(
     run = Run.create(tmp_path / "run", quick())
     train(make_model(), data, quick(), run=run)
     with pytest.raises(InputError, match="width 32 -> 16"):
-        train(make_model(width=16, head_width=8), data, quick(), run=run, resume=Resume())
+        train(make_model(hidden_size=16, head_dim=8), data, quick(), run=run, resume=Resume())
 
 
 def test_the_best_model_is_kept_and_saved_once(make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path) -> None:
@@ -221,10 +221,12 @@ def test_patience_ends_a_run_that_no_longer_gains(
 ) -> None:
     run = Run.create(tmp_path / "run", quick())
     hooks = Hooks(evaluate=_scripted([3.0, 2.0, 2.1, 2.0, 1.0, 1.0]))
-    report = train(make_model(), data, quick(evaluate_every=1, patience=2), run=run, hooks=hooks)
-    assert (report.ended, report.steps, report.best_step) == ("patience", 4, 2)
-    again = train(make_model(), data, quick(evaluate_every=1, patience=2), run=run, hooks=hooks, resume=Resume())
-    assert (again.ended, again.steps) == ("patience", 4)
+    report = train(make_model(), data, quick(evaluate_every=1, early_stopping_patience=2), run=run, hooks=hooks)
+    assert (report.end_reason, report.steps, report.best_step) == ("patience", 4, 2)
+    again = train(
+        make_model(), data, quick(evaluate_every=1, early_stopping_patience=2), run=run, hooks=hooks, resume=Resume()
+    )
+    assert (again.end_reason, again.steps) == ("patience", 4)
 
 
 def test_a_loss_that_stays_non_finite_stops_the_run(
@@ -234,7 +236,7 @@ def test_a_loss_that_stays_non_finite_stops_the_run(
     with torch.no_grad():
         model.head_weight[0, 0] = float("inf")
     with pytest.raises(TrainingStoppedError, match=r"3 steps in a row were left out.*start anew with lower"):
-        train(model, data, quick(max_bad_steps=3), run=run)
+        train(model, data, quick(max_skipped_steps=3), run=run)
     events = [row["event"] for row in read_rows(run.journal) if row["kind"] == "event"]
     assert events == ["started", "skipped", "skipped", "skipped", "stopped"]
     assert run.status().state == "stopped"
@@ -252,11 +254,11 @@ def test_a_signal_lets_the_step_finish_and_saves(
 
     hooks = Hooks(on_row=interrupt, save_model=lambda model, folder: saved.append(folder))
     report = train(make_model(), data, quick(checkpoint_every=6), run=run, hooks=hooks)
-    assert (report.ended, report.steps, report.exit_code) == ("interrupted", 2, exit_code)
+    assert (report.end_reason, report.steps, report.exit_code) == ("interrupted", 2, exit_code)
     assert saved == []
     assert run.status().state == "stopped"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert train(make_model(), data, quick(), run=run, resume=Resume()).ended == "finished"
+    assert train(make_model(), data, quick(), run=run, resume=Resume()).end_reason == "finished"
     assert len(_losses(run)) == 6
 
 
@@ -300,7 +302,7 @@ def test_a_disk_that_does_not_take_a_checkpoint_ends_nothing(
     monkeypatch.setattr(saver, "write_checkpoint", sometimes_full)
     run = Run.create(tmp_path / "run", quick())
     report = train(make_model(), data, quick(checkpoint_every=1), run=run)
-    assert (report.ended, report.failed_saves) == ("finished", 2)
+    assert (report.end_reason, report.failed_saves) == ("finished", 2)
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-5", "step-6"]
     messages = [row["message"] for row in read_rows(run.journal) if row.get("event") == "save_failed"]
     assert len(messages) == 2
@@ -387,7 +389,7 @@ def test_micro_rows_follow_from_memory(
     from textwright.training import decide
 
     decided: list[TrainConfig] = []
-    train(make_model(), data, quick(steps=1, rows=10), hooks=Hooks(on_decided=decided.append))
+    train(make_model(), data, quick(steps=1, batch_size=10), hooks=Hooks(on_decided=decided.append))
     monkeypatch.setattr(decide, "MAX_ACTIVATION_BYTES", 1)
-    train(make_model(), data, quick(steps=1, rows=10), hooks=Hooks(on_decided=decided.append))
-    assert [config.micro_rows for config in decided] == [10, 1]
+    train(make_model(), data, quick(steps=1, batch_size=10), hooks=Hooks(on_decided=decided.append))
+    assert [config.micro_batch_size for config in decided] == [10, 1]

@@ -34,13 +34,14 @@ from textwright.training.hooks import Hooks
 from textwright.training.loop import train
 from textwright.training.memory import peak_bytes
 
-recompute, optimizer, micro_rows = sys.argv[1:]
+recompute, optimizer, micro_batch_size = sys.argv[1:]
 ids = numpy.random.default_rng(0).integers(0, 2000, 20_000)
 data = Data(train=Tokens.from_documents([ids]), val=None)
 model = build(preset("tiny", vocab_size=2048), seed=0)
 plans = []
 config = TrainConfig(
-    steps=3, rows=6, micro_rows=int(micro_rows), optimizer=optimizer, recompute=recompute == "yes", precision="float32"
+    steps=3, batch_size=6, micro_batch_size=int(micro_batch_size), optimizer=optimizer,
+    activation_checkpointing=recompute == "yes", precision="float32"
 )
 train(model, data, config, hooks=Hooks(on_plan=plans.append))
 print(plans[0].memory_bytes / peak_bytes(torch.device("cpu")))
@@ -55,13 +56,13 @@ def test_the_memory_foreseen_is_the_memory_used(arguments: tuple[str, ...]) -> N
     assert 0.8 < float(done.stdout) < 1.25
 
 
-@pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
+@pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 def test_recomputed_gradients_are_the_same_with_dropout_too(make_model: MakeModel, name: str) -> None:
     ids = torch.randint(0, 17, (2, 17), generator=torch.Generator().manual_seed(0))
     found = []
     for recompute in (False, True):
         model = make_model(name=name, dropout=0.2)
-        train_step, _ = prepare_step(model, TrainConfig(recompute=recompute), Hooks())
+        train_step, _ = prepare_step(model, TrainConfig(activation_checkpointing=recompute), Hooks())
         torch.manual_seed(1)
         train_step(Batch.from_ids(ids)).total.backward()
         found.append([parameter.grad for parameter in train_step.parameters()])
@@ -72,7 +73,9 @@ def test_recomputed_gradients_are_the_same_with_dropout_too(make_model: MakeMode
 def test_recomputing_keeps_less(make_model: MakeModel, quick: MakeConfig) -> None:
     row_bytes = []
     for recompute in (False, True):
-        config = quick(recompute=recompute).decided(steps=6, time=16, micro_rows=4, precision="float32")
+        config = quick(activation_checkpointing=recompute).decided(
+            steps=6, sequence_length=16, micro_batch_size=4, precision="float32"
+        )
         row_bytes.append(
             measure_activations(prepare_step(make_model(num_layers=6), config, Hooks())[0], config).row_bytes
         )
@@ -80,7 +83,7 @@ def test_recomputing_keeps_less(make_model: MakeModel, quick: MakeConfig) -> Non
 
 
 def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: MakeModel, quick: MakeConfig) -> None:
-    config = quick().decided(steps=6, time=16, micro_rows=4, precision="float32")
+    config = quick().decided(steps=6, sequence_length=16, micro_batch_size=4, precision="float32")
     model = make_model()
     found = measure_activations(prepare_step(model, config, Hooks())[0], config)
     assert found.of(5) - found.of(4) == found.row_bytes + found.block_bytes > found.block_bytes > 0
@@ -91,7 +94,7 @@ def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: M
 def test_a_run_costs_its_steps_and_its_pauses() -> None:
     costs = StepTimings(step_s=2.0, evaluate_s=10.0, sample_s=100.0, save_s=1000.0)
     config = TrainConfig(evaluate_every=4, sample_every=9, checkpoint_every=10)
-    decided = config.decided(steps=10, time=16, micro_rows=1, precision="float32")
+    decided = config.decided(steps=10, sequence_length=16, micro_batch_size=1, precision="float32")
     assert costs.total_s(decided) == 20 + 3 * 10 + 2 * 100 + 1000
 
 
@@ -107,7 +110,7 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
     train_step, threads = prepare_step(make_model(), quick(), Hooks())[0], Threads(1, torch.device("cpu"))
     config = decide(train_step, data.train, quick(), Hooks(), threads=threads, saves=True).config
     assert decided == [config]
-    assert (plan.steps, plan.tokens, plan.micro_batch) == (6, 6 * 4 * 16, config.micro_rows)
+    assert (plan.steps, plan.tokens, plan.micro_batch_size) == (6, 6 * 4 * 16, config.micro_batch_size)
     assert plan.seconds is not None
     assert plan.seconds > 0
 

@@ -31,7 +31,7 @@ def gradients(train_step: TrainStep, loss: Callable[[Batch], Tensor], time: int)
     return {name: p.grad.clone() for name, p in train_step.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
+@pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 @pytest.mark.parametrize("time", [16, 160])  # attention in one piece, and by blocks
 def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeModel, name: str, time: int) -> None:
     train_step = TrainStep(make_model(name=name, context_length=time), make_objective("next_token")).train()
@@ -62,7 +62,7 @@ def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeM
 def test_what_moves_is_float32_and_what_computes_follows(
     make_model: MakeModel, quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick().decided(steps=6, time=16, micro_rows=2, precision="bfloat16")
+    config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
     state = TrainState.begin(TrainStep(make_model(), make_objective("next_token")).train(), config)
     before = state.computing.loss(batch()).total.item()
     for _ in range(5):
@@ -75,7 +75,7 @@ def test_what_moves_is_float32_and_what_computes_follows(
 
 
 def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick: Callable[..., TrainConfig]) -> None:
-    config = quick().decided(steps=6, time=16, micro_rows=2, precision="bfloat16")
+    config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
     states = [
         TrainState.begin(TrainStep(make_model(seed=seed), make_objective("next_token")).train(), config)
         for seed in (0, 1)
@@ -86,7 +86,7 @@ def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
+@pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 def test_float32_is_plain_pytorch(make_model: MakeModel, name: str) -> None:
     train_step = TrainStep(make_model(name=name), make_objective("next_token")).train()
     model, micro = train_step.model, batch()

@@ -51,7 +51,7 @@ def test_an_announcement_alone_decides_nothing(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_measuring_takes_well_under_a_second_and_leaves_the_model_alone(make_model: MakeModel) -> None:
-    model = make_model(width=768, num_heads=12, num_key_value_heads=12, head_width=64, mlp_width=3072)
+    model = make_model(hidden_size=768, num_heads=12, num_key_value_heads=12, head_dim=64, intermediate_size=3072)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     generator = torch.get_rng_state()
     begun_s = time.process_time()

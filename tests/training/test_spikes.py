@@ -35,7 +35,9 @@ def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
 def test_a_spike_moves_no_weight_and_is_not_learned_from_later(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick(max_loss_deviations=6.0).decided(steps=6, time=8, micro_rows=2, precision="float32")
+    config = quick(loss_spike_threshold=6.0).decided(
+        steps=6, sequence_length=8, micro_batch_size=2, precision="float32"
+    )
     state = _state(make_model(), config)
     before = {name: value.clone() for name, value in state.train_step.state_dict().items()}
     recent = list(state.progress.recent_losses)
@@ -50,7 +52,7 @@ def test_a_spike_moves_no_weight_and_is_not_learned_from_later(
 def test_without_being_asked_for_nothing_is_a_spike(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick().decided(steps=6, time=8, micro_rows=2, precision="float32")
+    config = quick().decided(steps=6, sequence_length=8, micro_batch_size=2, precision="float32")
     state = _state(make_model(), config)
     assert update(state, BATCH, config).refusal is None
     assert len(state.progress.recent_losses) == NUM_RECENT
@@ -59,7 +61,9 @@ def test_without_being_asked_for_nothing_is_a_spike(
 def test_the_memory_is_of_the_last_hundred(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick(max_loss_deviations=1e9).decided(steps=6, time=8, micro_rows=2, precision="float32")
+    config = quick(loss_spike_threshold=1e9).decided(
+        steps=6, sequence_length=8, micro_batch_size=2, precision="float32"
+    )
     state = _state(make_model(), config)
     loss = update(state, BATCH, config).loss_nats
     assert len(state.progress.recent_losses) == NUM_RECENT

@@ -22,7 +22,7 @@ from textwright.training.optimizers import Optimizer
 from textwright.training.step import TrainStep
 
 NUM_STEPS = 4
-CONFIG = GPTConfig(vocab_size=23, context_length=8, num_layers=2, num_heads=2, width=16, tied_head=True)
+CONFIG = GPTConfig(vocab_size=23, context_length=8, num_layers=2, num_heads=2, hidden_size=16, tie_embeddings=True)
 RAGGED = Batch.from_rows([[1, 2, 3, 4, 5, 6, 7, 8], [9, 10], [3, 1, 4, 1, 5], [22, 7, 1, 8]])
 
 

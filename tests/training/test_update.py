@@ -27,7 +27,9 @@ def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
 
 
 def _decided(config: TrainConfig) -> TrainConfig:
-    return config.decided(steps=6, time=16, micro_rows=config.micro_rows or config.rows, precision="float32")
+    return config.decided(
+        steps=6, sequence_length=16, micro_batch_size=config.micro_batch_size or config.batch_size, precision="float32"
+    )
 
 
 def _gradients(model: LanguageModel, micro_batches: list[Batch], whole: Batch) -> tuple[Tensor, list[Tensor]]:
@@ -40,15 +42,15 @@ def _gradients(model: LanguageModel, micro_batches: list[Batch], whole: Batch) -
     return total, [parameter.grad for parameter in step.parameters() if parameter.grad is not None]
 
 
-@pytest.mark.parametrize("name", ["nano", "modern-nano", "gpt1-nano"])
-@pytest.mark.parametrize("micro_rows", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 3, 4, 5])
 def test_every_split_into_micro_batches_gives_the_same_loss_and_gradient(
-    make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig], name: str, micro_rows: int
+    make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig], name: str, micro_batch_size: int
 ) -> None:
     results = []
-    for rows in (6, micro_rows):
-        state = _state(make_model(name=name), _decided(quick(micro_rows=rows)))
-        loss = add_gradients(state, RAGGED, _decided(quick(micro_rows=rows)))
+    for rows in (6, micro_batch_size):
+        state = _state(make_model(name=name), _decided(quick(micro_batch_size=rows)))
+        loss = add_gradients(state, RAGGED, _decided(quick(micro_batch_size=rows)))
         results.append((loss, [parameter.grad for parameter in state.optimizer.parameters]))
     (loss, gradients), (split_loss, split_gradients) = results
     torch.testing.assert_close(split_loss, loss, rtol=1e-5, atol=0)
@@ -72,7 +74,7 @@ def test_dropout_depends_on_seed_step_and_row_alone(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
     def loss(seed: int, step: int) -> float:
-        config = _decided(quick(seed=seed, micro_rows=2))
+        config = _decided(quick(seed=seed, micro_batch_size=2))
         state = _state(make_model(dropout=0.5), config)
         state.progress.step = step
         torch.rand(seed + step + 1)  # whatever was drawn before
@@ -112,7 +114,7 @@ def test_a_step_with_nothing_to_learn_is_refused(
 def test_a_large_gradient_is_scaled_down_to_the_clip(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    free, clipped = (_decided(quick(optimizer="adamw", clip=clip)) for clip in (1e9, 1e-9))
+    free, clipped = (_decided(quick(optimizer="adamw", max_grad_norm=clip)) for clip in (1e9, 1e-9))
     moved = []
     for config in (free, clipped):
         state = _state(make_model(), config)
@@ -123,16 +125,16 @@ def test_a_large_gradient_is_scaled_down_to_the_clip(
     assert moved[1][1] < 0.2 * moved[0][1]
 
 
-@pytest.mark.parametrize("name", ["nano", "modern-nano"])
+@pytest.mark.parametrize("name", ["nano", "qwen3-nano"])
 def test_muon_gets_the_hidden_matrices_and_cuts_fused_ones_in_three(
     make_model: Callable[..., LanguageModel], name: str
 ) -> None:
-    model = make_model(name=name, num_key_value_heads=1, tied_head=False)
+    model = make_model(name=name, num_key_value_heads=1, tie_embeddings=False)
     found = hidden_matrices(TrainStep(model, make_objective("next_token")))
     assert not any("embedding" in name or "head" in name for name in found)
     assert found["model.blocks.0.attention.qkv.weight"] == (32, 16, 16)
     assert found["model.blocks.1.mlp.up.weight"] == (64,)
-    assert len(found) == 2 * (5 if name == "modern-nano" else 4)
+    assert len(found) == 2 * (5 if name == "qwen3-nano" else 4)
 
 
 def test_only_matrices_decay(make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from textwright.core.renamed import CLASSES
 
 if TYPE_CHECKING:
-    from textwright.api.config import ModelChoice as ModelChoice
+    from textwright.api.config import ModelOptions as ModelOptions
     from textwright.api.config import RunConfig as RunConfig
     from textwright.api.model import Model as Model
     from textwright.api.model import load as load
@@ -33,7 +33,7 @@ _PLACES = {
     "Finding": "api.verification",
     "InputError": "core.errors",
     "Model": "api.model",
-    "ModelChoice": "api.config",
+    "ModelOptions": "api.config",
     "Plan": "training.plan",
     "RunConfig": "api.config",
     "RunResult": "api.runs",
@@ -57,7 +57,7 @@ __all__ = [
     "Finding",
     "InputError",
     "Model",
-    "ModelChoice",
+    "ModelOptions",
     "Plan",
     "RunConfig",
     "RunResult",

@@ -11,16 +11,16 @@ from textwright.models.config import GPTConfig
 from textwright.training.config import TrainConfig
 
 
-class ModelChoice(Config):
+class ModelOptions(Config):
     """Which model to train."""
 
     preset: str = "tiny"
-    """A preset's name, such as nano, tiny, small, gpt2 or modern-tiny."""
+    """A preset's name, such as nano, tiny, small, gpt2 or qwen3-tiny."""
     context_length: int | None = Field(default=None, ge=2)
     """Tokens the model sees at once; the preset's own when not given."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Dropout on embeddings, attention and residual, 0 to 1; the preset's own when not given."""
-    positions: Literal["learned", "sinusoidal"] | None = None
+    position_encoding: Literal["learned", "sinusoidal"] | None = None
     """How GPT-2 models know positions; the preset's own when not given."""
     embedding_std: float | None = Field(default=None, gt=0)
     """Standard deviation of the initial embeddings; the preset's when not given."""
@@ -41,7 +41,7 @@ class RunConfig(Config):
     """byte, char, bpe:N (trained on the data, at most N tokens), or a folder that holds a tokenizer."""
     sample_prompts: tuple[str, ...] = ()
     """What the samples during training continue; without it the start of a document."""
-    model: ModelChoice = ModelChoice()
+    model: ModelOptions = ModelOptions()
     """The model."""
     training: TrainConfig = TrainConfig()
     """The training."""
@@ -50,7 +50,7 @@ class RunConfig(Config):
 class Resolved(Config):
     """What followed from a run's config. A run that goes on takes it: a later release might find something else."""
 
-    choice: ModelChoice = ModelChoice()
+    choice: ModelOptions = ModelOptions()
     """The choice that the model followed from; a run of fit was given its model."""
     model: GPTConfig
     """The model's shape."""

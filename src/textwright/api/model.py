@@ -30,7 +30,14 @@ from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
 from textwright.generation.kernels import COMPILING, are_compiled
 from textwright.generation.request import EngineConfig, SamplingConfig
-from textwright.generation.speculative import NUM_DRAFTED, Draft, ModelDrafter, Pick, PromptLookup, Speculation
+from textwright.generation.speculative import (
+    NUM_SPECULATIVE_TOKENS,
+    Draft,
+    ModelDrafter,
+    Pick,
+    PromptLookup,
+    Speculation,
+)
 from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import LanguageModel
 from textwright.text.dialogue import DialogueFormat
@@ -151,25 +158,29 @@ class Model:
 
     @answers_old_names
     def speculation(
-        self, draft: "Model | None" = None, *, num_drafted: int = NUM_DRAFTED, engine: EngineConfig | None = None
+        self,
+        draft: "Model | None" = None,
+        *,
+        num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
+        engine: EngineConfig | None = None,
     ) -> Speculation:
         """What to hand to ``complete``: afterwards it knows how much was accepted.
 
         Args:
             draft: a smaller model with the same tokenizer; without one, what the text says itself is looked up.
-            num_drafted: tokens guessed at a time.
+            num_speculative_tokens: tokens guessed at a time.
             engine: for the draft model. On a CPU it is rounded to int8: what it guesses is checked.
 
         Raises:
             InputError: the draft model has another tokenizer.
         """
         if draft is None:
-            return Speculation(PromptLookup(), num_drafted)
+            return Speculation(PromptLookup(), num_speculative_tokens)
         self._check_tokenizer(draft)
         engine = engine or EngineConfig()
         if choose_engine(draft.network, engine) == "cpu":
             engine = engine.model_copy(update={"precision": "int8"})
-        return Speculation(_DraftModel(draft, engine, self.tokenizer.vocab_size), num_drafted)
+        return Speculation(_DraftModel(draft, engine, self.tokenizer.vocab_size), num_speculative_tokens)
 
     @property
     def _version(self) -> "_Version":
@@ -207,7 +218,7 @@ class Model:
         steps: int | None = None,
         epochs: float | None = None,
         minutes: float | None = None,
-        rows: int = 8,
+        batch_size: int = 8,
         learning_rate: float = 3e-4,
         seed: int = 0,
         out: Path | str | None = None,
@@ -224,7 +235,7 @@ class Model:
             steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
             epochs: passes over the texts, instead of ``steps``.
             minutes: wall-clock time, instead of ``steps``.
-            rows: rows of a step, each at most 256 tokens or the model's context.
+            batch_size: rows of a step, each at most 256 tokens or the model's context.
             learning_rate: at its highest.
             seed: fixes the order of the data and the dropout.
             out: a folder for the run (journal, checkpoints, model, the texts as tokens and the model as it was), which
@@ -246,11 +257,16 @@ class Model:
         tokens = Tokens.from_texts(documents, self.tokenizer)
         time = min(self.network.context_length, FIT_TOKENS_PER_ROW, tokens.num_tokens)
         if epochs is not None:
-            steps = max(1, round(epochs * tokens.num_tokens / (rows * time)))
+            steps = max(1, round(epochs * tokens.num_tokens / (batch_size * time)))
         if steps is None and minutes is None:
             steps = FIT_STEPS
         config = TrainConfig.for_fit(
-            steps=steps, minutes=minutes, rows=rows, time=time, learning_rate=learning_rate, seed=seed
+            steps=steps,
+            minutes=minutes,
+            batch_size=batch_size,
+            sequence_length=time,
+            learning_rate=learning_rate,
+            seed=seed,
         )
         run, data, hooks = None, Data(train=tokens, val=None), Hooks()
         if out is not None:

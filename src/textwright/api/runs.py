@@ -278,7 +278,7 @@ def _train(
             hooks = _HookMaker(run, config, model.config, tokenizer, data, display).hooks
         report = run_loop(model, data, config.training, run=run, hooks=hooks, resume=resume)
     result = RunResult(run.folder, run.model, report, data, tokenizer)
-    if report.ended != "interrupted":
+    if report.end_reason != "interrupted":
         write_report(result)
     return result
 
@@ -374,7 +374,7 @@ class _HookMaker:
 
     def evaluate(self, model: LanguageModel, config: TrainConfig) -> dict[str, float]:
         assert self.data.val is not None
-        time = min(config.time or model.context_length, model.context_length)
+        time = min(config.sequence_length or model.context_length, model.context_length)
         with autocast(model.head_weight.device, "bfloat16" if config.precision == "bfloat16" else "float32"):
             return score_tokens(
                 model,

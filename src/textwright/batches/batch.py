@@ -34,7 +34,7 @@ class Batch:
     """Which document of its row a token is of, -1 for padding. None: one document a row, nothing padded."""
     position_ids: Int[Tensor, "rows time"] | None = None
     """Positions, restarting with each packed document. None: 0, 1, 2, ... in every row."""
-    attends: Literal["causal", "both"] = "causal"
+    attention: Literal["causal", "bidirectional"] = "causal"
     """Whether a token attends only to what is before it, or to both sides."""
     source_ids: Int[Tensor, "rows source_time"] | None = None
     """For encoder-decoder models: what the encoder reads."""

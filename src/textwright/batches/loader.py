@@ -35,10 +35,10 @@ class Loader:
         rows: rows of a step, over all ranks.
         time: tokens of a row.
         seed: fixes the order.
-        layout: ``windows`` or ``packed``.
+        packing: ``none`` or ``documents``.
 
     Raises:
-        InputError: ``windows`` over a stream that is shorter than one row.
+        InputError: packing is ``none`` over a stream that is shorter than one row.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Loader:
         rows: int,
         time: int,
         seed: int = 0,
-        layout: Literal["windows", "packed"] = "windows",
+        packing: Literal["none", "documents"] = "none",
     ) -> None:
         self.tokens, self.rows, self.time, self.seed = tokens, rows, time, seed
         self._source: _Windows | _Packed = (
-            _Windows(tokens, time, seed) if layout == "windows" else _Packed(tokens, time, seed)
+            _Windows(tokens, time, seed) if packing == "none" else _Packed(tokens, time, seed)
         )
 
     @property

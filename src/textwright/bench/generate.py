@@ -112,14 +112,14 @@ def floor_tokens_per_s(job: WritingJob, precision: Precision, batch: int, bytes_
     """Tokens/s if a step took no longer than reading the weights once and each row's cache, half written."""
     config = job.config
     read = job.prompt_tokens + job.new_tokens / 2
-    cache = 2 * config.num_layers * config.num_key_value_heads * config.head_width * read * precision.cache_bytes
+    cache = 2 * config.num_layers * config.num_key_value_heads * config.head_dim * read * precision.cache_bytes
     return batch * bytes_per_s / (multiplying_weights(config) * precision.weight_bytes + batch * cache)
 
 
 def multiplying_weights(config: GPTConfig) -> int:
     """Of the blocks and of the head."""
-    width = config.width
-    return config.num_layers * (4 * width * width + 2 * width * config.mlp_width) + config.vocab_size * width
+    width = config.hidden_size
+    return config.num_layers * (4 * width * width + 2 * width * config.intermediate_size) + config.vocab_size * width
 
 
 def _peer(name: str) -> Any:

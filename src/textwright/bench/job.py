@@ -16,8 +16,8 @@ class Job:
 
     preset: str
     """A row of ``models.presets``: gpt2, gpt2-medium, ..."""
-    rows: int
-    time: int
+    batch_size: int
+    sequence_length: int
     precision: Precision
     """Of our products, and of those of the peer with its best settings."""
     device: str = "cpu"
@@ -31,11 +31,11 @@ class Job:
     @property
     def tokens(self) -> int:
         """Tokens learned from in a step."""
-        return self.rows * self.time
+        return self.batch_size * self.sequence_length
 
     def batch(self) -> Tensor:
         """Random ids, [rows, time + 1]."""
-        return torch.randint(0, VOCABULARY, (self.rows, self.time + 1), device=self.device)
+        return torch.randint(0, VOCABULARY, (self.batch_size, self.sequence_length + 1), device=self.device)
 
     def finish(self) -> None:
         """Wait until what was asked of a GPU is done."""

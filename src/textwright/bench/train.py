@@ -51,14 +51,23 @@ def bench_train(
         if peer not in OURS + THEIRS:
             raise unknown_name("peer", peer, OURS + THEIRS)
     programs = {
-        peer: [WORKER, peer, job.preset, str(job.rows), str(job.time), job.precision, job.device, str(threads)]
+        peer: [
+            WORKER,
+            peer,
+            job.preset,
+            str(job.batch_size),
+            str(job.sequence_length),
+            job.precision,
+            job.device,
+            str(threads),
+        ]
         for peer in (*peers, PRODUCT)
     }
     requests = dict.fromkeys(peers, str(steps)) | {PRODUCT: str(PRODUCTS_PER_TURN)}
     with start_all(programs, threads, say) as workers:
         take_turns(workers, requests, turns, say)
     rate = FLOPS_PER_STEP / statistics.median(_step_s(workers[PRODUCT]))
-    flops = step_flops(preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.time)), job)
+    flops = step_flops(preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.sequence_length)), job)
     rows = [_row(workers[peer], job, flops / rate) for peer in peers]
     speed = {row["peer"]: row["tokens_per_s"] for row in rows}
     ours, theirs = ([peer for peer in peers if peer in group] for group in (OURS, THEIRS))
@@ -78,10 +87,10 @@ def step_flops(config: GPTConfig, job: Job) -> float:
 
     Source: Kaplan et al. 2020 (arXiv:2001.08361), table 1; the factor of a half for causal attention is ours.
     """
-    width = config.width
-    in_blocks = config.num_layers * (4 * width * width + 2 * width * config.mlp_width)
+    width = config.hidden_size
+    in_blocks = config.num_layers * (4 * width * width + 2 * width * config.intermediate_size)
     weights = in_blocks + config.vocab_size * width
-    return job.tokens * (6.0 * weights + 6.0 * config.num_layers * width * job.time)
+    return job.tokens * (6.0 * weights + 6.0 * config.num_layers * width * job.sequence_length)
 
 
 def _step_s(worker: Worker) -> list[float]:

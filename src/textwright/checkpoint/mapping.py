@@ -139,12 +139,12 @@ _GPT2_KEYS = {
     "n_positions": "context_length",
     "n_layer": "num_layers",
     "n_head": "num_heads",
-    "n_embd": "width",
-    "layer_norm_epsilon": "norm_epsilon",
+    "n_embd": "hidden_size",
+    "layer_norm_epsilon": "norm_eps",
     "embd_pdrop": "dropout_embedding",
     "attn_pdrop": "dropout_attention",
     "resid_pdrop": "dropout_residual",
-    "tie_word_embeddings": "tied_head",
+    "tie_word_embeddings": "tie_embeddings",
 }
 ARCHITECTURES: dict[str, Architecture] = {
     "gpt2": Architecture(
@@ -153,7 +153,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         family="gpt2",
         keys=_GPT2_KEYS
         | {
-            "n_inner": "mlp_width",
+            "n_inner": "intermediate_size",
             "activation_function": "activation",
             "scale_attn_weights": "scales_attention",
             "scale_attn_by_inverse_layer_idx": "scales_attention_by_layer",
@@ -209,20 +209,20 @@ ARCHITECTURES: dict[str, Architecture] = {
     "qwen3": Architecture(
         model_type="qwen3",
         class_name="Qwen3ForCausalLM",
-        family="modern",
+        family="qwen3",
         keys={
             "vocab_size": "vocab_size",
             "max_position_embeddings": "context_length",
             "num_hidden_layers": "num_layers",
             "num_attention_heads": "num_heads",
             "num_key_value_heads": "num_key_value_heads",
-            "head_dim": "head_width",
-            "hidden_size": "width",
-            "intermediate_size": "mlp_width",
+            "head_dim": "head_dim",
+            "hidden_size": "hidden_size",
+            "intermediate_size": "intermediate_size",
             "hidden_act": "activation",
-            "rms_norm_eps": "norm_epsilon",
-            "rope_theta": "rotary_base",
-            "tie_word_embeddings": "tied_head",
+            "rms_norm_eps": "norm_eps",
+            "rope_theta": "rope_theta",
+            "tie_word_embeddings": "tie_embeddings",
             "attention_dropout": "dropout_attention",
         },
         positions="rotary",
@@ -273,7 +273,7 @@ def read_model_config(config: dict[str, Any], where: str) -> GPTConfig:
     """
     kind = architecture_of(config, where)
     config = _rope_spelled_the_old_way(dict(config), where)
-    values: dict[str, Any] = {"family": kind.family, "positions": kind.positions}
+    values: dict[str, Any] = {"family": kind.family, "position_encoding": kind.positions}
     _check_keys(kind, config, where)
     for theirs, ours in kind.keys.items():
         value = config.get(theirs, kind.defaults.get(theirs))
@@ -388,7 +388,7 @@ def _take_head(
     config: GPTConfig,
     where: str,
 ) -> None:
-    if not config.tied_head:
+    if not config.tie_embeddings:
         ours["untied_head.weight"] = head
         return
     embedding_name = kind.names[0][1] + "weight"
@@ -411,7 +411,7 @@ def to_theirs(tensors: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor
             continue
         if kind.model_type == "qwen3" and (match := re.fullmatch(r"blocks\.(\d+)\.attention\.qkv\.weight", name)):
             sizes = [config.num_heads, config.num_key_value_heads, config.num_key_value_heads]
-            parts = torch.split(tensor, [size * config.head_width for size in sizes])
+            parts = torch.split(tensor, [size * config.head_dim for size in sizes])
             for part, value in zip(_QUERY_KEY_VALUE, parts, strict=True):
                 theirs[f"model.layers.{match[1]}.self_attn.{part}.weight"] = value
             continue

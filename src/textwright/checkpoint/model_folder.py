@@ -85,7 +85,7 @@ def save_model(
     folder = Path(os.path.realpath(folder))
     _check_replaceable(folder)
     tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    if model.config.positions == "sinusoidal":
+    if model.config.position_encoding == "sinusoidal":
         # transformers knows learned positions only; a table that is never trained is the same thing.
         tensors["position_embedding.weight"] = sinusoidal_table(model.context_length, model.width)
     with atomic_folder(folder, keeps=_is_no_models) as new:
@@ -153,7 +153,7 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
     config = _read_config(folder)
     where = str(folder)
     tensors = to_ours(read_tensors(folder), config, where)
-    if config.positions == "sinusoidal":
+    if config.position_encoding == "sinusoidal":
         _drop_sinusoidal_table(tensors, config, where)
     model = outline(config)
     _check_shapes(model, tensors, where)
@@ -258,14 +258,14 @@ def _read_config(folder: Path) -> GPTConfig:
                 fix="use a newer Textwright",
             )
         # The one thing config.json cannot say. Whether it is still so is checked against the table itself.
-        if ours.get("model", {}).get("positions") == "sinusoidal":
-            config = config.model_copy(update={"positions": "sinusoidal"})
+        if "sinusoidal" in map(ours.get("model", {}).get, ("position_encoding", "positions")):  # 0.1 wrote positions
+            config = config.model_copy(update={"position_encoding": "sinusoidal"})
     return config
 
 
 def _drop_sinusoidal_table(tensors: dict[str, Tensor], config: GPTConfig, where: str) -> None:
     table = tensors.pop("position_embedding.weight", None)
-    expected = sinusoidal_table(config.context_length, config.width)
+    expected = sinusoidal_table(config.context_length, config.hidden_size)
     if table is None or table.shape != expected.shape or (table.float() - expected).abs().max() > 0.01:
         raise InputError(
             "the positions are not sinusoidal, though textwright.json says so",

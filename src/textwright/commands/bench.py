@@ -12,8 +12,8 @@ from textwright.core.errors import InputError
 def train(
     *,
     preset: str = "gpt2",
-    rows: int = 2,
-    time: int = 512,
+    batch_size: int = 2,
+    sequence_length: int = 512,
     turns: int = 5,
     steps: int = 2,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -27,9 +27,9 @@ def train(
     ----------
     preset
         The size: gpt2, gpt2-medium, ...
-    rows
+    batch_size
         Rows of a step.
-    time
+    sequence_length
         Tokens in a row.
     turns
         Turns of each; the figures are medians over them.
@@ -51,10 +51,15 @@ def train(
     from textwright.bench.train import OURS, THEIRS, bench_train
     from textwright.core.device import choose_precision
 
-    for name, value in (("rows", rows), ("time", time), ("turns", turns), ("steps", steps)):
+    for name, value in (
+        ("batch-size", batch_size),
+        ("sequence-length", sequence_length),
+        ("turns", turns),
+        ("steps", steps),
+    ):
         if value < 1:
             raise InputError(f"--{name} {value}", expected="1 or more")
-    job = Job(preset, rows, time, choose_precision(torch.device("cpu"), precision))
+    job = Job(preset, batch_size, sequence_length, choose_precision(torch.device("cpu"), precision))
     found = bench_train(
         job,
         turns=turns,
@@ -81,7 +86,8 @@ def train(
     machine = found["machine"]
     stdout_console().print(
         f"{machine['processor']}, {machine['threads']} threads, {machine['matrix_flops_per_s'] / 1e9:,.0f} GFLOP/s "
-        f"in {job.precision}, torch {machine['torch']}; {preset}, {rows} x {time} tokens, medians of {turns} turns"
+        f"in {job.precision}, torch {machine['torch']}; {preset}, {batch_size} x {sequence_length} tokens, "
+        f"medians of {turns} turns"
     )
 
 

@@ -63,12 +63,10 @@ def chat(
         Print one JSON object on standard output, at the end.
     """
     chosen = sampling or read_config(ChatSampling, {}, "the command line")
-    if chosen.num_samples != 1:
-        raise InputError(
-            f"--num-samples {chosen.num_samples}", expected="1 in a chat", fix="/retry gives another answer"
-        )
-    if chosen.alternatives is not None:
-        raise InputError("--alternatives in a chat", expected="it with textwright generate")
+    if chosen.n != 1:
+        raise InputError(f"--n {chosen.n}", expected="1 in a chat", fix="/retry gives another answer")
+    if chosen.top_logprobs is not None:
+        raise InputError("--top-logprobs in a chat", expected="it with textwright generate")
 
     check_is_text(system)
     stderr_console().print(f"loading {model} ...")

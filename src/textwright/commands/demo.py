@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from textwright.api.config import ModelChoice, RunConfig
+from textwright.api.config import ModelOptions, RunConfig
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
@@ -88,7 +88,7 @@ def demo(
     report = write_report(result, metrics=metrics, completions=shown)
 
     if json:
-        figures = {"held_out": score.as_json(), "yardsticks": metrics, "completions": shown, "report": str(report)}
+        figures = {"held_out": score.as_json(), "baselines": metrics, "completions": shown, "report": str(report)}
         stdout_console().write_json(result.as_json() | figures)
         return 0
     for item in shown:
@@ -145,8 +145,8 @@ def demo_config(paths: tuple[Path, ...], minutes: float, seed: int, prompts: tup
         invalid_utf8="replace",
         tokenizer="bpe:4096",
         sample_prompts=prompts,
-        model=ModelChoice(preset="tiny"),
-        training=TrainConfig(minutes=minutes, rows=16, seed=seed, max_eval_tokens=32_768),
+        model=ModelOptions(preset="tiny"),
+        training=TrainConfig(minutes=minutes, batch_size=16, seed=seed, max_eval_tokens=32_768),
     )
 
 

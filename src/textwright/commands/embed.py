@@ -38,7 +38,7 @@ def embed(
     device
         auto, cpu or cuda.
     json
-        Print one JSON object on standard output: width and vectors.
+        Print one JSON object on standard output: hidden_size and vectors.
     """
     wanted = list(texts)
     if texts_file is not None:
@@ -68,7 +68,7 @@ def embed(
             write_atomically(out, content.getvalue())
         stderr_console().print(f"{vectors.shape[0]:,} vectors of {vectors.shape[1]:,} numbers in {out}")
     if json:
-        stdout_console().write_json({"width": int(vectors.shape[1]), "vectors": vectors.tolist()})
+        stdout_console().write_json({"hidden_size": int(vectors.shape[1]), "vectors": vectors.tolist()})
     elif out is None:
         screen = stdout_console()
         for vector in vectors:

@@ -51,7 +51,7 @@ def generate(
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     draft: str | None = None,
     prompt_lookup: Annotated[bool, Parameter(negative="")] = False,
-    num_drafted: int | None = None,
+    num_speculative_tokens: int | None = None,
     models: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
     weights: Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
     device: str = "auto",
@@ -75,7 +75,7 @@ def generate(
         A smaller model with the same tokenizer, to guess ahead: the same text, sooner.
     prompt_lookup
         Guess ahead from what the text itself says, without a model.
-    num_drafted
+    num_speculative_tokens
         Tokens guessed at a time, at most; 3 when not given. A draft model stops where it is not sure.
     models
         Several models with the same tokenizer, whose probabilities are mixed.
@@ -94,7 +94,7 @@ def generate(
         raise InputError("no model", fix=f"for example: {example}")
     chosen = _with_schema_read(sampling or read_config(SamplingConfig, {}, "the command line"))
     texts = _texts(prompts, prompts_file, folders[0])
-    _check_speculation(draft, prompt_lookup, num_drafted, models)
+    _check_speculation(draft, prompt_lookup, num_speculative_tokens, models)
     _check_weights(models, weights)
 
     stderr_console().print(f"loading {', '.join(folders)} ...")
@@ -105,10 +105,10 @@ def generate(
     speculation = None
     if draft is not None or prompt_lookup:
         drafter = load(draft, device=device) if draft is not None else None
-        given = {} if num_drafted is None else {"num_drafted": num_drafted}
+        given = {} if num_speculative_tokens is None else {"num_speculative_tokens": num_speculative_tokens}
         speculation = loaded[0].speculation(drafter, engine=computing, **given)
     shares = [weight / weights[0] for weight in weights] or [1.0] * len(loaded)
-    stream = Stream(texts[0]) if not json and len(texts) * chosen.num_samples == 1 else None
+    stream = Stream(texts[0]) if not json and len(texts) * chosen.n == 1 else None
     loaded[0].decoder(computing)  # made ready before the clock starts
     begun_s = time.perf_counter()
     completions = loaded[0].complete(
@@ -128,18 +128,18 @@ def generate(
             "tokens_per_s": tokens_per_s,
         }
         if speculation is not None:
-            found["acceptance"] = speculation.acceptance
+            found["acceptance_rate"] = speculation.acceptance_rate
         stdout_console().write_json(found)
         return
     if stream is not None:
         stream.close()
     else:
         _show_texts(completions)
-    if chosen.alternatives is not None:
+    if chosen.top_logprobs is not None:
         for completion in completions:
             _show_report(completion, loaded[0])
     _show_notes(completions, chosen, loaded[0].network.context_length)
-    accepted = f", {speculation.acceptance:.0%} of the guessed ones accepted" if speculation is not None else ""
+    accepted = f", {speculation.acceptance_rate:.0%} of the guessed ones accepted" if speculation is not None else ""
     num_tokens = sum(completion.num_tokens for completion in completions)
     stderr_console().print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
 
@@ -163,14 +163,14 @@ class Stream:
 def _show_texts(completions: Sequence[Completion]) -> None:
     out = stdout_console()
     for index, completion in enumerate(completions):
-        out.write(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.log_p:,.2f})\n")
+        out.write(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.logprob:,.2f})\n")
         out.write(f"{completion.prompt}{completion.text}\n")
 
 
 def _show_notes(completions: Sequence[Completion], chosen: SamplingConfig, context_length: int) -> None:
     """What a person should know of them, on standard error."""
     screen = stderr_console()
-    if any(completion.window_slid for completion in completions):
+    if any(completion.context_shifted for completion in completions):
         screen.print(f"note: the text outgrew the context of {context_length:,} tokens; its beginning was forgotten")
     unmet = sum(
         completion.finish_reason == "length" or completion.stop_reason == CONSTRAINT for completion in completions
@@ -204,13 +204,15 @@ def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> lis
     return texts
 
 
-def _check_speculation(draft: str | None, prompt_lookup: bool, num_drafted: int | None, models: Sequence[str]) -> None:
+def _check_speculation(
+    draft: str | None, prompt_lookup: bool, num_speculative_tokens: int | None, models: Sequence[str]
+) -> None:
     if draft is not None and prompt_lookup:
         raise InputError("--draft and --prompt-lookup", expected="one of them")
-    if num_drafted is not None and draft is None and not prompt_lookup:
-        raise InputError("--num-drafted without --draft or --prompt-lookup", fix="add one of them")
-    if num_drafted is not None and not 1 <= num_drafted <= 64:
-        raise InputError(f"--num-drafted {num_drafted}", expected="1 to 64")
+    if num_speculative_tokens is not None and draft is None and not prompt_lookup:
+        raise InputError("--num-speculative-tokens without --draft or --prompt-lookup", fix="add one of them")
+    if num_speculative_tokens is not None and not 1 <= num_speculative_tokens <= 64:
+        raise InputError(f"--num-speculative-tokens {num_speculative_tokens}", expected="1 to 64")
     if models and draft is not None:
         raise InputError("--draft with --models", fix="use --prompt-lookup, or one model")
 
@@ -229,8 +231,8 @@ def _as_json(completion: Completion, model: "Model") -> dict[str, Any]:
         "finish_reason": completion.finish_reason,
         "stop_reason": completion.stop_reason,
         "num_tokens": completion.num_tokens,
-        "window_slid": completion.window_slid,
-        "log_p": completion.log_p,
+        "context_shifted": completion.context_shifted,
+        "logprob": completion.logprob,
     }
     if completion.reports:
         row["tokens"] = [_with_texts(asdict(report), model) for report in completion.reports]
@@ -239,15 +241,15 @@ def _as_json(completion: Completion, model: "Model") -> dict[str, Any]:
 
 def _with_texts(report: dict[str, Any], model: "Model") -> dict[str, Any]:
     """A report whose tokens have their texts beside their ids."""
-    alternatives = [{**other, "text": model.tokenizer.decode([other["token_id"]])} for other in report["alternatives"]]
-    return {**report, "text": model.tokenizer.decode([report["token_id"]]), "alternatives": alternatives}
+    alternatives = [{**other, "text": model.tokenizer.decode([other["token_id"]])} for other in report["top_logprobs"]]
+    return {**report, "text": model.tokenizer.decode([report["token_id"]]), "top_logprobs": alternatives}
 
 
 def _show_report(completion: Completion, model: "Model") -> None:
     out = stdout_console()
     out.write(f"\n{'token':16} {'p':>7} {'drawn with':>10} {'rank':>6} {'nats':>6}  likeliest\n")
     for report in completion.reports:
-        others = "  ".join(f"{model.tokenizer.decode([o.token_id])!r} {o.p:.3f}" for o in report.alternatives)
+        others = "  ".join(f"{model.tokenizer.decode([o.token_id])!r} {o.p:.3f}" for o in report.top_logprobs)
         text = repr(model.tokenizer.decode([report.token_id]))
         out.write(
             f"{text:16} {report.p:7.4f} {report.filtered_p:10.4f} {report.rank:6,} {report.entropy_nats:6.2f}  "

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from textwright.api.config import ModelChoice
+from textwright.api.config import ModelOptions
 from textwright.commands.train import default_folder, run_config
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.progress import duration
@@ -19,7 +19,7 @@ def plan(
     tokenizer: str | None = None,
     text_field: str | None = None,
     invalid_utf8: Literal["error", "replace"] | None = None,
-    model: ModelChoice | None = None,
+    model: ModelOptions | None = None,
     training: Annotated[TrainConfig | None, Parameter(name="*")] = None,
     config: Path | None = None,
     device: str = "auto",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from textwright.api.config import ModelChoice, RunConfig, read_for_new_run
+from textwright.api.config import ModelOptions, RunConfig, read_for_new_run
 from textwright.core.config import read_config
 from textwright.core.console import command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError
@@ -23,7 +23,7 @@ def train(
     tokenizer: str | None = None,
     text_field: str | None = None,
     invalid_utf8: Literal["error", "replace"] | None = None,
-    model: ModelChoice | None = None,
+    model: ModelOptions | None = None,
     training: Annotated[TrainConfig | None, Parameter(name="*")] = None,
     out: Path | None = None,
     config: Path | None = None,
@@ -131,7 +131,7 @@ def run_config(
     text_field: str | None,
     tokenizer: str | None,
     invalid_utf8: str | None,
-    model: ModelChoice | None,
+    model: ModelOptions | None,
     training: TrainConfig | None,
 ) -> RunConfig:
     """The file's values with the command line's on top; only what was really given overrides."""

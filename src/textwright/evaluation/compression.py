@@ -13,7 +13,7 @@ ZSTD_LEVEL = 19
 def compressed_bits_per_byte(texts: Iterable[str]) -> dict[str, float]:
     """Bits per byte of the texts, one after the other, under ``xz -9e`` and ``zstd -19``.
 
-    A compressor starts knowing nothing and a model has read its training text, so this is a yardstick and no race:
+    A compressor starts knowing nothing and a model has read its training text, so this is a baseline and no race:
     a model of a language that does not beat it has learned little.
     """
     raw = "\n".join(texts).encode()

@@ -71,8 +71,8 @@ def write(
         InputError: a prompt and its new tokens are more than the context holds, or logits are not finite.
     """
     check_fits(rows, sampling, decoder.context_length)
-    for first in range(0, len(rows), sampling.num_samples):
-        same = rows[first : first + sampling.num_samples]
+    for first in range(0, len(rows), sampling.n):
+        same = rows[first : first + sampling.n]
         assert all(row.ids == same[0].ids for row in same), "the rows of a prompt stand together"
         beams = search(decoder, same[0], sampling, filters, vocab_size=vocab_size)
         for index, row in enumerate(same):
@@ -123,8 +123,8 @@ def continuations(
     best_places = best.indices[best.values.isfinite()]
     came_from, ids = best_places // totals.shape[1], best_places % totals.shape[1]
     reports: list[TokenReport] | list[None] = [None] * len(ids)
-    if sampling.alternatives is not None:
-        reports = report_tokens(log_p[came_from], filtered[came_from], ids, sampling.alternatives)
+    if sampling.top_logprobs is not None:
+        reports = report_tokens(log_p[came_from], filtered[came_from], ids, sampling.top_logprobs)
     numbers = zip(came_from.tolist(), ids.tolist(), log_p[came_from, ids].tolist(), best.values.tolist(), strict=False)
     return [
         _continued(beams[source], (token_id, its_log_p, report), score, source)

@@ -98,8 +98,8 @@ def choose(
     likeness = torch.stack(
         [(new @ old.T).amax(dim=-1) for new, old in zip(directions, reading.directions, strict=True)]
     )  # [rows, candidates]
-    assert sampling.contrastive_alpha is not None
-    scores = torch.lerp(p, -likeness, sampling.contrastive_alpha)
+    assert sampling.penalty_alpha is not None
+    scores = torch.lerp(p, -likeness, sampling.penalty_alpha)
     # A filter has the last word, however new a token that it rules out would be.
     chosen = scores.masked_fill(filtered.gather(1, candidates) == -torch.inf, -torch.inf).argmax(dim=1)
     every = torch.arange(len(rows), device=chosen.device)

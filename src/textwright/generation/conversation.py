@@ -108,7 +108,7 @@ class Conversation:
             completion = self._complete(prompt, sampling, hear)
             self.num_tokens += completion.num_tokens
             self.elapsed_s += time.perf_counter() - begun_s
-            slid = completion.window_slid
+            slid = completion.context_shifted
         except KeyboardInterrupt:
             self._keep(turns, pieces)
             raise

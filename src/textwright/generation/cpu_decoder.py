@@ -1,4 +1,4 @@
-"""Decoding on a CPU with kernels of our own: a ``Decoder`` made of a GPT-2 or modern model.
+"""Decoding on a CPU with kernels of our own: a ``Decoder`` made of a GPT-2 or Qwen3 model.
 
 One stream is bound by reading the weights, so they are kept as narrow as asked, float32, bfloat16 or int8, and in the
 order in which they are read. With float32 weights the key-value cache is float32 too; else it is bfloat16.
@@ -92,14 +92,14 @@ class CPUDecoder:
         shape = Shape(
             kind=KINDS[precision],
             num_layers=c.num_layers,
-            width=c.width,
+            width=c.hidden_size,
             num_heads=c.num_heads,
             num_key_heads=c.num_key_value_heads,
-            head_width=c.head_width,
-            mlp_width=c.mlp_width,
-            is_modern=c.family == "modern",
+            head_width=c.head_dim,
+            mlp_width=c.intermediate_size,
+            is_modern=c.family == "qwen3",
             activation=ACTIVATIONS.index(c.activation),
-            epsilon=c.norm_epsilon,
+            epsilon=c.norm_eps,
         )
         table = np.array([self._addresses(f"{n}.", block) for n, block in enumerate(model.blocks)], np.int64)
         scales = np.array([block.get_submodule("attention").scale for block in model.blocks], np.float32)
@@ -126,7 +126,7 @@ class CPUDecoder:
             layers=self.config.num_layers,
             rows=rows,
             heads=self.config.num_key_value_heads,
-            head_width=-(-self.config.head_width // per_line) * per_line,
+            head_dim=-(-self.config.head_dim // per_line) * per_line,
             context_length=self.context_length,
             device=self.device,
             dtype=dtype,
@@ -218,9 +218,9 @@ class CPUDecoder:
             job[f"head{part}"] = address
         job["vocab_size"] = model.vocab_size
         job["final_norm"] = self._hold(model.final_norm.get_parameter("weight").detach().float())
-        if self.config.family == "modern":
-            turn = rotation(torch.arange(self.context_length)[None], self.config.head_width, self.config.rotary_base)
-            half = self.config.head_width // 2
+        if self.config.family == "qwen3":
+            turn = rotation(torch.arange(self.context_length)[None], self.config.head_dim, self.config.rope_theta)
+            half = self.config.head_dim // 2
             job["cosines"], job["sines"] = (self._hold(part[0, 0, :, :half]) for part in turn)
         else:
             assert model.position_embedding is not None
@@ -233,19 +233,19 @@ class CPUDecoder:
     def _make_room(self, threads: int) -> None:
         """Working memory."""
         c, job = self.config, self._team.job[0]
-        attended = c.num_heads * c.head_width
-        lines = -(-max(c.width, c.mlp_width, attended) // NUMBERS_IN_A_LINE[KINDS[self.precision]])
-        key_width = -(-c.head_width // (2 * LANES)) * 2 * LANES
+        attended = c.num_heads * c.head_dim
+        lines = -(-max(c.hidden_size, c.intermediate_size, attended) // NUMBERS_IN_A_LINE[KINDS[self.precision]])
+        key_width = -(-c.head_dim // (2 * LANES)) * 2 * LANES
         self._tokens = np.zeros((3, MOST_TOKENS), np.int64)
         job["tokens"], job["rows"], job["places"] = (line.ctypes.data for line in self._tokens)
         job["room"], job["query_bytes"] = self.context_length + LANES, 4 * key_width
         sizes = {
-            "x": MOST_TOKENS * c.width,
-            "normed": MOST_TOKENS * c.width,
-            "qkv": MOST_TOKENS * (attended + 2 * c.num_key_value_heads * c.head_width),
+            "x": MOST_TOKENS * c.hidden_size,
+            "normed": MOST_TOKENS * c.hidden_size,
+            "qkv": MOST_TOKENS * (attended + 2 * c.num_key_value_heads * c.head_dim),
             "attended": MOST_TOKENS * attended,
-            "mid": MOST_TOKENS * c.mlp_width,
-            "gate": MOST_TOKENS * c.mlp_width if c.family == "modern" else 0,
+            "mid": MOST_TOKENS * c.intermediate_size,
+            "gate": MOST_TOKENS * c.intermediate_size if c.family == "qwen3" else 0,
             "inputs": MOST_TOKENS * lines * LANES,
             "blocks": MOST_TOKENS * 2 * lines,
             "sums": threads * SUMS,

@@ -54,9 +54,9 @@ def generate(
     """
     _check(decoder, tokenizer, prompts)
     keep_freed_memory()
-    if speculation is not None and sampling.strategy != "one by one":
+    if speculation is not None and sampling.strategy != "sample":
         raise InputError(f"guessing ahead with {sampling.search_setting}", fix="leave one of them out")
-    pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.num_samples)]
+    pairs = [(prompt, sample) for prompt in prompts for sample in range(sampling.n)]
     show = on_text or (lambda _index, _text: None)
     constraint = compile_constraint(sampling, tokenizer)
     rows = [

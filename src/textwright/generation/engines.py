@@ -24,21 +24,21 @@ def choose_engine(model: LanguageModel, config: EngineConfig) -> str:
     """
     knows = _kernels_know(model)
     if config.engine == "torch":
-        if config.deterministic:
-            raise InputError("--deterministic with --engine torch", fix="use --engine cpu, which always is")
+        if config.batch_invariant:
+            raise InputError("--batch-invariant with --engine torch", fix="use --engine cpu, which always is")
         if config.precision == "int8":
             raise InputError(
                 "--precision int8 with --engine torch", expected="float32 or bfloat16", fix="use --engine cpu"
             )
         return "torch"
-    needs = config.engine == "cpu" or config.deterministic or config.precision == "int8"
+    needs = config.engine == "cpu" or config.batch_invariant or config.precision == "int8"
     if needs and not knows:
         asked = "--engine cpu" if config.engine == "cpu" else f"--precision {config.precision}"
-        if config.deterministic:
-            asked = "--deterministic"
+        if config.batch_invariant:
+            asked = "--batch-invariant"
         raise InputError(
             f"{asked} for a {model.config.family} model on {model.device}",
-            expected="a gpt2 or modern model on the CPU",
+            expected="a gpt2 or qwen3 model on the CPU",
             fix="use --device cpu for those families, --engine torch for others",
         )
     return "cpu" if knows else "torch"
@@ -60,7 +60,7 @@ def _kernels_know(model: LanguageModel) -> bool:
     # Numba is imported where it is used: it takes a quarter of a second.
     from textwright.models.gpt import GPT
 
-    return isinstance(model, GPT) and model.config.family in ("gpt2", "modern") and model.device.type == "cpu"
+    return isinstance(model, GPT) and model.config.family in ("gpt2", "qwen3") and model.device.type == "cpu"
 
 
 def _with_kernels(model: LanguageModel, config: EngineConfig, files: ModelFiles | None) -> Decoder:

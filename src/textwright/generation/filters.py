@@ -280,18 +280,18 @@ def _logit_bias(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None
 
 
 def _banned_words(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
-    return BannedWords(sampling.banned_words, tokenizer.token_bytes) if sampling.banned_words else None
+    return BannedWords(sampling.bad_words, tokenizer.token_bytes) if sampling.bad_words else None
 
 
 def _no_repeat_ngram(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
-    n, end_id = sampling.no_repeat_ngram, tokenizer.end_id
+    n, end_id = sampling.no_repeat_ngram_size, tokenizer.end_id
     if n is None:
         return None
     return lambda logits, rows: rule_out_repeats(logits, rows, n, end_id)
 
 
 def _way_out(sampling: SamplingConfig, tokenizer: Tokenizer) -> Filter | None:
-    if sampling.constrained_by is None or not (sampling.banned_words or sampling.no_repeat_ngram):
+    if sampling.constrained_by is None or not (sampling.bad_words or sampling.no_repeat_ngram_size):
         return None  # alone, each of them leaves something
     end_id = tokenizer.end_id
     return lambda logits, _: keep_a_way_out(logits, end_id)

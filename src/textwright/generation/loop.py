@@ -147,7 +147,7 @@ def hand_over(
         sampling: whether reports are wanted.
     """
     log_p = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0].tolist()
-    reports = report_tokens(logits, filtered, ids, sampling.alternatives) if sampling.alternatives is not None else None
+    reports = report_tokens(logits, filtered, ids, sampling.top_logprobs) if sampling.top_logprobs is not None else None
     for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
         if row.is_open:
             row.push(token_id, log_p[index], reports[index] if reports else None)

@@ -18,7 +18,7 @@ MOST_TEXTS = 1000
 """Stop strings, or banned words: each is looked for at every token."""
 CONSTRAINTS = ("choices", "regex", "json_schema", "grammar")
 
-Strategy = Literal["one by one", "beams", "contrastive"]
+Strategy = Literal["sample", "beams", "contrastive"]
 """How tokens are chosen: each for itself; as the likeliest texts; or so that the text does not repeat itself."""
 
 
@@ -28,7 +28,7 @@ def _check_is_text(word: str) -> str:
     return word
 
 
-BannedWord = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check_is_text)]
+BadWord = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check_is_text)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
@@ -49,9 +49,9 @@ class SamplingConfig(Config):
     """Draw from the fewest tokens, the most typical first, that together have this probability."""
     logit_bias: dict[int, Bias] = Field(default_factory=dict)
     """Added to the logits of these token ids; -100 as good as bans a token, 100 as good as forces it."""
-    banned_words: tuple[BannedWord, ...] = Field(default=(), max_length=MOST_TEXTS)
+    bad_words: tuple[BadWord, ...] = Field(default=(), max_length=MOST_TEXTS)
     """Texts that are never written, however they are cut into tokens. Upper and lower case differ."""
-    no_repeat_ngram: int | None = Field(default=None, ge=1)
+    no_repeat_ngram_size: int | None = Field(default=None, ge=1)
     """No run of so many tokens comes twice in the prompt and the text."""
     repetition_penalty: float = Field(default=1.0, gt=0, le=100)
     """Above 1, tokens of the prompt and the text so far become less likely; 1 is off."""
@@ -63,15 +63,15 @@ class SamplingConfig(Config):
     """Above 1, search for the likeliest texts, keeping so many at a time; the temperature is not used."""
     length_penalty: float = Field(default=1.0, ge=-10, le=10)
     """Beams are ranked by log-probability / length ** this: above 0 helps long texts, below 0 short ones."""
-    contrastive_alpha: float | None = Field(default=None, ge=0, le=1)
+    penalty_alpha: float | None = Field(default=None, ge=0, le=1)
     """Contrastive search: 0 takes the likeliest of ``top_k`` (4) tokens, 1 the one least like all that came before."""
     stop: tuple[Text, ...] = Field(default=(), max_length=MOST_TEXTS)
     """A completion ends before any of these texts."""
-    num_samples: int = Field(default=1, ge=1)
+    n: int = Field(default=1, ge=1)
     """Completions of each prompt."""
     seed: int = 0
     """The same seed gives the same text."""
-    alternatives: int | None = Field(default=None, ge=0, le=1000)
+    top_logprobs: int | None = Field(default=None, ge=0, le=1000)
     """Report each token's probability, rank and entropy, and so many of the likeliest tokens in its place."""
     choices: tuple[Text, ...] = ()
     """Write exactly one of these texts."""
@@ -99,17 +99,17 @@ class SamplingConfig(Config):
         """How tokens are chosen; everything that depends on it asks here."""
         if self.num_beams > 1:
             return "beams"
-        return "one by one" if self.contrastive_alpha is None else "contrastive"
+        return "sample" if self.penalty_alpha is None else "contrastive"
 
     @property
     def search_setting(self) -> str:
         """The setting that asks for a search, to be named in errors."""
-        return "num_beams" if self.strategy == "beams" else "contrastive_alpha"
+        return "num_beams" if self.strategy == "beams" else "penalty_alpha"
 
     @property
     def draws(self) -> bool:
         """Whether chance plays a part: if not, temperature, top-k, top-p, min-p and typical-p have no work."""
-        return self.strategy == "one by one" and self.temperature > 0
+        return self.strategy == "sample" and self.temperature > 0
 
     @model_validator(mode="after")
     def _check_strategy(self) -> Self:
@@ -117,16 +117,16 @@ class SamplingConfig(Config):
         cuts = [name for name in ("top_k", "top_p", "min_p", "typical_p") if getattr(self, name) is not None]
         if self.strategy == "contrastive":
             cuts = [name for name in cuts if name != "top_k"]
-            if self.num_samples > 1:
-                raise ValueError("num_samples above 1 with contrastive_alpha: contrastive search finds one text")
+            if self.n > 1:
+                raise ValueError("n above 1 with penalty_alpha: contrastive search finds one text")
         if self.strategy == "beams":
-            if self.contrastive_alpha is not None:
-                raise ValueError("num_beams and contrastive_alpha are two ways to search: give one of them")
-            if self.num_samples > self.num_beams:
-                raise ValueError("num_samples above num_beams: a search returns at most as many texts as it keeps")
+            if self.penalty_alpha is not None:
+                raise ValueError("num_beams and penalty_alpha are two ways to search: give one of them")
+            if self.n > self.num_beams:
+                raise ValueError("n above num_beams: a search returns at most as many texts as it keeps")
         elif self.length_penalty != 1:
             raise ValueError("length_penalty without num_beams above 1: it ranks beams")
-        if cuts and self.strategy != "one by one":
+        if cuts and self.strategy != "sample":
             raise ValueError(f"{cuts[0]} with {self.search_setting}: a search draws no tokens; leave one of them out")
         return self
 
@@ -135,10 +135,10 @@ class EngineConfig(Config):
     """What computes. It changes the speed, and how exact the numbers are; not what is asked for."""
 
     engine: Literal["auto", "cpu", "torch"] = "auto"
-    """cpu: our kernels, for GPT-2 and modern models on a CPU. torch: any model, GPUs. auto: by model and device."""
+    """cpu: our kernels, for GPT-2 and Qwen3 models on a CPU. torch: any model, GPUs. auto: by model and device."""
     precision: Literal["float32", "bfloat16", "int8"] = "float32"
     """Of the weights: float32 is exact, bfloat16 and int8 (cpu engine only) read 3/7 and 2/7 as many bytes a token."""
-    deterministic: bool = False
+    batch_invariant: bool = False
     """The same text bit for bit whatever else is written at the same time: the cpu engine, which always is."""
 
 
@@ -164,7 +164,7 @@ class TokenReport:
     """1 for the token that the model found likeliest."""
     entropy_nats: float
     """How undecided the model was."""
-    alternatives: tuple[Alternative, ...]
+    top_logprobs: tuple[Alternative, ...]
     """The likeliest tokens, as the model saw them."""
 
 
@@ -180,7 +180,7 @@ class Completion:
         token_ids: every token that was chosen, those of the stop string and the end token among them.
         finish_reason: ``stop`` or ``length``.
         stop_reason: what stopped it: ``eos``, ``constraint`` (which was not met), or the stop string that came up.
-        window_slid: whether prompt and text outgrew the context, so that the model no longer saw the beginning.
+        context_shifted: whether prompt and text outgrew the context, so that the model no longer saw the beginning.
     """
 
     prompt: str
@@ -188,8 +188,8 @@ class Completion:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     stop_reason: str | None
-    window_slid: bool
-    log_p: float = field(compare=False)
+    context_shifted: bool
+    logprob: float = field(compare=False)
     reports: tuple[TokenReport, ...] = field(default=(), compare=False)
 
     @property

@@ -216,11 +216,11 @@ class Row:
             prompt=self._prompt,
             text="".join(self._pieces),
             token_ids=tuple(self.ids[self.num_prompt_ids :]),
-            log_p=self._log_p,
+            logprob=self._log_p,
             reports=tuple(self._reports),
             finish_reason=self.finish_reason,
             stop_reason=self.stop_reason,
-            window_slid=window_start(len(self.ids) - 1, context_length) > 0,
+            context_shifted=window_start(len(self.ids) - 1, context_length) > 0,
         )
 
     def _write(self, text: str) -> None:

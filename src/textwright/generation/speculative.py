@@ -32,7 +32,7 @@ from textwright.generation.sampling import draw, likeliest
 from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import State
 
-NUM_DRAFTED = 3
+NUM_SPECULATIVE_TOKENS = 3
 """With the token before them they are one tile of the kernels."""
 LEAST_SURE = 0.05
 """A draft model stops once the product of its largest probabilities is below: what follows would hardly be accepted."""
@@ -163,13 +163,13 @@ class Speculation:
     """How to speculate, and how it went."""
 
     drafter: Drafter
-    num_drafted: int = NUM_DRAFTED
+    num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS
     """Tokens guessed at a time, at most; a drafter stops earlier where it is not sure."""
     proposed: int = 0
     accepted: int = 0
 
     @property
-    def acceptance(self) -> float:
+    def acceptance_rate(self) -> float:
         """The part of the drafted tokens that were accepted."""
         return self.accepted / self.proposed if self.proposed else 0.0
 
@@ -195,7 +195,7 @@ class Speculation:
         """Guess, read, and write what is accepted."""
         start = row.starts_at(context)
         left = min(sampling.max_new_tokens - row.num_new - 1, context - (len(row.ids) - start))
-        draft, texts = self._draft(row, min(self.num_drafted, left), sampling, filters)
+        draft, texts = self._draft(row, min(self.num_speculative_tokens, left), sampling, filters)
         logits = reading.logits(row.ids, len(texts), start=start, thought=draft.ids)
         self._push(row, draft, apply_filters(logits, filters, texts), logits, sampling)
 

@@ -27,7 +27,7 @@ class Write(Protocol):
 
 # ``SamplingConfig.strategy`` names one.
 STRATEGIES: dict[Strategy, Write] = {
-    "one by one": loop.write,
+    "sample": loop.write,
     "beams": beam.write,
     "contrastive": contrastive.write,
 }

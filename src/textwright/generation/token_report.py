@@ -34,7 +34,7 @@ def report_tokens(
                 filtered_p=float(filtered_p[row, token_id]),
                 rank=1 + int((logits[row] > logits[row, token_id]).sum()),
                 entropy_nats=float(entropies[row]),
-                alternatives=tuple(Alternative(*pair) for pair in pairs),
+                top_logprobs=tuple(Alternative(*pair) for pair in pairs),
             )
         )
     return found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, str] = {
     "gpt1": "textwright.models.gpt:GPT",
     "gpt2": "textwright.models.gpt:GPT",
-    "modern": "textwright.models.gpt:GPT",
+    "qwen3": "textwright.models.gpt:GPT",
 }
 
 

@@ -4,11 +4,11 @@
 
     ids ──> embedding + positions ──> block 0 ──> ... ──> block n-1 ──> final norm ──> head ──> logits
 
-    pre-norm (gpt2, modern)             post-norm (gpt1)
+    pre-norm (gpt2, qwen3)             post-norm (gpt1)
     x + attention(norm(x))              norm(x + attention(x))
     x + mlp(norm(x))                    norm(x + mlp(x))            and no final norm
 
-Source: gpt1: Radford et al. 2018; gpt2: Radford et al. 2019; modern: the Qwen3 report (arXiv:2505.09388).
+Source: gpt1: Radford et al. 2018; gpt2: Radford et al. 2019; qwen3: the Qwen3 report (arXiv:2505.09388).
 """
 
 from collections.abc import Callable
@@ -79,18 +79,18 @@ def _at(probe: Probe | None, site: str, value: Tensor) -> Tensor:
 
 
 class GPT(LanguageModel):
-    """The families gpt1, gpt2 and modern. See ``GPTConfig`` for what can differ."""
+    """The families gpt1, gpt2 and qwen3. See ``GPTConfig`` for what can differ."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
         self._compiled_block: Callable[[nn.Module, Tensor, Attending], Tensor] | None = None
         self._recomputes = False
-        self.token_embedding = Embedding(config.vocab_size, config.width)
-        if config.positions == "learned":
-            self.position_embedding: nn.Module | None = Embedding(config.context_length, config.width)
-        elif config.positions == "sinusoidal":
-            self.position_embedding = SinusoidalPositions(config.context_length, config.width)
+        self.token_embedding = Embedding(config.vocab_size, config.hidden_size)
+        if config.position_encoding == "learned":
+            self.position_embedding: nn.Module | None = Embedding(config.context_length, config.hidden_size)
+        elif config.position_encoding == "sinusoidal":
+            self.position_embedding = SinusoidalPositions(config.context_length, config.hidden_size)
         else:
             self.position_embedding = None
         self.embedding_drop = dropout(config.dropout_embedding)
@@ -105,8 +105,8 @@ class GPT(LanguageModel):
             for layer in range(config.num_layers)
         )
         self.final_norm = nn.Identity() if config.family == "gpt1" else make_norm(config)
-        if not config.tied_head:
-            self.untied_head = Linear(config.width, config.vocab_size, bias=False)
+        if not config.tie_embeddings:
+            self.untied_head = Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def initialise(self, generator: torch.Generator) -> None:
         """GPT-2's start: small normal weights, smaller still where a part writes into the residual stream.
@@ -126,7 +126,7 @@ class GPT(LanguageModel):
     @property
     def head_weight(self) -> Float[Tensor, "vocabulary width"]:
         """The output matrix: the token embedding's own where the head is tied."""
-        return self.token_embedding.weight if self.config.tied_head else self.untied_head.weight
+        return self.token_embedding.weight if self.config.tie_embeddings else self.untied_head.weight
 
     def embed(self, batch: Batch) -> Float[Tensor, "rows time width"]:
         """Tokens as vectors, with their positions added where positions are vectors."""
@@ -154,7 +154,7 @@ class GPT(LanguageModel):
             layers=self.config.num_layers,
             rows=rows,
             heads=self.config.num_key_value_heads,
-            head_width=self.config.head_width,
+            head_dim=self.config.head_dim,
             context_length=self.context_length,
             device=self.token_embedding.weight.device,
             dtype=self.token_embedding.weight.dtype,
@@ -222,9 +222,9 @@ class GPT(LanguageModel):
         return torch.arange(batch.time, device=batch.input_ids.device)[None]
 
     def _turn(self, position_ids: Tensor) -> Rotation | None:
-        if self.config.positions != "rotary":
+        if self.config.position_encoding != "rotary":
             return None
-        return rotation(position_ids, self.config.head_width, self.config.rotary_base)
+        return rotation(position_ids, self.config.head_dim, self.config.rope_theta)
 
     def _through_blocks(
         self, hidden: Tensor, attending: Attending, extension: Extension | OneMore | None, probe: Probe | None

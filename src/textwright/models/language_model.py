@@ -61,7 +61,7 @@ class LanguageModel(nn.Module, ABC):
     @property
     def width(self) -> int:
         """Width of the hidden states."""
-        return self.config.width
+        return self.config.hidden_size
 
     @property
     def device(self) -> torch.device:

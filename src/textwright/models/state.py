@@ -24,8 +24,8 @@ class KeyValueState:
 
     def __init__(
         self,
-        keys: Float[Tensor, "layers rows heads room head_width"],
-        values: Float[Tensor, "layers rows heads room head_width"],
+        keys: Float[Tensor, "layers rows heads room head_dim"],
+        values: Float[Tensor, "layers rows heads room head_dim"],
         lengths: Int[Tensor, " rows"],
         context_length: int,
     ) -> None:
@@ -38,13 +38,13 @@ class KeyValueState:
         layers: int,
         rows: int,
         heads: int,
-        head_width: int,
+        head_dim: int,
         context_length: int,
         device: torch.device,
         dtype: torch.dtype,
     ) -> Self:
         """No tokens yet, and no room taken."""
-        nothing = torch.empty((layers, rows, heads, 0, head_width), device=device, dtype=dtype)
+        nothing = torch.empty((layers, rows, heads, 0, head_dim), device=device, dtype=dtype)
         return cls(nothing, nothing.clone(), torch.zeros(rows, dtype=torch.int64, device=device), context_length)
 
     @property

@@ -34,7 +34,7 @@ def write_run_report(
         samples: its samples, in order.
         config: what the run was asked and decided, nested tables as nested mappings.
         environment: machine and versions.
-        metrics: bits per byte by name, the model's first, yardsticks after it; may be empty.
+        metrics: bits per byte by name, the model's first, baselines after it; may be empty.
         completions: ``prompt`` and ``text`` of each; may be empty.
         command: repeats the run.
     """

@@ -25,7 +25,11 @@ def is_worth_compiling(train_step: TrainStep, config: TrainConfig) -> bool:
     """Whether a run is long enough to be compiled. By its work, not by a clock: it must not depend on the machine."""
     if config.minutes is not None:
         return config.minutes >= WORTH_MINUTES
-    tokens = (config.steps or DEFAULT_STEPS) * config.rows * (config.time or train_step.model.context_length)
+    tokens = (
+        (config.steps or DEFAULT_STEPS)
+        * config.batch_size
+        * (config.sequence_length or train_step.model.context_length)
+    )
     parameters = sum(parameter.numel() for parameter in train_step.parameters())
     return 6 * parameters * tokens >= WORTH_FLOPS
 

@@ -18,8 +18,8 @@ LEARNING_RATES = {"muon": 6e-3, "adamw": 1e-3}
 
 CHANGEABLE = frozenset(
     (
-        *("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "patience"),
-        *("max_bad_steps", "compile", "max_eval_tokens", "threads"),
+        *("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "early_stopping_patience"),
+        *("max_skipped_steps", "compile", "max_eval_tokens", "threads"),
     )
 )
 """What may change between the sessions of a run: when it ends, how often it looks and saves, and what is only speed."""
@@ -33,14 +33,14 @@ class TrainConfig(Config):
     minutes: float | None = Field(default=None, gt=0)
     """Wall-clock minutes instead of steps, evaluations included: trial steps tell how many steps fit, and the number is
     looked at again while the run goes on. A run that is resumed goes by the steps it had last."""
-    rows: int = Field(default=12, ge=1)
+    batch_size: int = Field(default=12, ge=1)
     """Rows of text in one optimizer step."""
-    time: int | None = Field(default=None, ge=1)
+    sequence_length: int | None = Field(default=None, ge=1)
     """Tokens in a row; the model's context length when not given."""
-    micro_rows: int | None = Field(default=None, ge=1)
-    """Rows computed at once; a step adds up as many such parts as it needs. It changes memory, never the result."""
-    layout: Literal["windows", "packed"] = "windows"
-    """windows: rows are cut from one stream of documents. packed: whole documents, which do not see each other."""
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    """Rows computed at once; a step adds up as many micro-batches as it needs. It changes memory, never the result."""
+    packing: Literal["none", "documents"] = "none"
+    """none: rows are cut from one stream of documents. documents: whole documents, which do not see each other."""
     objective: str = "next_token"
     """What is learned: a name in the table of objectives."""
     optimizer: Literal["muon", "adamw"] = "muon"
@@ -62,9 +62,9 @@ class TrainConfig(Config):
     """Steps over which the learning rate rises in a line; a twentieth of the steps, at most 200, when not given."""
     decay_fraction: float = Field(default=0.6, ge=0, le=1)
     """The last part of the steps, 0 to 1, over which wsd falls."""
-    final_fraction: float = Field(default=0.0, ge=0, le=1)
+    min_lr_ratio: float = Field(default=0.0, ge=0, le=1)
     """The learning rate at the end, as a fraction (0 to 1) of the highest."""
-    clip: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """The greatest norm of the whole gradient; a greater one is scaled down to it."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; weights are always float32. auto: the faster one for this model here, which is measured."""
@@ -81,16 +81,16 @@ class TrainConfig(Config):
     """Steps between checkpoints; a tenth of the steps, at most 500, when not given."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """Checkpoints kept on disk: the newest ones."""
-    patience: int | None = Field(default=None, ge=1)
+    early_stopping_patience: int | None = Field(default=None, ge=1)
     """Evaluations in a row without a better validation loss after which training ends; never when not given."""
-    max_bad_steps: int = Field(default=10, ge=1)
+    max_skipped_steps: int = Field(default=10, ge=1)
     """Steps in a row with a non-finite loss or gradient, or a spike, after which training stops; they move nothing."""
-    max_loss_deviations: float | None = Field(default=None, gt=0)
+    loss_spike_threshold: float | None = Field(default=None, gt=0)
     """A loss so many deviations above the last hundred is a spike, and moves no weight; 6 is usual. Off by default."""
     compile: bool | None = None
     """Compile the step with torch.compile, which needs a C++ compiler; when not given, where that is there and the run
     is long enough to gain by it."""
-    recompute: bool = False
+    activation_checkpointing: bool = False
     """Compute each block again in the backward pass instead of keeping its activations: less memory, about a third
     slower."""
     seed: int = Field(default=0, ge=0)
@@ -114,7 +114,7 @@ class TrainConfig(Config):
         AdamW at a rate that warms up over a tenth, stays, and falls over the last fifth; packed documents.
         """
         steps = values.get("steps")
-        gentle = {"optimizer": "adamw", "schedule": "wsd", "decay_fraction": 0.2, "layout": "packed"}
+        gentle = {"optimizer": "adamw", "schedule": "wsd", "decay_fraction": 0.2, "packing": "documents"}
         if steps is not None:
             gentle["warmup_steps"] = steps // 10
         return read_config(cls, gentle | values, "the arguments of fit")
@@ -123,8 +123,8 @@ class TrainConfig(Config):
         self,
         *,
         steps: int,
-        time: int,
-        micro_rows: int,
+        sequence_length: int,
+        micro_batch_size: int,
         precision: Literal["float32", "bfloat16"],
         compiles: bool = False,
     ) -> Self:
@@ -135,7 +135,13 @@ class TrainConfig(Config):
         """
         part = math.ceil(steps / 10)
         span_steps = min(max(steps / 100, 5), 20)
-        found = {"steps": steps, "minutes": None, "time": time, "micro_rows": micro_rows, "precision": precision}
+        found = {
+            "steps": steps,
+            "minutes": None,
+            "sequence_length": sequence_length,
+            "micro_batch_size": micro_batch_size,
+            "precision": precision,
+        }
         follows = {
             "compile": compiles,
             "learning_rate": self.highest_learning_rate,

@@ -84,23 +84,28 @@ def decide(
     """
     model = train_step.model
     device = next(train_step.parameters()).device
-    row_tokens = config.time or model.context_length
+    row_tokens = config.sequence_length or model.context_length
     rates = None
     precision = config.precision
     if precision == "auto" and device.type != "cpu":
         precision = "bfloat16" if has_bfloat16_products(device) else "float32"
     elif precision == "auto":
         rates = measure_training_rates(
-            train_step, batch_size=config.micro_rows or config.rows, sequence_length=row_tokens
+            train_step, batch_size=config.micro_batch_size or config.batch_size, sequence_length=row_tokens
         )
         precision = rates.faster
     decided = config.decided(
-        steps=config.steps or DEFAULT_STEPS, time=row_tokens, micro_rows=config.micro_rows or 1, precision=precision
+        steps=config.steps or DEFAULT_STEPS,
+        sequence_length=row_tokens,
+        micro_batch_size=config.micro_batch_size or 1,
+        precision=precision,
     )
     loader = make_loader(tokens, decided)
     activations = measure_activations(train_step, decided)
-    if config.micro_rows is None:
-        decided = decided.model_copy(update={"micro_rows": _rows_that_fit(device, activations, config.rows)})
+    if config.micro_batch_size is None:
+        decided = decided.model_copy(
+            update={"micro_batch_size": _rows_that_fit(device, activations, config.batch_size)}
+        )
     if config.minutes is None:
         return Decision(decided, activations, rates)
     hooks.on_note("timing some steps, to see how many fit")
@@ -109,9 +114,9 @@ def decide(
     decided = decided.model_copy(update={"max_eval_tokens": _eval_tokens(config, decided, step_s, budget_s)})
     timings = _guess_timings(train_step, decided, hooks, step_s, saves=saves)
     length = Clock(budget_s, config).length(timings, from_step=0, elapsed_s=elapsed_s())
-    assert decided.micro_rows is not None
+    assert decided.micro_batch_size is not None
     timed = config.decided(
-        steps=length.steps, time=row_tokens, micro_rows=decided.micro_rows, precision=precision
+        steps=length.steps, sequence_length=row_tokens, micro_batch_size=decided.micro_batch_size, precision=precision
     ).model_copy(update={"max_eval_tokens": decided.max_eval_tokens})
     return Decision(length.applied_to(timed), activations, rates, timings, length)
 
@@ -129,15 +134,15 @@ def prepare_step(model: LanguageModel, config: TrainConfig, hooks: Hooks) -> tup
     if compiles:
         hooks.on_note(COMPILING)
         compile_step(train_step)
-    if config.recompute:
+    if config.activation_checkpointing:
         model.recompute_for_training()
     return train_step, config.model_copy(update={"compile": compiles})
 
 
 def make_loader(tokens: Tokens, config: TrainConfig) -> Loader:
     """The source of batches that a decided config describes."""
-    assert config.time is not None
-    return Loader(tokens, rows=config.rows, time=config.time, seed=config.seed, layout=config.layout)
+    assert config.sequence_length is not None
+    return Loader(tokens, rows=config.batch_size, time=config.sequence_length, seed=config.seed, packing=config.packing)
 
 
 def _rows_that_fit(device: torch.device, activations: Activations, rows: int) -> int:
@@ -163,7 +168,7 @@ def _trial_step_seconds(
         seconds = _seconds(lambda: update(trial, loader.batch(trial.progress.step), config))
         if trial.progress.step <= NUM_WARM_UP_STEPS and seconds < max_s / 4:
             continue
-        threads.note_step(seconds, config.rows * (config.time or 1))
+        threads.note_step(seconds, config.batch_size * (config.sequence_length or 1))
         if threads.number == number:
             taken.append(seconds)
         else:
@@ -182,8 +187,8 @@ def _eval_tokens(config: TrainConfig, decided: TrainConfig, step_s: float, budge
 
 def _token_evaluation_s(decided: TrainConfig, step_s: float) -> float:
     """About what evaluating a token takes: a forward pass is a third of a step."""
-    assert decided.time is not None
-    return step_s / (3 * decided.rows * decided.time)
+    assert decided.sequence_length is not None
+    return step_s / (3 * decided.batch_size * decided.sequence_length)
 
 
 def _guess_timings(
@@ -235,7 +240,7 @@ def measure_timings(
         number, begun_s = threads.number, time.perf_counter()
         update(trial, loader.batch(step), decided)
         taken.append(time.perf_counter() - begun_s)
-        threads.note_step(taken[-1], decided.rows * (decided.time or 1))
+        threads.note_step(taken[-1], decided.batch_size * (decided.sequence_length or 1))
         if threads.number != number:
             taken.clear()
     step_s = statistics.mean(taken) if taken else _seconds(lambda: update(trial, loader.batch(0), decided))

@@ -76,7 +76,7 @@ def train(
     Raises:
         InputError: the text is too short, the checkpoint is of another model, the data or the config changed, or the
             disk has no room for the run.
-        TrainingStoppedError: ``max_bad_steps`` updates in a row could not be trusted and were not applied.
+        TrainingStoppedError: ``max_skipped_steps`` updates in a row could not be trusted and were not applied.
     """
     hooks = hooks or Hooks()
     device = next(model.parameters()).device
@@ -257,7 +257,7 @@ class _Session:
     def _skipped(self, why: str) -> None:
         progress = self.state.progress
         self._tell("skipped", f"step {progress.step:,} was left out: {why}", skipped_steps=progress.skipped_steps)
-        if progress.bad_steps >= self.config.max_bad_steps:
+        if progress.bad_steps >= self.config.max_skipped_steps:
             self._finish_saving()
             self._tell("stopped", f"{progress.bad_steps} steps in a row were left out")
             raise TrainingStoppedError(
@@ -270,11 +270,9 @@ class _Session:
         anew = "start anew with lower learning rates, or with --precision float32"
         if newest is None or self.run is None:
             return anew
-        return (
-            f"go on from step {step_of(newest):,} with: "
-            f"{command_line('train', '--resume', self.run.folder, '--max-bad-steps', 2 * self.config.max_bad_steps)}; "
-            f"or {anew}"
-        )
+        more = ("--max-skipped-steps", 2 * self.config.max_skipped_steps)
+        again = command_line("train", "--resume", self.run.folder, *more)
+        return f"go on from step {step_of(newest):,} with: {again}; or {anew}"
 
     def _evaluate(self) -> None:
         """Measure, and keep the model if it is the best so far."""
@@ -304,7 +302,10 @@ class _Session:
             return "finished"
         if interruption.number is not None:
             return "interrupted"
-        if self.config.patience and self.state.progress.evaluations_without_gain >= self.config.patience:
+        if (
+            self.config.early_stopping_patience
+            and self.state.progress.evaluations_without_gain >= self.config.early_stopping_patience
+        ):
             return "patience"
         return None
 
@@ -344,7 +345,7 @@ class _Session:
     def _report(self, ending: Ending, interruption: Interruption) -> TrainReport:
         progress = self.state.progress
         return TrainReport(
-            ended=ending,
+            end_reason=ending,
             steps=progress.step,
             tokens=progress.tokens,
             elapsed_s=self._elapsed_s(),
@@ -375,7 +376,10 @@ class _Session:
         self._write("event", event=event, message=message, **fields)
 
     def _decisions(self) -> dict[str, Any]:
-        return {name: getattr(self.config, name) for name in ("rows", "time", "micro_rows", "precision", "optimizer")}
+        return {
+            name: getattr(self.config, name)
+            for name in ("batch_size", "sequence_length", "micro_batch_size", "precision", "optimizer")
+        }
 
 
 _SAY = {

@@ -88,8 +88,8 @@ class Activations:
 
 def measure_activations(train_step: TrainStep, config: TrainConfig) -> Activations:
     """Find what rows keep, from a forward pass of one row and one of two."""
-    assert config.time is not None
-    time, device = config.time, next(train_step.parameters()).device
+    assert config.sequence_length is not None
+    time, device = config.sequence_length, next(train_step.parameters()).device
     used = used_bytes(device)
     # To compile for two more shapes takes longer than the rest.
     eager = torch.compiler.set_stance("force_eager") if config.compile else contextlib.nullcontext()
@@ -100,7 +100,7 @@ def measure_activations(train_step: TrainStep, config: TrainConfig) -> Activatio
         one, two = (_saved_bytes(train_step, _blank(rows=rows, time=time).to(device)) for rows in (1, 2))
     row_bytes, layers = max(1, two - one), train_step.model.config.num_layers
     block_bytes = row_bytes // layers
-    if config.recompute:
+    if config.activation_checkpointing:
         # The hooks see what would be kept without it: of that one block at a time, and what goes into each.
         row_bytes = block_bytes + layers * time * train_step.model.width * 4
     return Activations(max(0, one - (two - one)), row_bytes, block_bytes, used)
@@ -112,8 +112,8 @@ def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Acti
     Two moments may be the highest: the loss of the last micro-batch, with all activations there, and the end of the
     backward pass, with all gradients there.
     """
-    assert config.micro_rows is not None
-    assert config.time is not None
+    assert config.micro_batch_size is not None
+    assert config.sequence_length is not None
     trained = {name: p.numel() for name, p in train_step.named_parameters() if p.requires_grad}
     hidden = hidden_matrices(train_step)
     copies = 2 * sum(trained[name] for name in hidden) if config.precision == "bfloat16" else 0
@@ -121,9 +121,13 @@ def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Acti
     gradients = 4 * sum(trained.values())
     head = train_step.model.head_weight
     item = 2 if config.precision == "bfloat16" else 4
-    num_logits = min(MAX_LOGIT_BYTES // item, config.micro_rows * config.time * len(head))
+    num_logits = min(MAX_LOGIT_BYTES // item, config.micro_batch_size * config.sequence_length * len(head))
     logits = num_logits * (2 * item if config.compile else item + 4)
-    at_loss = activations.of(config.micro_rows) + logits + (gradients if config.micro_rows < config.rows else 0)
+    at_loss = (
+        activations.of(config.micro_batch_size)
+        + logits
+        + (gradients if config.micro_batch_size < config.batch_size else 0)
+    )
     at_end = gradients + copies + max(head.numel() * 4, _muon_bytes(train_step) if config.optimizer == "muon" else 0)
     weights = sum(parameter.nbytes for parameter in train_step.parameters())
     assert config.steps is not None

@@ -126,5 +126,5 @@ def hidden_matrices(train_step: TrainStep) -> dict[str, tuple[int, ...]]:
 
 
 def _query_key_value_rows(config: GPTConfig) -> tuple[int, int, int]:
-    keys = config.num_key_value_heads * config.head_width
-    return config.num_heads * config.head_width, keys, keys
+    keys = config.num_key_value_heads * config.head_dim
+    return config.num_heads * config.head_dim, keys, keys

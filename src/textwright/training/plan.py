@@ -31,7 +31,7 @@ class Plan:
     """Tokens learned from, each as often as it is read."""
     epochs: float
     """How often the text is read."""
-    micro_batch: int
+    micro_batch_size: int
     """Rows computed at once."""
     memory_bytes: int
     """The most memory the process will hold."""
@@ -60,12 +60,12 @@ def make_plan(
         saves: whether the run has a folder.
     """
     assert config.steps is not None
-    assert config.time is not None
-    assert config.micro_rows is not None
+    assert config.sequence_length is not None
+    assert config.micro_batch_size is not None
     device = next(train_step.parameters()).device
     weights = sum(parameter.nbytes for parameter in train_step.parameters())
     parameters = sum(parameter.numel() for parameter in train_step.parameters())
-    seen = config.steps * config.rows * config.time
+    seen = config.steps * config.batch_size * config.sequence_length
     epochs = seen / max(1, tokens.num_tokens)
     memory = training_bytes(train_step, config, activations, saves=saves)
     checkpoint = weights + optimizer_bytes(train_step, config)
@@ -73,7 +73,7 @@ def make_plan(
     disk = tokens.stored_bytes + (config.keep_checkpoints + 1) * checkpoint + 3 * weights if saves else 0
     warnings = []
     if epochs > MAX_EPOCHS:
-        enough = max(1, MAX_EPOCHS * tokens.num_tokens // (config.rows * config.time))
+        enough = max(1, MAX_EPOCHS * tokens.num_tokens // (config.batch_size * config.sequence_length))
         warnings.append(
             f"the text is read {epochs:,.0f} times, and after about {MAX_EPOCHS} a model learns it by heart: train on "
             f"more text, with at most --steps {enough:,}, or a smaller model"
@@ -85,16 +85,16 @@ def make_plan(
     if memory > free_bytes(device) + activations.used_bytes:
         warnings.append(
             f"{memory / 1e9:.1f} GB of memory are needed and {free_bytes(device) / 1e9:.1f} GB are free: use "
-            "--recompute, a smaller --time or a smaller --model.preset"
+            "--activation-checkpointing, a smaller --sequence-length or a smaller --model.preset"
         )
-    return Plan(parameters, config.steps, seen, epochs, config.micro_rows, memory, disk, tuple(warnings))
+    return Plan(parameters, config.steps, seen, epochs, config.micro_batch_size, memory, disk, tuple(warnings))
 
 
 def describe_plan(plan: Plan) -> str:
     """The plan in a few lines for people."""
     lines = [
         f"plan: {plan.steps:,} steps, {plan.tokens:,} tokens, the text {plan.epochs:.2g} times; "
-        f"{plan.micro_batch} rows at once; at most {plan.memory_bytes / 1e9:.2f} GB of memory and "
+        f"micro-batches of {plan.micro_batch_size}; at most {plan.memory_bytes / 1e9:.2f} GB of memory and "
         f"{math.ceil(plan.disk_bytes / 1e6):,} MB of disk"
     ]
     return "\n".join([*lines, *(f"warning: {warning}" for warning in plan.warnings)])

@@ -33,7 +33,7 @@ def measure_training_rates(train_step: TrainStep, *, batch_size: int, sequence_l
     """
     config = train_step.model.config
     device = train_step.model.device
-    products = measure_products(32, config.width)
+    products = measure_products(32, config.hidden_size)
     if products.float32 > HOPELESS * products.bfloat16:
         return products
     shape = {"num_layers": 1, "vocab_size": min(config.vocab_size, PROBE_VOCABULARY)}

@@ -8,8 +8,8 @@ from typing import Literal
 class TrainReport:
     """The figures of a run, all its sessions together where not said otherwise."""
 
-    ended: Literal["finished", "patience", "interrupted"]
-    """All steps done; no gain for ``patience`` evaluations; or a signal."""
+    end_reason: Literal["finished", "patience", "interrupted"]
+    """All steps done; no gain for ``early_stopping_patience`` evaluations; or a signal."""
     steps: int
     """Optimizer steps done."""
     tokens: int

@@ -11,7 +11,7 @@ def learning_rate_fraction(
     schedule: str,
     warmup_steps: int,
     decay_fraction: float,
-    final_fraction: float,
+    min_lr_ratio: float,
     lengths: Sequence[tuple[int, int]] = (),
 ) -> float:
     """The fraction (0 to 1) of the highest learning rate for one step.
@@ -28,7 +28,7 @@ def learning_rate_fraction(
         schedule: ``cosine`` or ``wsd`` (warm-up, stable, decay).
         warmup_steps: steps of the rise; the first step already moves.
         decay_fraction: the last part of the steps over which ``wsd`` falls.
-        final_fraction: where the fall would end, at step ``steps``.
+        min_lr_ratio: where the fall would end, at step ``steps``.
         lengths: of a run whose number of steps was changed on the way, see ``place_in_schedule``.
 
     Source: cosine, Loshchilov and Hutter 2017 (arXiv:1608.03983), eq. 5; wsd, Hu et al. 2024 (arXiv:2404.06395), eq. 1.
@@ -43,7 +43,7 @@ def learning_rate_fraction(
         assert schedule == "wsd", schedule
         decay_steps = decay_fraction * steps
         fall = max(0.0, place - (steps - decay_steps)) / decay_steps if decay_steps else 0.0
-    return 1.0 - (1.0 - final_fraction) * min(1.0, fall)
+    return 1.0 - (1.0 - min_lr_ratio) * min(1.0, fall)
 
 
 def place_in_schedule(step: int, lengths: Sequence[tuple[int, int]]) -> float:

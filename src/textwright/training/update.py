@@ -49,18 +49,18 @@ def update(state: TrainState, batch: Batch, config: TrainConfig) -> Update:
         schedule=config.schedule,
         warmup_steps=config.warmup_steps,
         decay_fraction=config.decay_fraction,
-        final_fraction=config.final_fraction,
+        min_lr_ratio=config.min_lr_ratio,
         lengths=[(length["from_step"], length["steps"]) for length in state.progress.lengths],
     )
     if refusal is None:
         # Clipping is a factor that the optimizer applies as it reads the gradients, not a pass of its own.
-        scale = min(1.0, config.clip / (grad_norm + 1e-6))
+        scale = min(1.0, config.max_grad_norm / (grad_norm + 1e-6))
         state.optimizer.step(fraction, gradients, scale=scale, copies=state.computing.copies)
     state.computing.free_gradients()
 
     tokens = int(batch.loss_weight.count_nonzero())
     _count(state, loss, tokens, refusal is None)
-    if refusal is None and config.max_loss_deviations is not None:
+    if refusal is None and config.loss_spike_threshold is not None:
         state.progress.recent_losses = [*state.progress.recent_losses[1 - NUM_RECENT :], loss]
     return Update(loss, grad_norm, fraction, tokens, refusal)
 
@@ -77,10 +77,10 @@ def add_gradients(state: TrainState, batch: Batch, config: TrainConfig) -> torch
     if not weight > 0:
         raise InputError(f"step {state.progress.step} has no token to learn from: all its weights are zero")
     loss = torch.zeros((), device=device)
-    micro_rows = config.micro_rows or batch.num_rows
-    for first_row in range(0, batch.num_rows, micro_rows):
+    micro_batch_size = config.micro_batch_size or batch.num_rows
+    for first_row in range(0, batch.num_rows, micro_batch_size):
         torch.manual_seed(hash_u64("dropout", config.seed, state.progress.step, first_row))
-        micro = batch.rows(first_row, min(first_row + micro_rows, batch.num_rows)).to(device)
+        micro = batch.rows(first_row, min(first_row + micro_batch_size, batch.num_rows)).to(device)
         if first_row:
             state.computing.add_up()
         part: Tensor = state.computing.loss(micro).total / weight.to(device)
@@ -93,9 +93,9 @@ def _refusal(loss: float, grad_norm: float, state: TrainState, config: TrainConf
     """Why an update must not be applied, if so."""
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         return f"loss {loss}, gradient norm {grad_norm}"
-    if config.max_loss_deviations is not None:
+    if config.loss_spike_threshold is not None:
         deviations = deviations_above(loss, state.progress.recent_losses)
-        if deviations > config.max_loss_deviations:
+        if deviations > config.loss_spike_threshold:
             return f"loss {loss:.4f}, {deviations:.1f} deviations above the last {len(state.progress.recent_losses)}"
     return None
 

@@ -33,10 +33,10 @@ def make_model(job: Job) -> Any:
     size = preset(job.preset, vocab_size=VOCABULARY)
     config = GPT2Config(
         vocab_size=VOCABULARY,
-        n_embd=size.width,
+        n_embd=size.hidden_size,
         n_layer=size.num_layers,
         n_head=size.num_heads,
-        n_positions=max(1024, job.time),
+        n_positions=max(1024, job.sequence_length),
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,

@@ -19,10 +19,10 @@ SETTINGS = "our step, compiled by block, fused AdamW, clipping at 1.0"
 def prepare(job: Job, *, compiles: bool = True) -> Callable[[], None]:
     """One step as the loop does it."""
     keep_freed_memory()
-    size = preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.time), dropout=0.0)
+    size = preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.sequence_length), dropout=0.0)
     model = build(size, seed=0).to(job.device)
-    config = TrainConfig(rows=job.rows, optimizer="adamw", learning_rate=1e-4, compile=compiles).decided(
-        steps=10**6, time=job.time, micro_rows=job.rows, precision=job.precision
+    config = TrainConfig(batch_size=job.batch_size, optimizer="adamw", learning_rate=1e-4, compile=compiles).decided(
+        steps=10**6, sequence_length=job.sequence_length, micro_batch_size=job.batch_size, precision=job.precision
     )
     state = TrainState.begin(prepare_step(model, config, Hooks())[0], config)
 

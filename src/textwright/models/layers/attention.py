@@ -47,10 +47,10 @@ def causal_or_documents(batch: Batch) -> tuple[Bool[Tensor, "rows 1 time time"] 
     the softmax is empty, and nothing looks at it.
     """
     if batch.document_ids is None:
-        return None, batch.attends == "causal"
+        return None, batch.attention == "causal"
     documents = batch.document_ids
     same = (documents[:, :, None] == documents[:, None, :]) & (documents != PADDING)[:, None, :]
-    if batch.attends == "causal":
+    if batch.attention == "causal":
         same = same.tril()
     itself = torch.eye(batch.time, dtype=torch.bool, device=documents.device)
     return (same | itself)[:, None], False  # [rows, 1, time, time]
@@ -107,23 +107,23 @@ class Attention(nn.Module):
         super().__init__()
         self.layer = layer
         self.num_heads, self.num_shared = config.num_heads, config.num_heads // config.num_key_value_heads
-        self.head_width = config.head_width
+        self.head_dim = config.head_dim
         self.dropout = config.dropout_attention
         self.scale = 1.0
         if config.scales_attention:
-            self.scale /= config.head_width**0.5
+            self.scale /= config.head_dim**0.5
         if config.scales_attention_by_layer:
             self.scale /= layer + 1
-        is_modern = config.family == "modern"
+        is_modern = config.family == "qwen3"
         self.widths = [
-            config.num_heads * config.head_width,
-            config.num_key_value_heads * config.head_width,
-            config.num_key_value_heads * config.head_width,
+            config.num_heads * config.head_dim,
+            config.num_key_value_heads * config.head_dim,
+            config.num_key_value_heads * config.head_dim,
         ]
-        self.qkv = Linear(config.width, sum(self.widths), bias=not is_modern)
-        self.out = Linear(config.num_heads * config.head_width, config.width, bias=not is_modern)
-        self.query_norm = RMSNorm(config.head_width, config.norm_epsilon) if is_modern else nn.Identity()
-        self.key_norm = RMSNorm(config.head_width, config.norm_epsilon) if is_modern else nn.Identity()
+        self.qkv = Linear(config.hidden_size, sum(self.widths), bias=not is_modern)
+        self.out = Linear(config.num_heads * config.head_dim, config.hidden_size, bias=not is_modern)
+        self.query_norm = RMSNorm(config.head_dim, config.norm_eps) if is_modern else nn.Identity()
+        self.key_norm = RMSNorm(config.head_dim, config.norm_eps) if is_modern else nn.Identity()
 
     def forward(
         self,
@@ -135,8 +135,8 @@ class Attention(nn.Module):
         """Each token's look at the others."""
         rows, time, _ = x.shape
         parts = self.qkv(x).split(self.widths, dim=-1)
-        query, key, value = (part.unflatten(-1, (-1, self.head_width)).transpose(1, 2) for part in parts)
-        query, key = self.query_norm(query), self.key_norm(key)  # [rows, heads, time, head_width]
+        query, key, value = (part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in parts)
+        query, key = self.query_norm(query), self.key_norm(key)  # [rows, heads, time, head_dim]
         if attending.rotation is not None:
             query, key = rotate(query, attending.rotation), rotate(key, attending.rotation)
         if extension is not None:
@@ -151,7 +151,7 @@ class Attention(nn.Module):
             looked = self._look(query, key, value, attending, dropout)
         else:
             looked = self._look_plainly(query, key, value, attending, probe)
-        together = looked.transpose(1, 2).reshape(rows, time, self.num_heads * self.head_width)
+        together = looked.transpose(1, 2).reshape(rows, time, self.num_heads * self.head_dim)
         out: Tensor = self.out(together.to(x.dtype))
         return out
 

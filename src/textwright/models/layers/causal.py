@@ -26,11 +26,11 @@ BLOCK = 128
 
 
 def blocked_causal_attention(
-    query: Float[Tensor, "rows heads time head_width"],
-    key: Float[Tensor, "rows heads time head_width"],
-    value: Float[Tensor, "rows heads time head_width"],
+    query: Float[Tensor, "rows heads time head_dim"],
+    key: Float[Tensor, "rows heads time head_dim"],
+    value: Float[Tensor, "rows heads time head_dim"],
     scale: float,
-) -> Float[Tensor, "rows heads time head_width"]:
+) -> Float[Tensor, "rows heads time head_dim"]:
     """softmax(scale x query @ key.T) @ value, each query looking at its own place and at those before it."""
     flat = (part.flatten(0, 1) for part in (query, key, value))
     looked: Tensor = _attend(*flat, scale, torch.compiler.is_compiling())[0]

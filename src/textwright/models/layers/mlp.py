@@ -28,8 +28,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.up = Linear(config.width, config.mlp_width)
-        self.down = Linear(config.mlp_width, config.width)
+        self.up = Linear(config.hidden_size, config.intermediate_size)
+        self.down = Linear(config.intermediate_size, config.hidden_size)
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Float[Tensor, "rows time width"]) -> Float[Tensor, "rows time width"]:
@@ -46,9 +46,9 @@ class GatedMLP(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.gate = Linear(config.width, config.mlp_width, bias=False)
-        self.up = Linear(config.width, config.mlp_width, bias=False)
-        self.down = Linear(config.mlp_width, config.width, bias=False)
+        self.gate = Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up = Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down = Linear(config.intermediate_size, config.hidden_size, bias=False)
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Float[Tensor, "rows time width"]) -> Float[Tensor, "rows time width"]:
@@ -59,7 +59,7 @@ class GatedMLP(nn.Module):
 
 def make_mlp(config: GPTConfig) -> nn.Module:
     """The family's MLP."""
-    return GatedMLP(config) if config.family == "modern" else MLP(config)
+    return GatedMLP(config) if config.family == "qwen3" else MLP(config)
 
 
 def dropout(probability: float) -> nn.Module:

@@ -25,10 +25,10 @@ class RMSNorm(nn.Module):
 
 
 def make_norm(config: GPTConfig) -> nn.Module:
-    """The family's norm: RMSNorm for ``modern``, else LayerNorm.
+    """The family's norm: RMSNorm for ``qwen3``, else LayerNorm.
 
     Source: Ba et al. 2016 (arXiv:1607.06450), for LayerNorm.
     """
-    if config.family == "modern":
-        return RMSNorm(config.width, config.norm_epsilon)
-    return nn.LayerNorm(config.width, eps=config.norm_epsilon)
+    if config.family == "qwen3":
+        return RMSNorm(config.hidden_size, config.norm_eps)
+    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps)

@@ -43,21 +43,21 @@ class Rotation(NamedTuple):
     sin: Tensor
 
 
-def rotation(position_ids: Int[Tensor, "rows time"], head_width: int, base: float) -> Rotation:
+def rotation(position_ids: Int[Tensor, "rows time"], head_dim: int, base: float) -> Rotation:
     """The turn of each position.
 
     Computed afresh rather than kept as a buffer: a buffer would lose its float32 when the model is cast.
 
     Source: Su et al. 2021 (arXiv:2104.09864), in the half-and-half layout of most checkpoints.
     """
-    exponent = torch.arange(0, head_width, 2, dtype=torch.float32, device=position_ids.device) / head_width
-    angle = position_ids[:, None, :, None].float() / base**exponent  # [rows, 1, time, head_width / 2]
-    angle = torch.cat([angle, angle], dim=-1)  # [rows, 1, time, head_width]
+    exponent = torch.arange(0, head_dim, 2, dtype=torch.float32, device=position_ids.device) / head_dim
+    angle = position_ids[:, None, :, None].float() / base**exponent  # [rows, 1, time, head_dim / 2]
+    angle = torch.cat([angle, angle], dim=-1)  # [rows, 1, time, head_dim]
     return Rotation(angle.cos(), angle.sin())
 
 
-def rotate(x: Float[Tensor, "rows heads time head_width"], by: Rotation) -> Float[Tensor, "rows heads time head_width"]:
-    """Turn each pair (x[i], x[i + head_width / 2]) by its position's angle."""
+def rotate(x: Float[Tensor, "rows heads time head_dim"], by: Rotation) -> Float[Tensor, "rows heads time head_dim"]:
+    """Turn each pair (x[i], x[i + head_dim / 2]) by its position's angle."""
     first, second = x.float().chunk(2, dim=-1)
     turned = torch.cat([-second, first], dim=-1)
     return (x * by.cos + turned * by.sin).to(x.dtype)
