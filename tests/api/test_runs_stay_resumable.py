@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import pytest
 import torch
 from pydantic import Field
-from textwright.api.verify import verify
 
 import textwright as tw
 from textwright.api import ModelOptions, RunConfig, TrainConfig, runs
 from textwright.api.config import read_for_new_run
+from textwright.api.verification import verify
 from textwright.core.config import AS_BEFORE
 from textwright.core.errors import InputError
 from textwright.models.catalog import build

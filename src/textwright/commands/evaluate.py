@@ -1,6 +1,6 @@
 """``textwright evaluate``: measure a model on a text or a task."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,9 @@ from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.progress import bar
 from textwright.text.sources import find_files, read_documents
+
+NOT_PLAIN = (".gz", ".zst", ".parquet", ".jsonl", ".json", ".csv")
+"""Files whose text has another length than they have."""
 
 
 def evaluate(
@@ -68,14 +71,18 @@ def evaluate(
 
     measure = find_task(task) if task is not None else None
     loaded = load(model, device=device)
-    texts = whole_documents(paths, invalid_utf8=invalid_utf8, text_field=text_field)
-    size = sum(file.stat().st_size for file in find_files(paths))
-    with bar("evaluating", size, unit="bytes") as progress:
+    files = find_files(paths)
+    with bar("evaluating", sum(file.stat().st_size for file in files), unit="bytes") as progress:
+        # Bytes of a plain text are counted as they are measured; of tables and packed files, as they lie on the disk.
+        is_plain = measure is None and not any(file.suffix.lower() in NOT_PLAIN for file in files)
+        told = None if is_plain else progress
+        texts = whole_documents(paths, invalid_utf8=invalid_utf8, text_field=text_field, progress=told)
         if measure is not None:
-            measured = measure(loaded.network, loaded.tokenizer, _counted(texts, progress))
+            measured = measure(loaded.network, loaded.tokenizer, texts)
             figures: dict[str, Any] = {"task": task, "metrics": measured.as_json()}
         else:
-            figures = loaded.evaluate(texts, window=window, stride=stride, progress=progress).as_json()
+            counted = progress if is_plain else None
+            figures = loaded.evaluate(texts, window=window, stride=stride, progress=counted).as_json()
     if json:
         stdout_console().write_json(figures)
         return
@@ -92,11 +99,3 @@ def whole_documents(paths: tuple[Path, ...], **reading: Any) -> Iterator[str]:
         if document.is_last:
             yield "".join(pieces)
             pieces = []
-
-
-def _counted(texts: Iterator[str], progress: Callable[[int], None]) -> Iterator[str]:
-    done = 0
-    for text in texts:
-        yield text
-        done += len(text.encode())
-        progress(done)

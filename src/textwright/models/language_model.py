@@ -1,4 +1,4 @@
-"""What every family is to the rest of the house."""
+"""What every family is to the rest of the code."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

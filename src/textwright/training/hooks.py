@@ -1,4 +1,4 @@
-"""What the loop asks of the stations above it, handed over by whoever starts it."""
+"""What the loop asks of the stages above it, handed over by whoever starts it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

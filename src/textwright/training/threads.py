@@ -89,6 +89,9 @@ class Threads:
         self._retry_s, self._next_trial_s = RETRY_S, 0.0
         self._squeezed_since_s: float | None = None
         self._best_tokens_per_s = 0.0
+        self._share = 1.0
+        """Of its threads' time that the last window got."""
+        self._has_said = False
 
     def close(self) -> None:
         """Give torch the number of threads it had before."""
@@ -116,22 +119,14 @@ class Threads:
         self._begin_window()
         return said
 
-    def expected_tokens_per_s(self) -> float | None:
-        """About what the machine would do if nobody else wanted it; None where nothing tells."""
-        if self.tokens_per_s is None:
-            return None
-        if self.number == self.most:
-            return max(self._best_tokens_per_s, self.tokens_per_s)
-        guess = self.tokens_per_s * self.most / self.number * PARALLEL_GAIN
-        return max(self._best_tokens_per_s, guess)
-
     def _decide(self, step_s: float, now: Use) -> str | None:
         """What to do at the end of a window."""
         begun, wall_s = self._begun, max(1e-9, now.wall_s - self._begun.wall_s)
         if self._tried is not None:
             return self._judge(step_s, now)
         is_taken = (now.num_switches - begun.num_switches) / wall_s > SWITCHES_PER_S
-        is_squeezed = is_taken and now.cpu_s - begun.cpu_s < SQUEEZED * self.number * wall_s
+        self._share = min(1.0, (now.cpu_s - begun.cpu_s) / (self.number * wall_s))
+        is_squeezed = is_taken and self._share < SQUEEZED
         if not is_squeezed:
             self._squeezed_since_s = None
             if self.number == self.most and self.tokens_per_s is not None:
@@ -139,8 +134,8 @@ class Threads:
         elif self._squeezed_since_s is None:
             self._squeezed_since_s = now.wall_s  # the next window is squeezed as a whole, and what steps take tells
             return None
-        if now.wall_s < self._next_trial_s:
-            return None
+        if now.wall_s < self._next_trial_s or (self.number == 1 and is_squeezed):
+            return self._say_once() if is_squeezed else None
         squeezed_s = now.wall_s - self._squeezed_since_s if self._squeezed_since_s is not None else 0.0
         if self.number > 1 and is_squeezed and squeezed_s > 4 * self._change_s:
             self._try(self.number - 1, step_s)
@@ -166,13 +161,25 @@ class Threads:
         threads = "1 thread" if self.number == 1 else f"{self.number} threads"
         speedup = f"{trial.step_s / step_s:.1f} times faster"
         if self.number > trial.number:
+            self._has_said = False
             return f"the machine has room again: on {threads} from here, {speedup}"
+        self._share = min(1.0, (now.cpu_s - self._begun.cpu_s) / (self.number * (now.wall_s - self._begun.wall_s)))
+        self._has_said = True
+        return f"{self._busy()}, on {threads} from here, which is {speedup}"
+
+    def _say_once(self) -> str | None:
+        """That the machine is busy, where nothing can be done about it."""
+        if self._has_said:
+            return None
+        self._has_said = True
+        return self._busy()
+
+    def _busy(self) -> str:
+        """What is done of what the machine would do, about, if nobody else wanted it."""
         assert self.tokens_per_s is not None
-        expected = self.expected_tokens_per_s() or self.tokens_per_s
-        return (
-            f"this machine is busy: {self.tokens_per_s:,.0f} of some {_rounded(expected):,.0f} tokens/s, "
-            f"on {threads} from here, which is {speedup}"
-        )
+        alone = self.tokens_per_s / max(0.1, self._share) * self.most / self.number
+        expected = max(self._best_tokens_per_s, alone * (1.0 if self.number == self.most else PARALLEL_GAIN))
+        return f"this machine is busy: {self.tokens_per_s:,.0f} of some {_rounded(expected):,.0f} tokens/s"
 
     def _set(self, number: int) -> None:
         torch.set_num_threads(number)
