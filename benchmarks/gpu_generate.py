@@ -22,7 +22,6 @@ from textwright.bench.writing_job import Write, WritingJob
 from textwright.checkpoint.model_folder import load_model
 from textwright.core.device import processor_name
 from textwright.generation.engines import make_decoder
-from textwright.generation.request import EngineConfig
 
 
 def main() -> None:
@@ -87,7 +86,7 @@ def measure(job: WritingJob, writers: dict[str, Write], turns: int) -> dict[str,
 def ours(job: WritingJob, device: str) -> Write:
     """The torch engine: on a GPU, a step is a CUDA graph."""
     model = load_model(Path(job.folder), device=device).eval()
-    return by_decoder(make_decoder(model, "torch", EngineConfig(engine="torch", precision="bfloat16")))
+    return by_decoder(make_decoder(model, "torch", "bfloat16"))
 
 
 def hugging_face(job: WritingJob, device: str, **settings: Any) -> Write:

@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from tests.generation.conftest import CONTEXT, make_model
+from textwright.api.model import Model
 from textwright.batches.batch import Batch
+from textwright.core.device import Precision, PrecisionRates
 from textwright.core.errors import InputError
 from textwright.generation.cpu_decoder import CPUDecoder
 from textwright.generation.engine import generate
 from textwright.generation.engines import choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
-from textwright.generation.packing import DecodingPrecision
-from textwright.generation.request import EngineConfig, SamplingConfig
+from textwright.generation.request import DecodingPrecision, EngineConfig, SamplingConfig
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
 
@@ -259,8 +260,26 @@ def test_the_engine_is_chosen_by_model(
 ) -> None:
     model, config = make_model(family), EngineConfig.model_validate(values)
     assert choose_engine(model, config) == engine
-    decoder = make_decoder(model, engine, config)
+    decoder = make_decoder(model, engine, "float32")
     assert generate(decoder, tokenizer, ["a"], SamplingConfig(max_new_tokens=3))[0].num_tokens == 3
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt1"])
+def test_auto_takes_the_precision_that_was_faster_and_measures_it_once(
+    family: str, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def measured(work: Callable[[Precision], object], flops: float) -> PrecisionRates:
+        asked.append(flops)
+        work("float32"), work("bfloat16")
+        return PrecisionRates(100.0, 200.0)
+
+    monkeypatch.setattr("textwright.generation.engines.measure_rates", measured)
+    model = Model(make_model(family), tokenizer)
+    auto = model.decoder(EngineConfig(precision="auto"))
+    assert auto is model.decoder(EngineConfig(precision="auto")) is model.decoder(EngineConfig(precision="bfloat16"))
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

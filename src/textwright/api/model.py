@@ -26,10 +26,10 @@ from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
 from textwright.generation.decoder import Decoder
 from textwright.generation.engine import Completion, generate
-from textwright.generation.engines import choose_engine, make_decoder
+from textwright.generation.engines import choose_decoding_precision, choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
 from textwright.generation.kernels import COMPILING, are_compiled
-from textwright.generation.request import EngineConfig, SamplingConfig
+from textwright.generation.request import DecodingPrecision, EngineConfig, SamplingConfig
 from textwright.generation.speculative import (
     NUM_SPECULATIVE_TOKENS,
     Draft,
@@ -84,6 +84,7 @@ class Model:
         self.tokenizer = tokenizer
         self.dialogue = dialogue
         self._num_changes = 0
+        self._fast_precisions: dict[str, DecodingPrecision] = {}
         self._decoders: dict[tuple[str, str], tuple[_Version, Decoder]] = {}
         self._files, self._version_of_files = files, self._version
 
@@ -147,14 +148,24 @@ class Model:
         """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
         name = choose_engine(self.network, engine)
         version = self._version
-        kept = self._decoders.get((name, engine.precision))
+        precision = self._precision(name, engine)
+        kept = self._decoders.get((name, precision))
         if kept is None or kept[0] != version:
             if name == "cpu" and not are_compiled():
                 stderr_console().print(COMPILING)
             is_as_read = version == self._version_of_files and self._files is not None and self._files.are_unchanged()
-            kept = (version, make_decoder(self.network, name, engine, self._files if is_as_read else None))
-            self._decoders[name, engine.precision] = kept
+            kept = (version, make_decoder(self.network, name, precision, self._files if is_as_read else None))
+            self._decoders[name, precision] = kept
         return kept[1]
+
+    def _precision(self, engine_name: str, engine: EngineConfig) -> DecodingPrecision:
+        """As asked for; ``auto`` is measured once."""
+        if engine.precision != "auto":
+            return engine.precision
+        if engine_name not in self._fast_precisions:
+            chosen = choose_decoding_precision(self.network, engine_name)
+            self._fast_precisions[engine_name] = chosen
+        return self._fast_precisions[engine_name]
 
     @answers_old_names
     def speculation(

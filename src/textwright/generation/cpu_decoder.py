@@ -18,7 +18,8 @@ from textwright.generation.kernels.llvm import LANES, LINE
 from textwright.generation.kernels.multiply import SUMS
 from textwright.generation.kernels.products import FLOAT32, NUMBERS_IN_A_LINE
 from textwright.generation.kernels.team import Team, aligned
-from textwright.generation.packing import KINDS, DecodingPrecision, fits, pack_floats, pack_int8
+from textwright.generation.packing import KINDS, fits, pack_floats, pack_int8
+from textwright.generation.request import DecodingPrecision
 from textwright.models.gpt import GPT
 from textwright.models.language_model import State
 from textwright.models.layers.positions import rotation

@@ -9,7 +9,6 @@ last panels, and of the columns' last line, is zeros.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -33,8 +32,8 @@ from textwright.generation.kernels.short import (
     shorten_float32,
     take_outliers,
 )
+from textwright.generation.request import DecodingPrecision
 
-DecodingPrecision = Literal["float32", "bfloat16", "int8"]
 KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
 
 

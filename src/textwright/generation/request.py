@@ -13,6 +13,9 @@ EOS, CONSTRAINT = "eos", "constraint"
 """Why a text stopped, where no stop string ended it: the model ended the document, or the constraint was met and left
 nothing to add; or the constraint was not met and no token could follow."""
 
+DecodingPrecision = Literal["float32", "bfloat16", "int8"]
+"""Of the weights that a decoder reads."""
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 MOST_TEXTS = 1000
 """Stop strings, or banned words: each is looked for at every token."""
@@ -136,8 +139,9 @@ class EngineConfig(Config):
 
     engine: Literal["auto", "cpu", "torch"] = "auto"
     """cpu: our kernels, for GPT-2 and Qwen3 models on a CPU. torch: any model, GPUs. auto: by model and device."""
-    precision: Literal["float32", "bfloat16", "int8"] = "float32"
-    """Of the weights: float32 is exact, bfloat16 and int8 (cpu engine only) read 3/7 and 2/7 as many bytes a token."""
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "float32"
+    """Of the weights: float32 is exact, bfloat16 and int8 (cpu engine only) read 3/7 and 2/7 as many bytes a token.
+    auto: the faster of the first two for this model here, which is measured."""
     batch_invariant: bool = False
     """The same text bit for bit whatever else is written at the same time: the cpu engine, which always is."""
 

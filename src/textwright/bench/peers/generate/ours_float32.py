@@ -10,7 +10,7 @@ from textwright.checkpoint.model_folder import load_model
 from textwright.generation.cpu_decoder import CPUDecoder
 from textwright.generation.decoder import Decoder
 from textwright.generation.loop import decode_one_token, prefill
-from textwright.generation.packing import DecodingPrecision
+from textwright.generation.request import DecodingPrecision
 from textwright.models.gpt import GPT
 
 SETTINGS = "CPUDecoder, float32"
