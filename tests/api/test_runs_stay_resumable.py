@@ -151,7 +151,7 @@ def test_sigterm_ends_the_program_that_fits_once_the_run_is_saved(tmp_path: Path
         "import sys, signal\nfrom pathlib import Path\nimport pytest\n"
         "from tests.api.test_runs_stay_resumable import TEXTS, interrupt_at, new_model\n"
         "interrupt_at(pytest.MonkeyPatch(), 2, signal.SIGTERM)\n"
-        "new_model().fit(TEXTS, steps=6, rows=2, out=sys.argv[1])\nprint('went on')\n"
+        "new_model().fit(TEXTS, steps=6, batch_size=2, out=sys.argv[1])\nprint('went on')\n"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run(
@@ -195,9 +195,9 @@ def test_the_config_of_a_run_begins_a_new_one(interrupted: Path) -> None:
 def test_a_change_is_not_written_before_the_checkpoint_was_compared(interrupted: Path) -> None:
     config = interrupted / "config.toml"
     original = config.read_text()
-    config.write_text(original.replace("clip = 1.0", "clip = 2.0"))
+    config.write_text(original.replace("max_grad_norm = 1.0", "max_grad_norm = 2.0"))
     before = content(interrupted)
-    with pytest.raises(InputError, match=r"clip 1.0 -> 2.0"):
+    with pytest.raises(InputError, match=r"max_grad_norm 1.0 -> 2.0"):
         tw.resume(interrupted, steps=9, quiet=True)
     assert content(interrupted) == before
 

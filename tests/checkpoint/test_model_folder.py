@@ -320,7 +320,7 @@ KEYS: dict[str, tuple[dict[str, Any], str]] = {
     "a number as text": ({"n_layer": "two"}, "num_layers"),
     "no layers": ({"n_layer": 0}, "num_layers"),
     "not finite": ({"layer_norm_epsilon": float("nan")}, "norm_eps"),
-    "heads that do not divide": ({"n_head": 3}, "width 16 is not a multiple of num_heads 3"),
+    "heads that do not divide": ({"n_head": 3}, "hidden_size 16 is not a multiple of num_heads 3"),
     "far too large": ({"n_embd": 1 << 40}, "hidden_size"),
 }
 

@@ -25,7 +25,7 @@ def model(finished_run: Path) -> Path:
         (("--num-speculative-tokens", 3), "--num-speculative-tokens without"),
         (("--num-speculative-tokens", 0, "--prompt-lookup"), "--num-speculative-tokens 0"),
         (("--weights", 1), "1 weights for 0 models"),
-        (("--json-schema", "nowhere.json"), "nowhere.json cannot be read"),
+        (("--json-schema", "nowhere.json"), "there is no file nowhere.json"),
         (("--choices", "a", "--regex", "b"), "choices and regex"),
         (("--logit-bias", "much"), "ID=BIAS"),
         (("--logit-bias", "999999=1"), "999999"),

@@ -177,7 +177,7 @@ def test_what_has_a_name_that_is_not_utf8_is_read_where_it_can_be(
         ("[[training]]\nsteps = 1", ("training", "a table")),
         ("data = " + "[" * 5000, ("not valid TOML",)),
         ("a = " + "9" * 5000, ("not valid TOML",)),
-        ('data = ["a\\u0000b"]', ("no file or folder",)),
+        ('data = ["a\\u0000b"]', ("null byte",)),
         ('data = [""]', ()),
     ],
 )

@@ -69,8 +69,8 @@ def chat(
         raise InputError("--top-logprobs in a chat", expected="it with textwright generate")
 
     check_is_text(system)
-    stderr_console().print(f"loading {model} ...")
-    conversation = open_conversation(model, chosen, system, device, engine or EngineConfig())
+    with stderr_console().announced(f"loading {model} ..."):
+        conversation = open_conversation(model, chosen, system, device, engine or EngineConfig())
     is_drawn = not json and sys.stdin.isatty() and sys.stdout.isatty()
     session = Session(conversation, is_drawn=is_drawn, on_text=_ignore if json else stdout_console().write)
     if is_drawn:

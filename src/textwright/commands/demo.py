@@ -58,12 +58,12 @@ def demo(
     paths = tuple(text) if text else standard_library_files()
     subject = "your text" if text else f"{len(paths):,} files of Python's standard library"
     screen.print(f"textwright demo: {subject}, {minutes:g} minutes of training")
-    screen.print("loading torch ...")
-    from textwright.api import load
-    from textwright.api.runs import train_until_signal, write_report
-    from textwright.evaluation.compression import XZ, compressed_bits_per_byte
-    from textwright.generation.kernels import are_compiled
-    from textwright.generation.request import EngineConfig
+    with screen.announced("loading torch ..."):
+        from textwright.api import load
+        from textwright.api.runs import train_until_signal, write_report
+        from textwright.evaluation.compression import XZ, compressed_bits_per_byte
+        from textwright.generation.kernels import are_compiled
+        from textwright.generation.request import EngineConfig
 
     if out == OWN_RUN and is_run(out):
         Run(out).delete()

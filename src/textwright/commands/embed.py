@@ -53,12 +53,12 @@ def embed(
             raise InputError(f"--out {out}", expected="a name that ends in .npy")
         check_can_be_written(out, is_file=True)
 
-    stderr_console().print(f"loading {model} ...")
-    import numpy as np
+    with stderr_console().announced(f"loading {model} ..."):
+        import numpy as np
 
-    from textwright.api import load
+        from textwright.api import load
 
-    loaded = load(model, device=device)
+        loaded = load(model, device=device)
     with bar("embedding", len(wanted)) as progress:
         vectors = loaded.embed(wanted, progress=progress).numpy()
     if out is not None:

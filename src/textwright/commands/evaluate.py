@@ -65,12 +65,12 @@ def evaluate(
         raise InputError(f"--task {task} without --data", expected="files of its examples")
     find_files(paths)
 
-    stderr_console().print(f"loading {model} ...")
-    from textwright.api import load
-    from textwright.evaluation.catalog import find_task
+    with stderr_console().announced(f"loading {model} ..."):
+        from textwright.api import load
+        from textwright.evaluation.catalog import find_task
 
-    measure = find_task(task) if task is not None else None
-    loaded = load(model, device=device)
+        measure = find_task(task) if task is not None else None
+        loaded = load(model, device=device)
     files = find_files(paths)
     with bar("evaluating", sum(file.stat().st_size for file in files), unit="bytes") as progress:
         # Bytes of a plain text are counted as they are measured; of tables and packed files, as they lie on the disk.

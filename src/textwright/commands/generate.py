@@ -97,11 +97,11 @@ def generate(
     _check_speculation(draft, prompt_lookup, num_speculative_tokens, models)
     _check_weights(models, weights)
 
-    stderr_console().print(f"loading {', '.join(folders)} ...")
-    from textwright.api import load
-
     computing = engine or EngineConfig()
-    loaded = [load(folder, device=device) for folder in folders]
+    with stderr_console().announced(f"loading {', '.join(folders)} ..."):
+        from textwright.api import load
+
+        loaded = [load(folder, device=device) for folder in folders]
     speculation = None
     if draft is not None or prompt_lookup:
         drafter = load(draft, device=device) if draft is not None else None

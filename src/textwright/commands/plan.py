@@ -51,9 +51,9 @@ def plan(
         Print one JSON object on standard output; progress stays on standard error.
     """
     chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
-    stderr_console().print("loading torch ...")
-    from textwright.api.runs import plan as plan_run
-    from textwright.training.plan import describe_plan
+    with stderr_console().announced("loading torch ..."):
+        from textwright.api.runs import plan as plan_run
+        from textwright.training.plan import describe_plan
 
     found = plan_run(chosen, out=default_folder(chosen), device=device)
     if json:

@@ -78,8 +78,8 @@ def train(
         if accept_changed_data:
             raise InputError("--accept-changed-data without --resume", fix="add --resume RUN, or leave it out")
         chosen = run_config(config, data, val_data, text_field, tokenizer, invalid_utf8, model, training)
-        screen.print("loading torch ...")
-        from textwright.api.runs import train_until_signal as train_run
+        with screen.announced("loading torch ..."):
+            from textwright.api.runs import train_until_signal as train_run
 
         result = train_run(chosen, out or default_folder(chosen), device=device)
 

@@ -5,6 +5,7 @@ sequences, a file can be named by them, and a terminal would obey: a terminal ge
 Files and pipes get the text as it is.
 """
 
+import contextlib
 import io
 import json
 import math
@@ -12,7 +13,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -25,6 +27,8 @@ from textwright.core.errors import InputError
 
 REPLACEMENT = "\ufffd"
 FILE_WIDTH = 120
+MOMENT_S = 1.0
+"""So long nobody minds silence."""
 _HARMLESS = "\n\t"
 _CONTROLS = {code: REPLACEMENT for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in _HARMLESS}
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), REPLACEMENT)
@@ -73,6 +77,17 @@ class Console(rich.console.Console):
         """A piece of text as it is: never wrapped, and at once."""
         self.file.write(self.safe(text))
         self.file.flush()
+
+    @contextlib.contextmanager
+    def announced(self, line: str) -> Iterator[None]:
+        """Say what is going on, if the block takes longer than a moment."""
+        timer = threading.Timer(MOMENT_S, self.print, (line,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def write_json(self, value: Any) -> None:
         """One line of strict JSON: null for a number that is not finite, U+FFFD for surrogates, which are no text."""
