@@ -255,7 +255,7 @@ def test_a_run_of_version_0_1_0_is_refused_by_its_name_and_stays_as_it_is(tmp_pa
 def test_a_config_whose_keys_are_not_known_any_more_is_still_verified(tmp_path: Path) -> None:
     folder = shutil.copytree(OLD / "finished", tmp_path / "run")
     config = folder / "config.toml"
-    config.write_text(config.read_text().replace("rows = ", "lines = "))
+    config.write_text(config.read_text().replace("batch_size = ", "lines = "))
     assert [found.damage for found in verify(folder) if found.damage] == []
     config.write_text("rows = [")
     assert "not valid TOML" in str(verify(folder)[0].damage)

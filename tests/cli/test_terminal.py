@@ -158,8 +158,9 @@ def test_every_command_that_computes_takes_a_device(textwright: Run, finished_ru
 
 
 def test_what_takes_a_while_is_said_before_on_standard_error(
-    textwright: Run, finished_run: Path, text_file: Path, tmp_path: Path
+    textwright: Run, finished_run: Path, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("textwright.core.console.MOMENT_S", 0)
     model = finished_run / "model"
     for arguments, said in (
         (("generate", model, "a", "--max-new-tokens", 1, *ENGINE), f"loading {model} ..."),

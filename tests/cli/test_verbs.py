@@ -62,7 +62,7 @@ def test_a_runs_own_config_repeats_it(textwright: Run, finished_run: Path, tmp_p
 def test_the_command_line_wins_over_the_config_file(textwright: Run, text_file: Path, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(
         f'data = ["{text_file}"]\ntokenizer = "byte"\n'
-        '[model]\npreset = "nano"\ncontext_length = 16\n[training]\nsteps = 50\nrows = 2\n'
+        '[model]\npreset = "nano"\ncontext_length = 16\n[training]\nsteps = 50\nbatch_size = 2\n'
     )
     done = textwright("train", "--config", tmp_path / "my.toml", "--steps", 3, "--out", tmp_path / "run", "--json")
     assert (done.json["steps"], done.json["tokens"]) == (3, 3 * 2 * 16)
