@@ -51,7 +51,10 @@ def machine() -> Machine:
 
 
 def run(threads: Threads, machine: Machine, num_steps: int) -> list[str]:
-    said = [threads.note_step(machine.step(threads.number), 100) for _ in range(num_steps)]
+    said = []
+    for _ in range(num_steps):
+        threads.note_step(machine.step(threads.number), 100)
+        said.append(threads.take_line())
     return [line for line in said if line is not None]
 
 
@@ -106,6 +109,26 @@ def test_a_given_number_stays(machine: Machine, make: Callable[[Machine], Thread
     assert threads.number == given == torch.get_num_threads()
     threads.close()
     assert torch.get_num_threads() == 2
+
+
+def test_a_machine_that_is_busy_from_the_beginning_is_seen_before_the_first_step(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textwright.training.threads.time.perf_counter", lambda: machine.wall_s)
+    machine.others = 1
+    threads = Threads(None, CPU, read=machine.use)
+    threads.look(lambda: machine.step(threads.number))
+    assert threads.number == 1
+    (said,) = run(threads, machine, 10)
+    assert said.startswith("this machine is busy: 625 of some 940 tokens/s, on 1 thread from here, which is 2.5 times")
+
+
+def test_a_quiet_machine_keeps_its_threads_at_the_first_look(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textwright.training.threads.time.perf_counter", lambda: machine.wall_s)
+    threads = Threads(None, CPU, read=machine.use)
+    threads.look(lambda: machine.step(threads.number))
+    assert threads.number == 2
+    assert machine.wall_s < 1
 
 
 def test_where_nothing_helps_it_says_once_that_the_machine_is_busy(machine: Machine) -> None:

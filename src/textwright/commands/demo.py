@@ -119,7 +119,7 @@ def _why_behind(result: "RunResult", compressor: str) -> list[str]:
     busy = [row["message"] for row in read_rows(Run(result.run).journal) if row.get("event") == "threads"]
     why = [
         f"\nThis model is behind {compressor}, which knew nothing at first: in {duration(report.elapsed_s)} it read "
-        f"{report.tokens:,} tokens, the text {report.tokens / num_tokens:.2f} times."
+        f"{report.tokens:,} tokens, the text {report.tokens / num_tokens:.2g} times."
     ]
     if busy:
         why.append(f"Other programs kept this machine busy ({busy[0]}).")

@@ -112,7 +112,8 @@ class TrainingDisplay:
         elif kind == "event":
             if "num_steps" in row:
                 self.num_steps, self.begun = row["num_steps"], row
-            self.events.append(str(row.get("message", row.get("event", ""))))
+            if line := str(row.get("message", row.get("event", ""))):
+                self.events.append(line)
         if self._live is None:
             self._print_plainly(row)
         elif kind != "train" or time.monotonic() - self._drawn_s > 0.2:
@@ -131,6 +132,8 @@ class TrainingDisplay:
             _fact("loss", _number(row.get("loss_nats"), "{:.3f}")),
             _fact("validation", _number(self.validation.get("val_loss_nats"), "{:.3f}")),
             _fact("bits/byte", _number(self.validation.get("val_bits_per_byte"), "{:.3f}")),
+        )
+        numbers.add_row(
             _fact("tokens/s", _number(row.get("tokens_per_s"), "{:,.0f}")),
             _fact("memory", _number(row.get("memory_bytes"), "{:.2f} GB", 1e-9)),
             _fact("time left", self._time_left()),

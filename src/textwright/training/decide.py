@@ -20,7 +20,7 @@ from textwright.training.config import DEFAULT_EVAL_TOKENS, DEFAULT_STEPS, Train
 from textwright.training.hooks import Hooks
 from textwright.training.memory import Activations, free_bytes, measure_activations
 from textwright.training.objectives.catalog import make_objective
-from textwright.training.precision import measure_training_rates
+from textwright.training.precision import StepProbe
 from textwright.training.step import TrainStep
 from textwright.training.threads import Threads
 from textwright.training.train_state import TrainState
@@ -87,13 +87,15 @@ def decide(
     row_tokens = config.sequence_length or model.context_length
     rates = None
     precision = config.precision
-    if precision == "auto" and device.type != "cpu":
-        precision = "bfloat16" if has_bfloat16_products(device) else "float32"
+    if device.type == "cpu":
+        at_once = config.micro_batch_size or config.batch_size
+        probe = StepProbe(train_step, batch_size=at_once, sequence_length=row_tokens)
+        threads.look(lambda: probe.run("bfloat16" if precision == "bfloat16" else "float32"))
+        if precision == "auto":
+            rates = probe.measure_rates()
+            precision = rates.faster
     elif precision == "auto":
-        rates = measure_training_rates(
-            train_step, batch_size=config.micro_batch_size or config.batch_size, sequence_length=row_tokens
-        )
-        precision = rates.faster
+        precision = "bfloat16" if has_bfloat16_products(device) else "float32"
     decided = config.decided(
         steps=config.steps or DEFAULT_STEPS,
         sequence_length=row_tokens,

@@ -199,7 +199,8 @@ class _Session:
         )
         if done.refusal is not None:
             self._skipped(done.refusal)
-        said = self.threads.note_step(seconds, done.tokens)
+        self.threads.note_step(seconds, done.tokens)
+        said = self.threads.take_line()
         if said is not None:
             self._tell("threads", said, threads=self.threads.number)
 
@@ -215,7 +216,7 @@ class _Session:
             before = self.config.steps
             length = self.clock.look(self.timings, from_step=progress.step, elapsed_s=self._elapsed_s())
             self._take_length(length)
-            said = f"by the clock: to step {length.steps:,} instead of {before:,}"
+            said = f"by the clock: to step {length.steps:,} instead of {before:,}" if length.steps != before else ""
             self._tell(LENGTH, said, num_steps=length.steps, **asdict(length))
 
     def _take_length(self, length: Length) -> None:

@@ -1,7 +1,7 @@
 """Whether matrix products run in bfloat16, and the context in which they do."""
 
 import contextlib
-from typing import cast, get_args
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -20,37 +20,50 @@ HOPELESS = 3.0
 """Where products alone are so many times slower in bfloat16, as where it is emulated, nothing more is timed."""
 
 
-def measure_training_rates(train_step: TrainStep, *, batch_size: int, sequence_length: int) -> PrecisionRates:
-    """How fast this model's step goes in either precision: forward and backward of one of its blocks and a small head.
+class StepProbe:
+    """A step in small: forward and backward of one of a model's blocks, and of a small head.
 
-    Products alone would say too little: casting costs time too, and narrow models do not get it back. Takes about half
-    a second on a CPU.
+    Attributes:
+        flops: floating-point operations of one, about.
 
     Args:
         train_step: of the model; it is left alone.
         batch_size: rows of text that are computed at once; fewer are taken where the model is large.
         sequence_length: tokens in a row; the same.
     """
-    config = train_step.model.config
-    device = train_step.model.device
-    products = measure_products(32, config.hidden_size)
-    if products.float32 > HOPELESS * products.bfloat16:
-        return products
-    shape = {"num_layers": 1, "vocab_size": min(config.vocab_size, PROBE_VOCABULARY)}
-    probe = TrainStep(build(config.model_copy(update=shape)).to(device), type(train_step.objective)()).train()
-    flops_per_token = 6.0 * sum(parameter.numel() for parameter in probe.parameters() if parameter.ndim == 2)
-    num_tokens = max(16, int(PROBE_FLOPS / flops_per_token))
-    time = min(sequence_length, num_tokens)
-    rows = max(1, min(batch_size, num_tokens // time))
-    batch = Batch.from_ids(torch.zeros(rows, time + 1, dtype=torch.int64, device=device))
-    kinds = {name: computing_weights(probe, name) for name in get_args(Precision)}
 
-    def work(name: Precision) -> None:
-        kinds[name].loss(batch).total.backward()  # type: ignore[no-untyped-call]
-        kinds[name].free_gradients()
-        kinds[name].refresh()
+    def __init__(self, train_step: TrainStep, *, batch_size: int, sequence_length: int) -> None:
+        config, device = train_step.model.config, train_step.model.device
+        self.hidden_size = config.hidden_size
+        shape = {"num_layers": 1, "vocab_size": min(config.vocab_size, PROBE_VOCABULARY)}
+        probe = TrainStep(build(config.model_copy(update=shape)).to(device), type(train_step.objective)()).train()
+        flops_per_token = 6.0 * sum(parameter.numel() for parameter in probe.parameters() if parameter.ndim == 2)
+        num_tokens = max(16, int(PROBE_FLOPS / flops_per_token))
+        length = min(sequence_length, num_tokens)
+        rows = max(1, min(batch_size, num_tokens // length))
+        self.flops = flops_per_token * rows * length
+        self._batch = Batch.from_ids(torch.zeros(rows, length + 1, dtype=torch.int64, device=device))
+        self._probe, self._kinds = probe, dict[Precision, Float32Weights]()
 
-    return measure_rates(work, flops_per_token * rows * time)
+    def run(self, precision: Precision) -> None:
+        """Do it once."""
+        if precision not in self._kinds:
+            self._kinds[precision] = computing_weights(self._probe, precision)
+        weights = self._kinds[precision]
+        weights.loss(self._batch).total.backward()  # type: ignore[no-untyped-call]
+        weights.free_gradients()
+        weights.refresh()
+
+    def measure_rates(self) -> PrecisionRates:
+        """How fast it goes in either precision.
+
+        Products alone would say too little: casting costs time too, and narrow models do not get it back. Takes about
+        half a second on a CPU.
+        """
+        products = measure_products(32, self.hidden_size)
+        if products.float32 > HOPELESS * products.bfloat16:
+            return products
+        return measure_rates(self.run, self.flops)
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:

@@ -92,6 +92,9 @@ class Threads:
         self._share = 1.0
         """Of its threads' time that the last window got."""
         self._has_said = False
+        self._line: str | None = None
+        self._speedup_to_say: float | None = None
+        """By which fewer threads were faster before the first step; said once tokens were counted."""
 
     def close(self) -> None:
         """Give torch the number of threads it had before."""
@@ -102,52 +105,93 @@ class Threads:
         """Whether steps are just now computed with a number that may not be kept."""
         return self._tried is not None
 
-    def note_step(self, seconds: float, tokens: int) -> str | None:
-        """Take one more step into account; returns a line for people where the number of threads was changed."""
+    def look(self, work: Callable[[], object]) -> None:
+        """Before the first step: where others want the cores, take fewer threads at once.
+
+        Args:
+            work: some hundredths of a second of what steps do; it is done again and again.
+        """
+        if not self._is_free:
+            return
+        work()
+        begun = self._read()
+        before_s = _median_seconds(work)
+        if not self._is_squeezed(begun, self._read()):
+            return
+        all_s = before_s
+        while self.number > 1:
+            self._set(self.number - 1)
+            work()
+            found_s = _median_seconds(work)
+            if found_s * GAIN > before_s:
+                self._set(self.number + 1)
+                break
+            before_s = found_s
+        if self.number < self.most:
+            self._speedup_to_say = all_s / before_s
+        self._is_first = False
+        self._begin_window()
+
+    def note_step(self, seconds: float, tokens: int) -> None:
+        """Take one more step into account."""
         if self._is_first and seconds < WINDOW_S:
             self._is_first = False  # the first step after a change starts threads, or compiles
             self._begin_window()
-            return None
+            return
         self._is_first = False
         self._steps.append(seconds)
         self._tokens += tokens
         if sum(self._steps) < WINDOW_S:
-            return None
+            return
         now = self._read()
         step_s, self.tokens_per_s = statistics.median(self._steps), self._tokens / sum(self._steps)
-        said = self._decide(step_s, now) if self._is_free else None
+        if self._is_free:
+            self._decide(step_s, now)
         self._begin_window()
-        return said
 
-    def _decide(self, step_s: float, now: Use) -> str | None:
-        """What to do at the end of a window."""
-        begun, wall_s = self._begun, max(1e-9, now.wall_s - self._begun.wall_s)
-        if self._tried is not None:
-            return self._judge(step_s, now)
-        is_taken = (now.num_switches - begun.num_switches) / wall_s > SWITCHES_PER_S
+    def take_line(self) -> str | None:
+        """What people should know, once."""
+        line, self._line = self._line, None
+        return line
+
+    def _is_squeezed(self, begun: Use, now: Use) -> bool:
+        """Whether others wanted the cores that our threads are on."""
+        wall_s = max(1e-9, now.wall_s - begun.wall_s)
         self._share = min(1.0, (now.cpu_s - begun.cpu_s) / (self.number * wall_s))
-        is_squeezed = is_taken and self._share < SQUEEZED
+        return (now.num_switches - begun.num_switches) / wall_s > SWITCHES_PER_S and self._share < SQUEEZED
+
+    def _decide(self, step_s: float, now: Use) -> None:
+        """What to do at the end of a window."""
+        begun = self._begun
+        if self._tried is not None:
+            self._judge(step_s, now)
+            return
+        is_squeezed = self._is_squeezed(begun, now)
+        if self._speedup_to_say is not None:
+            self._say_fewer(self._speedup_to_say)
+            self._speedup_to_say = None
         if not is_squeezed:
             self._squeezed_since_s = None
             if self.number == self.most and self.tokens_per_s is not None:
                 self._best_tokens_per_s = max(self._best_tokens_per_s, self.tokens_per_s)
         elif self._squeezed_since_s is None:
             self._squeezed_since_s = now.wall_s  # the next window is squeezed as a whole, and what steps take tells
-            return None
+            return
         if now.wall_s < self._next_trial_s or (self.number == 1 and is_squeezed):
-            return self._say_once() if is_squeezed else None
+            if is_squeezed and not self._has_said:
+                self._has_said, self._line = True, self._busy()
+            return
         squeezed_s = now.wall_s - self._squeezed_since_s if self._squeezed_since_s is not None else 0.0
         if self.number > 1 and is_squeezed and squeezed_s > 4 * self._change_s:
             self._try(self.number - 1, step_s)
         elif self.number < self.most and _idle_cores(begun, now) > IDLE_CORES:
             self._try(self.number + 1, step_s)
-        return None
 
     def _try(self, number: int, step_s: float) -> None:
         self._tried = _Trial(self.number, step_s)
         self._set(number)
 
-    def _judge(self, step_s: float, now: Use) -> str | None:
+    def _judge(self, step_s: float, now: Use) -> None:
         """Whether the number that was tried stays."""
         assert self._tried is not None
         trial, self._tried = self._tried, None
@@ -155,24 +199,23 @@ class Threads:
             self._set(trial.number)
             self._next_trial_s = now.wall_s + self._retry_s
             self._retry_s = min(MAX_RETRY_S, 2 * self._retry_s)
-            return None
+            return
         self._retry_s = RETRY_S
         self._squeezed_since_s = None
-        threads = "1 thread" if self.number == 1 else f"{self.number} threads"
-        speedup = f"{trial.step_s / step_s:.1f} times faster"
+        speedup = trial.step_s / step_s
         if self.number > trial.number:
             self._has_said = False
-            return f"the machine has room again: on {threads} from here, {speedup}"
-        self._share = min(1.0, (now.cpu_s - self._begun.cpu_s) / (self.number * (now.wall_s - self._begun.wall_s)))
-        self._has_said = True
-        return f"{self._busy()}, on {threads} from here, which is {speedup}"
+            self._line = f"the machine has room again: on {self._threads()} from here, {speedup:.1f} times faster"
+            return
+        self._is_squeezed(self._begun, now)
+        self._say_fewer(speedup)
 
-    def _say_once(self) -> str | None:
-        """That the machine is busy, where nothing can be done about it."""
-        if self._has_said:
-            return None
+    def _say_fewer(self, speedup: float) -> None:
         self._has_said = True
-        return self._busy()
+        self._line = f"{self._busy()}, on {self._threads()} from here, which is {speedup:.1f} times faster"
+
+    def _threads(self) -> str:
+        return "1 thread" if self.number == 1 else f"{self.number} threads"
 
     def _busy(self) -> str:
         """What is done of what the machine would do, about, if nobody else wanted it."""
@@ -197,6 +240,16 @@ class _Trial:
 
     number: int
     step_s: float
+
+
+def _median_seconds(work: Callable[[], object]) -> float:
+    """Of some turns of it, for about half a window."""
+    taken: list[float] = []
+    while len(taken) < 2 or sum(taken) < WINDOW_S / 2:
+        begun_s = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begun_s)
+    return statistics.median(taken)
 
 
 def _idle_cores(begun: Use, now: Use) -> float:
