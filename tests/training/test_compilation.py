@@ -83,7 +83,7 @@ def test_compiled_training_learns_what_eager_training_learns() -> None:
 def test_a_model_that_was_read_from_a_folder_is_trained_compiled(tmp_path: Path) -> None:
     done = run_compiled(LOADED, str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "nano 2\ngpt1 2\nmodern-nano 2\n"
+    assert done.stdout == "nano 2\ngpt1 2\nqwen3-nano 2\n"
 
 
 def run_compiled(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -158,7 +158,7 @@ def test_a_checkpoint_of_another_model_is_refused(
 ) -> None:
     run = Run.create(tmp_path / "run", quick())
     train(make_model(), data, quick(), run=run)
-    with pytest.raises(InputError, match="width 32 -> 16"):
+    with pytest.raises(InputError, match="hidden_size 32 -> 16"):
         train(make_model(hidden_size=16, head_dim=8), data, quick(), run=run, resume=Resume())
 
 

@@ -67,8 +67,8 @@ def train(
     screen = stderr_console()
     if resume is not None:
         changes = _changes(given)
-        screen.print(f"going on with {resume} ...")
-        from textwright.api.runs import resume_until_signal as resume_run
+        with screen.announced(f"going on with {resume} ..."):
+            from textwright.api.runs import resume_until_signal as resume_run
 
         steps = changes.pop("steps", None)
         result = resume_run(

@@ -17,7 +17,7 @@ KEYS: dict[str, str] = {
     "max_bad_steps": "max_skipped_steps",
     "max_loss_deviations": "loss_spike_threshold",
     "recompute": "activation_checkpointing",
-    "evaluation_tokens": "max_eval_tokens",
+    "evaluation_tokens": "training.max_eval_tokens",
     # models
     "width": "hidden_size",
     "head_width": "head_dim",
@@ -52,7 +52,8 @@ CLASSES: dict[str, str] = {"ModelChoice": "ModelOptions"}
 def new_key(name: str, known: Container[str]) -> str | None:
     """What ``name`` is called now, where only the new name is ``known``; None for any other name."""
     new = KEYS.get(name)
-    return new if new in known and name not in known else None
+    is_known = new is not None and new.split(".")[0] in known
+    return new if is_known and name not in known else None
 
 
 def new_option(option: str) -> str | None:
