@@ -168,7 +168,7 @@ def test_a_change_that_does_not_fit_leaves_every_byte(interrupted: Path) -> None
         ({"checkpoint_every": 0}, "checkpoint_every = 0"),
         ({"early_stopping_patience": "often"}, "patience = 'often'"),
         ({"stepps": 9}, "did you mean 'steps'"),
-        ({"rows": 3}, "one of"),
+        ({"batch_size": 3}, "one of"),
         ({"steps": 0}, "steps = 0"),
     ]
     for changes, said in refused:
@@ -225,7 +225,7 @@ def test_a_run_goes_on_in_a_later_release_with_what_it_had(interrupted: Path, mo
     text = (interrupted / "config.toml").read_text()
     assert "looks_ahead = false" in text
     assert "weight_decay = 0.1" in text
-    assert "patience" not in text
+    assert "early_stopping_patience" not in text
     config = interrupted / "config.toml"
     config.write_text(text.replace("looks_ahead = false", "looks_ahead = true"))
     with pytest.raises(InputError, match="looks_ahead False -> True"):

@@ -62,7 +62,7 @@ def write(
 
     Args:
         decoder: a model in evaluation mode, or an engine.
-        rows: open rows, those of a prompt next to each other: ``sampling.num_samples`` each.
+        rows: open rows, those of a prompt next to each other: ``sampling.n`` each.
         sampling: how wide to search, and how to weigh length.
         filters: what is done to log-probabilities first, in this order.
         vocab_size: tokens that may be chosen: a model may have more outputs than there are tokens.

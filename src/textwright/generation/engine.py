@@ -45,7 +45,7 @@ def generate(
         speculation: have a drafter guess ahead; it counts what was accepted.
 
     Returns:
-        ``sampling.num_samples`` completions of the first prompt, then those of the second, ...
+        ``sampling.n`` completions of the first prompt, then those of the second, ...
 
     Raises:
         InputError: no prompt, a prompt that is no text, a tokenizer that is not the model's, a bias for what is no
