@@ -48,6 +48,15 @@ def test_the_memory_foreseen_is_that_of_the_run_and_its_checkpoints(text_file: P
     assert found[0]["memory_bytes"] == pytest.approx(found[1]["peak_memory_bytes"], rel=0.15)
 
 
+def test_what_it_writes_lies_beside_the_run_and_is_gone_afterwards(
+    textwright: Run, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
+    assert textwright("plan", "--data", text_file, *QUICK).code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_for_people_it_is_a_few_lines(textwright: Run, text_file: Path) -> None:
     done = textwright("plan", "--data", text_file, *QUICK)
     assert "plan: 4 steps, 512 tokens" in done.out

@@ -103,10 +103,12 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
 ) -> None:
     model = make_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    generator = torch.get_rng_state()
     decided: list[TrainConfig] = []
     plan = foresee(model, data, quick(), Hooks(on_decided=decided.append), scratch=tmp_path)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    assert torch.equal(generator, torch.get_rng_state())
     train_step, threads = prepare_step(make_model(), quick(), Hooks())[0], Threads(1, torch.device("cpu"))
     config = decide(train_step, data.train, quick(), Hooks(), threads=threads, saves=True).config
     assert decided == [config]

@@ -1,0 +1,75 @@
+"""What ``--precision auto`` takes for nano, tiny, small and gpt2, beside what a step takes in each precision.
+
+    python benchmarks/auto_precision.py [--presets nano tiny small gpt2] [--turns 3] [--json]
+
+Whole steps with Muon, eager, one row of the model's context (at most 256 tokens; nano twelve rows of 64).
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from typing import get_args
+
+import torch
+
+from textwright.batches.batch import Batch
+from textwright.core.allocator import keep_freed_memory
+from textwright.core.device import Precision, processor_name
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+from textwright.training.config import TrainConfig
+from textwright.training.decide import prepare_step
+from textwright.training.hooks import Hooks
+from textwright.training.precision import StepProbe
+from textwright.training.train_state import TrainState
+from textwright.training.update import update
+
+SHAPES = {"nano": (12, 64), "tiny": (4, 256), "small": (2, 256), "gpt2": (1, 256)}
+
+
+def main() -> None:
+    """Choose, and time both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--presets", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    rows = [measure(name, arguments.turns) for name in arguments.presets]
+    if arguments.json:
+        print(json.dumps({"rows": rows, "processor": processor_name()}))
+
+
+def measure(name: str, turns: int) -> dict[str, object]:
+    """The choice for a preset and how long it took, and the median step in each precision, taking turns."""
+    batch_size, length = SHAPES[name]
+    model = build(preset(name, vocab_size=50257 if name == "gpt2" else 4096), seed=0)
+    config = TrainConfig(batch_size=batch_size)
+    train_step = prepare_step(model, config.model_copy(update={"compile": False}), Hooks())[0]
+    begun_s = time.perf_counter()
+    rates = StepProbe(train_step, batch_size=batch_size, sequence_length=length).measure_rates()
+    choosing_s = time.perf_counter() - begun_s
+    ids = torch.randint(0, 4096, (batch_size, length + 1), generator=torch.Generator().manual_seed(0))
+    states = {}
+    for precision in get_args(Precision):
+        decided = config.decided(steps=1000, sequence_length=length, micro_batch_size=batch_size, precision=precision)
+        states[precision] = (TrainState.begin(train_step, decided), decided)
+    taken: dict[str, list[float]] = {precision: [] for precision in states}
+    for turn in range(turns + 1):
+        for precision, (state, decided) in states.items():
+            begun_s = time.perf_counter()
+            update(state, Batch.from_ids(ids), decided)
+            if turn:
+                taken[precision].append(time.perf_counter() - begun_s)
+    step_s = {precision: statistics.median(seconds) for precision, seconds in taken.items()}
+    cost = step_s[rates.faster] / min(step_s.values())
+    times = ", ".join(f"{precision} {seconds * 1e3:,.0f} ms" for precision, seconds in step_s.items())
+    choice = f"{name}: auto takes {rates.faster} ({rates}, {choosing_s:.2f} s)"
+    print(f"{choice}; a step: {times}; {cost:.2f} of the faster", file=sys.stderr, flush=True)
+    return {"preset": name, "choice": rates.faster, "choosing_s": choosing_s, "step_s": step_s, "cost": cost}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""This build beside another, taking turns: the training step and decoding.
+
+    python benchmarks/builds.py OTHER/src [--turns 9] [--steps 4] [--json]
+
+OTHER is a checkout of another commit. Each works in processes of its own: tiny trains 12 x 256 tokens a step, eager and
+in float32; gpt2 with random weights continues one prompt in float32. Ratios are of the same turn, this build's speed
+over the other's.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from textwright.bench.writing_job import WritingJob
+from textwright.core.device import processor_name
+
+HERE = Path(__file__).parent.parent / "src"
+TRAIN = ["textwright.bench.worker", "textwright_eager", "tiny", "12", "256", "float32", "cpu", "2"]
+
+
+def main() -> None:
+    """Let both take turns, and print the ratios' quartiles."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("other", type=Path)
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=4, help="in a turn of training")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    builds = {"this": HERE, "other": arguments.other.resolve()}
+    found: dict[str, Any] = {"processor": processor_name()}
+    found["train"] = compare(builds, TRAIN, str(arguments.steps), "step_s", arguments.turns)
+    with tempfile.TemporaryDirectory() as folder:
+        job = WritingJob("gpt2", 64, 64, (1,), 2, folder)
+        job.write_weights()
+        program = ["textwright.bench.writer", "ours_float32", json.dumps(vars(job))]
+        found["generate"] = compare(builds, program, "turn", "seconds", arguments.turns)
+    if arguments.json:
+        print(json.dumps(found))
+
+
+def compare(builds: dict[str, Path], program: list[str], request: str, key: str, turns: int) -> dict[str, Any]:
+    """Ratios of speed, turn by turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in builds}
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker(source, program)) for name, source in builds.items()}
+        for worker in workers.values():
+            worker.answer()
+        for turn in range(turns):
+            for name in sorted(workers, reverse=bool(turn % 2)):
+                value = workers[name].ask(request)[key]
+                seconds[name].append(value["1"] if isinstance(value, dict) else value)
+    ratios = sorted(other / this for this, other in zip(seconds["this"], seconds["other"], strict=True))
+    low, median, high = statistics.quantiles(ratios, n=4)
+    print(f"{program[1]}: {median:.3f} of the other's speed ({low:.3f} to {high:.3f})", file=sys.stderr, flush=True)
+    return {"seconds": seconds, "quartiles": [low, median, high]}
+
+
+class Worker:
+    """A process of one build, which answers a JSON object when it is ready, and one to each line."""
+
+    def __init__(self, source: Path, program: list[str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={"PYTHONPATH": str(source), "OMP_NUM_THREADS": "2", "PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
+        )
+
+    def ask(self, request: str) -> dict[str, Any]:
+        """Its answer to a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{request}\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """Its next answer."""
+        assert self._process.stdout is not None
+        values: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return values
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+if __name__ == "__main__":
+    main()
