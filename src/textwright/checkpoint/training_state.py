@@ -8,6 +8,7 @@
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, newest first, whole or not. Links are no checkpoints."""
     if not folder.is_dir():
         return []
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _STEP.fullmatch(path.name))]
-    return [path for _, path in sorted(found, reverse=True) if path.is_dir() and not path.is_symlink()]
+    with os.scandir(folder) as entries:
+        named = [entry for entry in entries if _STEP.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
+    return sorted((folder / entry.name for entry in named), key=step_of, reverse=True)
 
 
 def step_of(checkpoint: Path) -> int:
