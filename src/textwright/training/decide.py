@@ -4,7 +4,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from textwright.training.clock import Clock, Length, StepTimings
 from textwright.training.compilation import COMPILING, NO_COMPILER, compile_step, has_compiler, is_worth_compiling
 from textwright.training.config import DEFAULT_EVAL_TOKENS, DEFAULT_STEPS, TrainConfig
 from textwright.training.hooks import Hooks
-from textwright.training.memory import Activations, free_bytes, measure_activations
+from textwright.training.memory import Activations, free_bytes, measure_activations, used_bytes
 from textwright.training.objectives.catalog import make_objective
 from textwright.training.precision import StepProbe
 from textwright.training.step import TrainStep
@@ -85,6 +85,7 @@ def decide(
     model = train_step.model
     device = next(train_step.parameters()).device
     row_tokens = config.sequence_length or model.context_length
+    held_bytes = used_bytes(device)  # before the probe: what that frees is used again
     rates = None
     precision = config.precision
     if device.type == "cpu":
@@ -103,7 +104,7 @@ def decide(
         precision=precision,
     )
     loader = make_loader(tokens, decided)
-    activations = measure_activations(train_step, decided)
+    activations = replace(measure_activations(train_step, decided), used_bytes=held_bytes)
     if config.micro_batch_size is None:
         decided = decided.model_copy(
             update={"micro_batch_size": _rows_that_fit(device, activations, config.batch_size)}
