@@ -100,11 +100,6 @@ class Threads:
         """Give torch the number of threads it had before."""
         torch.set_num_threads(self._before)
 
-    @property
-    def is_trying(self) -> bool:
-        """Whether steps are just now computed with a number that may not be kept."""
-        return self._tried is not None
-
     def look(self, work: Callable[[], object]) -> None:
         """Before the first step: where others want the cores, take fewer threads at once.
 
