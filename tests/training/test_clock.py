@@ -66,6 +66,23 @@ def test_pauses_take_a_tenth_at_most_and_the_rest_goes_to_steps() -> None:
     assert timings.total_s(config) - length.steps * 0.1 < 0.1 * 180 + 3.5
 
 
+@pytest.mark.parametrize(("from_step", "elapsed_s"), [(0, 0.0), (6, 19.5), (35, 61.2), (75, 115.9), (105, 160.7)])
+def test_a_look_leaves_no_pause_more_than_was_counted(from_step: int, elapsed_s: float) -> None:
+    """A demo of three minutes made six evaluations, two of them in its last nine steps, and lost nine steps by it."""
+    timings = StepTimings(step_s=1.3, evaluate_s=3.6, sample_s=0.4, save_s=0.1)
+    config = TrainConfig(minutes=3)
+    length = Clock(180.0, config).length(timings, from_step=from_step, elapsed_s=elapsed_s)
+    made = [
+        step
+        for step in range(max(1, from_step), length.steps + 1)
+        if step == length.steps or step % length.evaluate_every == 0
+    ]
+    left_s = 180.0 - elapsed_s
+    took_s = len(made) * 4.1
+    assert took_s <= max(4.1, 0.1 * left_s)
+    assert (length.steps - from_step) * 1.3 + took_s <= left_s
+
+
 def test_pauses_that_were_asked_for_are_kept_and_counted() -> None:
     timings = StepTimings(step_s=0.1, evaluate_s=1.0, sample_s=0.0, save_s=0.0)
     length = Clock(100, TrainConfig(minutes=1, evaluate_every=5)).length(timings, from_step=0, elapsed_s=0)

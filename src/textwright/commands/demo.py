@@ -146,7 +146,7 @@ def demo_config(paths: tuple[Path, ...], minutes: float, seed: int, prompts: tup
         tokenizer="bpe:4096",
         sample_prompts=prompts,
         model=ModelOptions(preset="tiny"),
-        training=TrainConfig(minutes=minutes, batch_size=16, seed=seed, max_eval_tokens=32_768),
+        training=TrainConfig(minutes=minutes, batch_size=16, seed=seed),
     )
 
 

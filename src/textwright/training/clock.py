@@ -122,7 +122,7 @@ class Clock:
         affordable_s = OVERHEAD_FRACTION * self.budget_s * left_fraction
         times = max(1, min(most, int(affordable_s / free_s))) if free_s else most
         steps = max(1, int((left_s - (times - 1) * free_s) / step_s))
-        every = -(-steps // times)
+        every = _spacing(from_step, from_step + steps, times)
         usual = dict.fromkeys(PAUSES, every) | {PAUSES[-1]: min(every, 500)}
         return Length(from_step, from_step + steps, **(usual | given))
 
@@ -131,6 +131,14 @@ class Clock:
         seen = StepTimings(sum(self._steps_s) / len(self._steps_s), *timings.pauses_s.values())
         self._steps_s.clear()
         return self.length(seen, from_step=from_step, elapsed_s=elapsed_s)
+
+
+def _spacing(from_step: int, end: int, times: int) -> int:
+    """How many steps apart pauses are, so that these many are made from a step on, the one at the end included."""
+    every = -(-(end - from_step) // times)
+    while (end - 1) // every - max(0, from_step - 1) // every > times - 1:
+        every += 1
+    return every
 
 
 def read_length(values: Mapping[str, Any]) -> Length:

@@ -29,7 +29,7 @@ from textwright.training.update import update
 NUM_WARM_UP_STEPS = 2
 TRIAL_FRACTION = 0.04
 """Of the minutes, for trial steps; the step in hand is always finished."""
-EVALUATION_FRACTION = 0.02
+EVALUATION_FRACTION = 0.01
 """Of the minutes, for one evaluation: its tokens are so many fewer, where their number was not given."""
 MIN_EVAL_TOKENS = 4096
 NUM_SAMPLE_TOKENS = 80
