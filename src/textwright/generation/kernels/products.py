@@ -35,7 +35,6 @@ from numba.core import cgutils
 
 from textwright.generation.kernels.llvm import (
     BFLOATS,
-    BYTES,
     FLOATS,
     INTS,
     LANES,
@@ -223,9 +222,8 @@ def _plus_fours(b: ir.IRBuilder, total: Any, unsigned: Any, signed: Any) -> Any:
     """In each lane, four products of bytes more."""
     if HAS_VNNI:
         return call(b, "llvm.x86.avx512.vpdpbusd.512", INTS, total, unsigned, signed)
-    wide = ir.VectorType(I32, LINE)
-    products = b.mul(b.zext(b.bitcast(unsigned, BYTES), wide), b.sext(b.bitcast(signed, BYTES), wide))
-    for start in range(4):
-        mask = ir.Constant(INTS, [start + 4 * lane for lane in range(LANES)])
-        total = b.add(total, b.shuffle_vector(products, ir.Constant(wide, ir.Undefined), mask))
+    for place in range(4):
+        above, all_but_one = (ir.Constant(INTS, [bits] * LANES) for bits in (24 - 8 * place, 24))
+        weight = b.lshr(b.shl(unsigned, above), all_but_one)
+        total = b.add(total, b.mul(weight, b.ashr(b.shl(signed, above), all_but_one)))
     return total
