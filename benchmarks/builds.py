@@ -1,10 +1,11 @@
 """This build beside another, taking turns: the training step and decoding.
 
-    python benchmarks/builds.py OTHER/src [--turns 9] [--steps 4] [--json]
+    python benchmarks/builds.py OTHER/src [--turns 9] [--slices 4] [--steps 4] [--precision float32] [--json]
 
 OTHER is a checkout of another commit. Each works in processes of its own: tiny trains 12 x 256 tokens a step, eager and
-in float32; gpt2 with random weights continues one prompt in float32. Ratios are of the same turn, this build's speed
-over the other's.
+in float32; gpt2 with random weights continues one prompt. A turn is several slices of each, one after the other: a
+memory whose rate changes within seconds is the same for both then. Ratios are of the same turn, this build's speed over
+the other's.
 """
 
 import argparse
@@ -29,22 +30,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("other", type=Path)
     parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=4, help="in a turn of training")
+    parser.add_argument("--steps", type=int, default=4, help="in a slice of training")
+    parser.add_argument("--slices", type=int, default=4, help="of each build in a turn")
+    parser.add_argument("--precision", default="float32", help="of decoding")
+    parser.add_argument("--only", choices=("train", "generate"))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     builds = {"this": HERE, "other": arguments.other.resolve()}
     found: dict[str, Any] = {"processor": processor_name()}
-    found["train"] = compare(builds, TRAIN, str(arguments.steps), "step_s", arguments.turns)
-    with tempfile.TemporaryDirectory() as folder:
-        job = WritingJob("gpt2", 64, 64, (1,), 2, folder)
-        job.write_weights()
-        program = ["textwright.bench.writer", "ours_float32", json.dumps(vars(job))]
-        found["generate"] = compare(builds, program, "turn", "seconds", arguments.turns)
+    turns = (arguments.turns, arguments.slices)
+    if arguments.only != "generate":
+        found["train"] = compare(builds, TRAIN, str(arguments.steps), "step_s", *turns)
+    if arguments.only != "train":
+        found["generate"] = compare_decoding(builds, arguments.precision, *turns)
     if arguments.json:
         print(json.dumps(found))
 
 
-def compare(builds: dict[str, Path], program: list[str], request: str, key: str, turns: int) -> dict[str, Any]:
+def compare_decoding(builds: dict[str, Path], precision: str, turns: int, slices: int) -> dict[str, Any]:
+    """Of gpt2, one row."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = WritingJob("gpt2", 64, 64, (1,), 2, folder)
+        job.write_weights()
+        program = ["textwright.bench.writer", f"ours_{precision}", json.dumps(vars(job))]
+        return compare(builds, program, "turn", "seconds", turns, slices)
+
+
+def compare(
+    builds: dict[str, Path], program: list[str], request: str, key: str, turns: int, slices: int
+) -> dict[str, Any]:
     """Ratios of speed, turn by turn."""
     seconds: dict[str, list[float]] = {name: [] for name in builds}
     with ExitStack() as stack:
@@ -52,9 +66,12 @@ def compare(builds: dict[str, Path], program: list[str], request: str, key: str,
         for worker in workers.values():
             worker.answer()
         for turn in range(turns):
-            for name in sorted(workers, reverse=bool(turn % 2)):
-                value = workers[name].ask(request)[key]
-                seconds[name].append(value["1"] if isinstance(value, dict) else value)
+            for taken in seconds.values():
+                taken.append(0.0)
+            for number in range(slices):
+                for name in sorted(workers, reverse=bool((turn + number) % 2)):
+                    value = workers[name].ask(request)[key]
+                    seconds[name][-1] += value["1"] if isinstance(value, dict) else value
     ratios = sorted(other / this for this, other in zip(seconds["this"], seconds["other"], strict=True))
     low, median, high = statistics.quantiles(ratios, n=4)
     print(f"{program[1]}: {median:.3f} of the other's speed ({low:.3f} to {high:.3f})", file=sys.stderr, flush=True)
