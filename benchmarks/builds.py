@@ -1,11 +1,12 @@
 """This build beside another, taking turns: the training step and decoding.
 
-    python benchmarks/builds.py OTHER/src [--turns 9] [--slices 4] [--steps 4] [--precision float32] [--json]
+    python benchmarks/builds.py OTHER/src [--turns 9] [--slices 1] [--steps 4] [--precision float32]
+        [--new-tokens 192] [--json]
 
 OTHER is a checkout of another commit. Each works in processes of its own: tiny trains 12 x 256 tokens a step, eager and
-in float32; gpt2 with random weights continues one prompt. A turn is several slices of each, one after the other: a
-memory whose rate changes within seconds is the same for both then. Ratios are of the same turn, this build's speed over
-the other's.
+in float32; gpt2 with random weights reads a prompt of 64 tokens, continues it, and reads one of 512. A turn may be
+several slices of each build, one after the other: a memory whose rate changes within seconds is the same for both then.
+Ratios are of the same turn, this build's speed over the other's.
 """
 
 import argparse
@@ -31,8 +32,9 @@ def main() -> None:
     parser.add_argument("other", type=Path)
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--steps", type=int, default=4, help="in a slice of training")
-    parser.add_argument("--slices", type=int, default=4, help="of each build in a turn")
+    parser.add_argument("--slices", type=int, default=1, help="of each build in a turn")
     parser.add_argument("--precision", default="float32", help="of decoding")
+    parser.add_argument("--new-tokens", type=int, default=192, help="in a slice of decoding")
     parser.add_argument("--only", choices=("train", "generate"))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -42,15 +44,17 @@ def main() -> None:
     if arguments.only != "generate":
         found["train"] = compare(builds, TRAIN, str(arguments.steps), "step_s", *turns)
     if arguments.only != "train":
-        found["generate"] = compare_decoding(builds, arguments.precision, *turns)
+        found["generate"] = compare_decoding(builds, arguments.precision, arguments.new_tokens, *turns)
     if arguments.json:
         print(json.dumps(found))
 
 
-def compare_decoding(builds: dict[str, Path], precision: str, turns: int, slices: int) -> dict[str, Any]:
-    """Of gpt2, one row."""
+def compare_decoding(
+    builds: dict[str, Path], precision: str, new_tokens: int, turns: int, slices: int
+) -> dict[str, Any]:
+    """Ratios of gpt2, one row, without the prompt of 512."""
     with tempfile.TemporaryDirectory() as folder:
-        job = WritingJob("gpt2", 64, 64, (1,), 2, folder)
+        job = WritingJob("gpt2", 64, new_tokens, (1,), 2, folder)
         job.write_weights()
         program = ["textwright.bench.writer", f"ours_{precision}", json.dumps(vars(job))]
         return compare(builds, program, "turn", "seconds", turns, slices)
