@@ -15,7 +15,7 @@ LANES = 16
 LINE = 64
 """Bytes of a line of the processor's cache, and of all lanes."""
 FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(I32, LANES)
-BYTES, SHORTS = ir.VectorType(I8, LINE), ir.VectorType(ir.IntType(16), LANES)
+SHORTS = ir.VectorType(ir.IntType(16), LANES)
 
 
 class _BFloat(ir.types.Type):
