@@ -3,6 +3,8 @@
     python benchmarks/auto_precision.py [--presets nano tiny small gpt2] [--turns 3] [--json]
 
 Whole steps with Muon, eager, one row of the model's context (at most 256 tokens; nano twelve rows of 64).
+Where bfloat16 is emulated, a step in it would take minutes to hours: then what its products take, at the rate just
+measured, stands for it.
 """
 
 import argparse
@@ -16,13 +18,13 @@ import torch
 
 from textwright.batches.batch import Batch
 from textwright.core.allocator import keep_freed_memory
-from textwright.core.device import Precision, processor_name
+from textwright.core.device import Precision, measure_products, processor_name
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
 from textwright.training.decide import prepare_step
 from textwright.training.hooks import Hooks
-from textwright.training.precision import StepProbe
+from textwright.training.precision import HOPELESS, StepProbe
 from textwright.training.train_state import TrainState
 from textwright.training.update import update
 
@@ -53,7 +55,10 @@ def measure(name: str, turns: int) -> dict[str, object]:
     choosing_s = time.perf_counter() - begun_s
     ids = torch.randint(0, 4096, (batch_size, length + 1), generator=torch.Generator().manual_seed(0))
     states = {}
-    for precision in get_args(Precision):
+    products = measure_products(32, model.config.hidden_size)
+    is_hopeless = products.float32 > HOPELESS * products.bfloat16
+    timed: list[Precision] = ["float32"] if is_hopeless else list(get_args(Precision))
+    for precision in timed:
         decided = config.decided(steps=1000, sequence_length=length, micro_batch_size=batch_size, precision=precision)
         states[precision] = (TrainState.begin(train_step, decided), decided)
     taken: dict[str, list[float]] = {precision: [] for precision in states}
@@ -64,6 +69,9 @@ def measure(name: str, turns: int) -> dict[str, object]:
             if turn:
                 taken[precision].append(time.perf_counter() - begun_s)
     step_s = {precision: statistics.median(seconds) for precision, seconds in taken.items()}
+    if is_hopeless:
+        flops = 6.0 * sum(parameter.numel() for parameter in model.parameters()) * batch_size * length
+        step_s["bfloat16"] = flops / products.bfloat16
     cost = step_s[rates.faster] / min(step_s.values())
     times = ", ".join(f"{precision} {seconds * 1e3:,.0f} ms" for precision, seconds in step_s.items())
     choice = f"{name}: auto takes {rates.faster} ({rates}, {choosing_s:.2f} s)"
