@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?=
+ALONE := tests/bench tests/generation/test_cpu_decoder.py tests/generation/test_packing.py \
+	$(addprefix tests/training/test_,clock.py threads.py precision_choice.py plan.py)
 
 .PHONY: demo test test-kill check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textwright demo $(DEMO)
 
+# One worker a core, each computing on one thread; then, by itself, what needs all threads or a steady clock.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest $(ALONE)
 
 # Every kill point and power cut; twenty minutes, and docs/reliability.md.
 test-kill: $(VENV)/.installed-test
