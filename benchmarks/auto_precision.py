@@ -16,17 +16,18 @@ from typing import get_args
 
 import torch
 
-from textwright.batches.batch import Batch
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.device import Precision, measure_products, processor_name
+from textwright.data.batch import Batch
 from textwright.models.catalog import build
 from textwright.models.presets import preset
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.decide import prepare_step
-from textwright.training.hooks import Hooks
+from textwright.training.from_config import add_loss
 from textwright.training.precision import HOPELESS, StepProbe
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 SHAPES = {"nano": (12, 64), "tiny": (4, 256), "small": (2, 256), "gpt2": (1, 256)}
 
@@ -49,23 +50,24 @@ def measure(name: str, turns: int) -> dict[str, object]:
     batch_size, length = SHAPES[name]
     model = build(preset(name, vocab_size=50257 if name == "gpt2" else 4096), seed=0)
     config = TrainConfig(batch_size=batch_size)
-    train_step = prepare_step(model, config.model_copy(update={"compile": False}), Hooks())[0]
+    model_with_loss = add_loss(model, config)
+    prepare_step(model_with_loss, config.model_copy(update={"compile": False}), Callbacks())
     begun_s = time.perf_counter()
-    rates = StepProbe(train_step, batch_size=batch_size, sequence_length=length).measure_rates()
+    rates = StepProbe(model, batch_size=batch_size, sequence_length=length).measure_rates()
     choosing_s = time.perf_counter() - begun_s
     ids = torch.randint(0, 4096, (batch_size, length + 1), generator=torch.Generator().manual_seed(0))
     states = {}
-    products = measure_products(32, model.config.hidden_size)
+    products = measure_products(32, model.hidden_size)
     is_hopeless = products.float32 > HOPELESS * products.bfloat16
     timed: list[Precision] = ["float32"] if is_hopeless else list(get_args(Precision))
     for precision in timed:
         decided = config.decided(steps=1000, sequence_length=length, micro_batch_size=batch_size, precision=precision)
-        states[precision] = (TrainState.begin(train_step, decided), decided)
+        states[precision] = (TrainState.begin(model_with_loss, decided), decided)
     taken: dict[str, list[float]] = {precision: [] for precision in states}
     for turn in range(turns + 1):
         for precision, (state, decided) in states.items():
             begun_s = time.perf_counter()
-            update(state, Batch.from_ids(ids), decided)
+            train_step(state, Batch.from_ids(ids), decided)
             if turn:
                 taken[precision].append(time.perf_counter() - begun_s)
     step_s = {precision: statistics.median(seconds) for precision, seconds in taken.items()}

@@ -22,7 +22,7 @@ from textwright.generation.engine import generate
 from textwright.generation.packing import DecodingPrecision
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import build
-from textwright.models.gpt import GPT
+from textwright.models.gpt.network import GPT
 from textwright.models.presets import preset
 from textwright.tokens import Tokenizer, load_tokenizer
 

@@ -15,13 +15,13 @@ from typing import cast
 
 import torch
 
-from textwright.batches.batch import Batch
 from textwright.bench.writing_job import WritingJob
 from textwright.checkpoint.model_folder import load_model
 from textwright.core.device import processor_name
+from textwright.data.batch import Batch
 from textwright.generation.cpu_decoder import CPUDecoder
 from textwright.generation.loop import decode_one_token, prefill
-from textwright.models.gpt import GPT
+from textwright.models.gpt.network import GPT
 
 TIED = 1e-3
 PROMPT_TOKENS = 64
@@ -62,8 +62,8 @@ def compare(model: GPT, prompts: torch.Tensor, new_tokens: int) -> dict[str, flo
     texts, same_texts, places, tied, wrong, largest, spread = torch.stack(ids, dim=1), 0, 0, 0, 0, 0.0, 0.0
     for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
         batch = Batch.for_inputs(torch.cat([prompt, text[:-1]])[None])
-        hidden = model.run(model.embed(batch), batch)[0, len(prompt) - 1 :]
-        theirs = model.head(hidden)
+        hidden = model.hidden_states(model.embed(batch), batch)[0, len(prompt) - 1 :]
+        theirs = model.logits(hidden)
         best = theirs.topk(2).values
         differs, is_tied = theirs.argmax(dim=1) != text, best[:, 0] - best[:, 1] <= TIED
         places += len(text)

@@ -56,8 +56,8 @@ def loss_nats(model: Model, ids: list[int], precision: str) -> float:
     total, count = 0.0, 0
     for start in range(0, len(ids) - window, step):
         part = torch.tensor([ids[start : start + window]])
-        hidden, _ = decoder.extend(part[:, :-1], torch.tensor([window - 1]), decoder.empty_state(1))
-        log_p = decoder.head(hidden[:, step - 1 :]).log_softmax(dim=-1)
+        hidden, _ = decoder.extend(part[:, :-1], torch.tensor([window - 1]), decoder.empty_cache(1))
+        log_p = decoder.logits(hidden[:, step - 1 :]).log_softmax(dim=-1)
         total -= float(log_p.gather(-1, part[:, step:, None]).sum())
         count += window - step
     return total / count

@@ -15,17 +15,18 @@ import statistics
 import numpy as np
 from public_text import tinyshakespeare
 
-from textwright.batches.loader import Loader
-from textwright.batches.shards import Tokens
 from textwright.core.device import Precision, processor_name
+from textwright.data.shards import Tokens
+from textwright.data.sources.windows import Windows
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.tokens import make_tokenizer
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.decide import prepare_step
-from textwright.training.hooks import Hooks
+from textwright.training.from_config import add_loss
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 ROWS, TIME, AROUND = 12, 64, 20
 
@@ -75,9 +76,11 @@ def learn(name: str, tokens: Tokens, vocab_size: int, steps: int, seed: int, pre
     config = TrainConfig(batch_size=ROWS, sequence_length=TIME, seed=seed).decided(
         steps=steps, sequence_length=TIME, micro_batch_size=ROWS, precision=precision
     )
-    state = TrainState.begin(prepare_step(model, config, Hooks())[0], config)
-    loader = Loader(tokens, rows=ROWS, time=TIME, seed=seed, packing="none")
-    return [update(state, loader.batch(step), config).loss_nats for step in range(steps)]
+    model_with_loss = add_loss(model, config)
+    prepare_step(model_with_loss, config, Callbacks())
+    state = TrainState.begin(model_with_loss, config)
+    loader = Windows(tokens, batch_size=ROWS, sequence_length=TIME, seed=seed)
+    return [train_step(state, loader.batch(step), config).loss_nats for step in range(steps)]
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -63,7 +63,7 @@ def write_texts(source: Path, folder: Path, num_bytes: int) -> None:
 
 def work(folder: Path) -> None:
     """The measured process: a BPE of 8,192 trained on its sample, then the shards."""
-    from textwright.batches.shards import prepare_data
+    from textwright.data.shards import prepare_data
     from textwright.text.sources import read_documents
     from textwright.tokens import make_tokenizer
 

@@ -18,20 +18,21 @@ from typing import Any
 
 import torch
 
-from textwright.batches.loader import Loader
-from textwright.batches.shards import Data, open_data
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.device import processor_name
+from textwright.data.shards import Data, open_data
+from textwright.data.sources.windows import Windows
 from textwright.evaluation.language_modelling import score_tokens
-from textwright.models.catalog import build
-from textwright.models.presets import PRESETS, preset
+from textwright.models.catalog import build, presets
+from textwright.models.presets import preset
 from textwright.tokens.folder import load_tokenizer
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.decide import prepare_step
-from textwright.training.hooks import Hooks
+from textwright.training.from_config import add_loss
 from textwright.training.precision import autocast, choose_training_precision
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 NUM_VAL_TOKENS = 131_072
 
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--trial", nargs="*", action="append", metavar="NAME=VALUE")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    context_length = PRESETS.get(arguments.preset, {}).get("context_length", arguments.sequence_length)
+    context_length = presets().get(arguments.preset, {}).get("context_length", arguments.sequence_length)
     if arguments.sequence_length > context_length:
         parser.exit(
             2,
@@ -102,7 +103,7 @@ def learn(
     training = {key: value for key, value in settings.items() if key != "embedding_std"}
     model = build(preset(name, vocab_size=vocab_size, embedding_std=embedding_std), seed=seed)
     cpu = torch.device("cpu")
-    precision = choose_training_precision(cpu, "auto", model.width)
+    precision = choose_training_precision(cpu, "auto", model.hidden_size)
     config = TrainConfig(**{"batch_size": rows, "seed": seed, "compile": False} | training)
     config = config.decided(
         steps=steps,
@@ -110,11 +111,13 @@ def learn(
         micro_batch_size=config.micro_batch_size or config.batch_size,
         precision=precision,
     )
-    state = TrainState.begin(prepare_step(model, config, Hooks())[0], config)
-    loader = Loader(data.train, rows=config.batch_size, time=row_tokens, seed=seed, packing="none")
+    model_with_loss = add_loss(model, config)
+    prepare_step(model_with_loss, config, Callbacks())
+    state = TrainState.begin(model_with_loss, config)
+    loader = Windows(data.train, batch_size=config.batch_size, sequence_length=row_tokens, seed=seed)
     begun_s = time.perf_counter()
     for step in range(steps):
-        update(state, loader.batch(step), config)
+        train_step(state, loader.batch(step), config)
     seconds = time.perf_counter() - begun_s
     with autocast(cpu, precision):
         scores = score_tokens(model.eval(), data.val, time=row_tokens, rows=16, max_tokens=NUM_VAL_TOKENS)

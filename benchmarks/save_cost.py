@@ -15,21 +15,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from textwright.batches.shards import Tokens
 from textwright.checkpoint.training_state import checkpoints
 from textwright.core.device import processor_name
 from textwright.core.files import folder_size
+from textwright.data.shards import Tokens
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
-from textwright.training.decide import make_loader
 from textwright.training.diary import Diary
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.from_config import make_batches
+from textwright.training.losses.catalog import make_objective
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.run_folder import Run
 from textwright.training.saver import Saver
-from textwright.training.step import TrainStep
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 VOCABULARY = 8192
 
@@ -48,13 +48,13 @@ def main() -> None:
     config = TrainConfig(steps=10**6, batch_size=arguments.batch_size).decided(
         steps=10**6, sequence_length=time_, micro_batch_size=arguments.batch_size, precision="bfloat16"
     )
-    state = TrainState.begin(TrainStep(model, make_objective("next_token")).train(), config)
+    state = TrainState.begin(ModelWithLoss(model, make_objective("next_token")).train(), config)
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 500_000)
-    loader = make_loader(Tokens.from_documents([ids]), config)
+    loader = make_batches(Tokens.from_documents([ids]), config, time_)
     for _ in range(3):
-        update(state, loader.batch(state.progress.step), config)
+        train_step(state, loader.batch(state.progress.step), config)
     begun_s = time.perf_counter()
-    update(state, loader.batch(state.progress.step), config)
+    train_step(state, loader.batch(state.progress.step), config)
     num_steps = max(2, round(arguments.seconds / (time.perf_counter() - begun_s)))
 
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +70,7 @@ def main() -> None:
                         saver.start(state.progress.step, tensors, {"progress": facts | {"best_step": None}})
                         blocked.append(time.perf_counter() - begun_s)
                     for _ in range(num_steps):
-                        update(state, loader.batch(state.progress.step), config)
+                        train_step(state, loader.batch(state.progress.step), config)
                     if (failure := saver.wait()) is not None:
                         raise failure
                     took[saves] = time.perf_counter() - begun_s

@@ -9,12 +9,12 @@ import torch
 
 import textwright as tw
 from textwright.api.model import Model
-from textwright.generation.decoder import Decoder
 from textwright.generation.request import EngineConfig
 from textwright.generation.rounded import WEIGHTS
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel
+from textwright.models.protocols import Decoder
 from textwright.tokens import make_tokenizer
 from textwright.training.config import TrainConfig
 
@@ -42,8 +42,8 @@ def folder(tmp_path: Path) -> Path:
 
 def read(decoder: Decoder) -> torch.Tensor:
     """Logits of some ids."""
-    hidden, _ = decoder.extend(IDS, torch.tensor([IDS.shape[1]]), decoder.empty_state(1))
-    return decoder.head(hidden).float()
+    hidden, _ = decoder.extend(IDS, torch.tensor([IDS.shape[1]]), decoder.empty_cache(1))
+    return decoder.logits(hidden).float()
 
 
 def said(model: Model, engine: Engine) -> torch.Tensor:

@@ -19,7 +19,7 @@ from textwright.api.verification import verify
 from textwright.core.config import AS_BEFORE
 from textwright.core.errors import InputError
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.models.presets import preset
 from textwright.tokens import make_tokenizer
 from textwright.training import identity
@@ -51,14 +51,14 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signa
     """Have the signal come in the middle of a step."""
     from textwright.training import loop
 
-    update, calls = loop.update, iter(range(1, 1000))
+    plain, calls = loop.train_step, iter(range(1, 1000))
 
     def and_then(*arguments: Any, **options: Any) -> Any:
         if next(calls) == step:
             signal.raise_signal(number)
-        return update(*arguments, **options)
+        return plain(*arguments, **options)
 
-    monkeypatch.setattr(loop, "update", and_then)
+    monkeypatch.setattr(loop, "train_step", and_then)
 
 
 def same(one: Path, other: Path) -> bool:

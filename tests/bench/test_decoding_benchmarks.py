@@ -9,7 +9,7 @@ from benchmarks import decode_parity, gpu_generate, speculation
 from tests.generation.conftest import make_model
 from textwright.api.model import Model
 from textwright.bench.writing_job import WritingJob
-from textwright.models.gpt import GPT
+from textwright.models.gpt.network import GPT
 from textwright.tokens import Tokenizer, make_tokenizer
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textwright.batches.batch import Batch
+from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer, make_tokenizer
 
@@ -55,7 +55,7 @@ def byte_tokenizer() -> Tokenizer:
 @torch.no_grad()
 def our_logits(model: LanguageModel, ids: Tensor) -> Tensor:
     batch = Batch.for_inputs(ids)
-    return model.eval().head(model.run(model.embed(batch), batch))
+    return model.eval().logits(model.hidden_states(model.embed(batch), batch))
 
 
 def assert_parity(ours: Tensor, theirs: Tensor) -> None:

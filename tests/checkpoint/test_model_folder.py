@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.checkpoint.conftest import our_logits
 from textwright.checkpoint.model_folder import (
     add_facts,
     damage_of_model,
@@ -26,8 +27,10 @@ from textwright.checkpoint.model_folder import (
 )
 from textwright.core import files
 from textwright.core.errors import InputError
+from textwright.generation.engines import choose_engine
+from textwright.generation.request import EngineConfig
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.models.presets import preset
 from textwright.text.dialogue import DialogueFormat
@@ -209,7 +212,7 @@ import os, pathlib, shutil, signal, sys
 import torch
 from textwright.checkpoint.model_folder import damage_of_model, load_model, save_model
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.tokens import make_tokenizer
 
 torch.set_num_threads(1)
@@ -476,3 +479,37 @@ def test_a_format_of_dialogues_is_kept_and_checked(
     edit(tmp_path / "talks" / "textwright.json", lambda content: content["dialogue"].update(templates="{{ evil }}"))
     with pytest.raises(InputError, match="unknown key 'templates'"):
         read_dialogue(tmp_path / "talks")
+
+
+MIXTURES: dict[str, dict[str, object]] = {
+    "rotary": {"position_encoding": "rotary"},
+    "no positions": {"position_encoding": "none"},
+    "post-norm": {"norm_position": "post"},
+    "gated": {"mlp": "gated", "bias": False},
+    "shared heads": {"num_key_value_heads": 1},
+    "gpt1's exact gelu": {"family": "gpt1", "activation": "gelu"},
+    "qwen3 with learned positions": {"family": "qwen3", "normalises_queries_and_keys": False},
+}
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_what_no_foreign_format_can_say_is_saved_under_a_model_type_of_ours(
+    name: str, tmp_path: Path, byte_tokenizer: Tokenizer
+) -> None:
+    model = build(GPTConfig.model_validate(SHAPE | MIXTURES[name]), seed=3)
+    save_model(model, byte_tokenizer, tmp_path / "model")
+    assert json.loads((tmp_path / "model/config.json").read_text())["model_type"] == "textwright-gpt"
+    again = load_model(tmp_path / "model")
+    assert again.config == model.config
+    assert damage_of_model(tmp_path / "model") is None
+    ids = torch.arange(8)[None]
+    assert torch.equal(our_logits(again, ids), our_logits(model, ids))
+    assert choose_engine(again, EngineConfig()) == ("cpu" if name == "shared heads" else "torch")
+
+
+def test_a_key_that_a_model_of_ours_does_not_have_is_refused(tmp_path: Path, byte_tokenizer: Tokenizer) -> None:
+    save_model(build(GPTConfig.model_validate(SHAPE | MIXTURES["rotary"])), byte_tokenizer, tmp_path / "model")
+    path = tmp_path / "model/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"norm_positions": "post"}))
+    with pytest.raises(InputError, match="unknown key 'norm_positions'.*did you mean 'norm_position'"):
+        load_model(tmp_path / "model")

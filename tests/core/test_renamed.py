@@ -14,8 +14,8 @@ from textwright.core.config import read_config, read_toml
 from textwright.core.errors import InputError
 from textwright.core.renamed import CLASSES, KEYS, PRESETS, VALUES
 from textwright.generation.request import Completion, EngineConfig, SamplingConfig
-from textwright.models.config import GPTConfig
-from textwright.models.presets import PRESETS as TODAY
+from textwright.models.catalog import presets
+from textwright.models.gpt.config import GPTConfig
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
 
@@ -27,8 +27,8 @@ def test_every_new_name_is_one_and_no_old_name_is() -> None:
     arguments = {"num_speculative_tokens"}
     assert {name.rpartition(".")[2] for name in KEYS.values()} <= fields | arguments
     assert not fields & set(KEYS)
-    assert set(PRESETS.values()) <= set(TODAY)
-    assert not set(PRESETS) & set(TODAY)
+    assert set(PRESETS.values()) <= set(presets())
+    assert not set(PRESETS) & set(presets())
     assert all(hasattr(package, name) for name in CLASSES.values())
 
 

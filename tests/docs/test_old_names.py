@@ -25,6 +25,13 @@ WORDS = {
 }
 """Old keys that are words of their own too; in documents and sources only the option counts."""
 OPTIONS = [f"--{old.replace('_', '-')}" for old in KEYS] + ["--model.positions"]
+INSIDE = (
+    *("KeyValueState", "empty_state", "extend_by_one", "can_rewind", "make_room", "outline", "initialise", "Attending"),
+    *("OneMore", "causal_or_documents", "same_place", "num_shared", "to_theirs", "to_ours", "HARMLESS", "Probe"),
+    *("TrainStep", "NextToken", "add_gradients", "loss_and_gradient", "fusible_loss_and_gradient", "of_hidden"),
+    *("of_head", "of_logits", "Hooks", "on_decided", "make_loader", "recompute_for_training"),
+)
+"""Names of the sources that were replaced by the field's."""
 GONE = [*(set(KEYS) - WORDS), *PRESETS, *CLASSES, "modern-", "window_slid", "micro_batch", "yardsticks"]
 
 
@@ -68,3 +75,13 @@ def test_the_list_knows_old_from_new() -> None:
         "final_fraction",
     ]
     assert old_names_in("--no-repeat-ngram-size 2, rows of text, --batch-size, num_samples_seen, top_logprobs") == []
+
+
+def test_no_name_of_the_sources_comes_back() -> None:
+    pattern = re.compile(rf"\b(?:{'|'.join(INSIDE)})\b")
+    found = {
+        str(path.relative_to(SOURCES)): names
+        for path in SOURCES.rglob("*.py")
+        if (names := pattern.findall(path.read_text(encoding="utf-8")))
+    }
+    assert not found

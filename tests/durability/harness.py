@@ -21,7 +21,7 @@ import torch
 import textwright.api.runs as runs
 from textwright.api.config import ModelOptions, RunConfig
 from textwright.core.errors import TextwrightError
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
 from textwright.training.run_folder import is_run

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from textwright.batches.batch import Batch
-from textwright.batches.shards import Tokens
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
+from textwright.data.shards import Tokens
 from textwright.evaluation.catalog import TASKS, find_task
 from textwright.evaluation.compression import compressed_bits_per_byte
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.lambada import last_word_accuracy
 from textwright.evaluation.language_modelling import score_text, score_tokens
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
-from textwright.models.gpt import GPT
+from textwright.models.gpt.config import GPTConfig
+from textwright.models.gpt.network import GPT
+from textwright.models.hooks import ModelHooks
 from textwright.models.language_model import LanguageModel
-from textwright.models.probe import Probe
 from textwright.tokens import Tokenizer, make_tokenizer
 
 TEXTS = ["The first text isn't long.", "x", "A longer text,\nof two lines: 床前明月光! " * 4]
@@ -55,7 +55,7 @@ def uniform(model: LanguageModel) -> LanguageModel:
 def log_p(model: LanguageModel, seen: list[int], token: int) -> float:
     """The reference: one prediction, one forward pass."""
     batch = Batch.for_inputs(torch.tensor([seen]))
-    return float(model.head(model.run(model.embed(batch), batch)[:, -1]).log_softmax(-1)[0, token])
+    return float(model.logits(model.hidden_states(model.embed(batch), batch)[:, -1]).log_softmax(-1)[0, token])
 
 
 def slow_losses(model: LanguageModel, ids: list[int], window: int, stride: int) -> list[float]:
@@ -144,11 +144,11 @@ def test_a_model_that_knows_the_word_gets_it_right(tokenizer: Tokenizer) -> None
     class Parrot(GPT):
         """Finds 'b' after every token that is a space, and a space after everything else."""
 
-        def run(self, embedded: torch.Tensor, batch: Batch, probe: Probe | None = None) -> torch.Tensor:
+        def hidden_states(self, embedded: torch.Tensor, batch: Batch, hooks: ModelHooks | None = None) -> torch.Tensor:
             follows = torch.where(batch.input_ids == ord(" "), ord("b"), ord(" "))
             return torch.nn.functional.one_hot(follows, 257).float() * 20
 
-        def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        def logits(self, hidden: torch.Tensor) -> torch.Tensor:
             return hidden
 
     parrot = Parrot(GPTConfig(vocab_size=257, context_length=CONTEXT, num_layers=1, num_heads=2, hidden_size=16)).eval()
@@ -189,7 +189,7 @@ def test_a_vector_is_the_mean_of_a_texts_hidden_states_whatever_is_beside_it(
         for start in range(0, len(ids), CONTEXT):
             batch = Batch.for_inputs(torch.tensor([ids[start : start + CONTEXT]]))
             with torch.no_grad():
-                hidden.append(model.run(model.embed(batch), batch)[0])
+                hidden.append(model.hidden_states(model.embed(batch), batch)[0])
         torch.testing.assert_close(vector, torch.cat(hidden).mean(dim=0), atol=1e-5, rtol=1e-5)
     with pytest.raises(InputError, match="text 1 is empty"):
         embed_texts(model, tokenizer, ["a", ""])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer, make_tokenizer
 

@@ -26,7 +26,7 @@ def noisy_model(seed: int, family: str = "gpt2") -> LanguageModel:
         for parameter in model.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
         model.head_weight[:256] *= 0.5
-        model.head_weight[256] = torch.randn(model.width, generator=generator)
+        model.head_weight[256] = torch.randn(model.hidden_size, generator=generator)
     return model.eval()
 
 
@@ -93,8 +93,8 @@ def test_wide_beams_find_the_likeliest_text_of_all(model: LanguageModel, tokeniz
     prompt = tokenizer.encode("abc")
     texts = torch.tensor([[*prompt, token] for token in range(257)])
     with torch.no_grad():
-        hidden, _ = model.extend(texts, torch.full((257,), 4), model.empty_state(257))
-        first, second = model.head(hidden[:, -2:]).log_softmax(-1).unbind(1)
+        hidden, _ = model.extend(texts, torch.full((257,), 4), model.empty_cache(257))
+        first, second = model.logits(hidden[:, -2:]).log_softmax(-1).unbind(1)
     ended = {(256,): float(first[0, 256])}
     scores = ended | {(one, two): float(first[0, one] + second[one, two]) for one in range(256) for two in range(257)}
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:5]
@@ -134,14 +134,14 @@ def test_where_only_one_text_is_allowed_all_samples_are_that_one(gpt2: LanguageM
 
 def only_ascii(model: LanguageModel) -> LanguageModel:
     """The model with minus infinity for bytes that are no ASCII."""
-    head = model.head
+    plain = model.logits
 
     def fewer(hidden: torch.Tensor) -> torch.Tensor:
-        logits = head(hidden).clone()
+        logits = plain(hidden).clone()
         logits[..., 128:256] = -math.inf
         return logits
 
-    model.head = fewer  # type: ignore[method-assign]
+    model.logits = fewer  # type: ignore[method-assign]
     return model
 
 

@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from tests.generation.conftest import CONTEXT, make_model
-from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.language_model import LanguageModel
@@ -27,12 +27,12 @@ def slow_search(model: LanguageModel, tokenizer: Tokenizer, prompt: str, alpha: 
 
     def hidden_states(ids: list[int]) -> torch.Tensor:
         batch = Batch.for_inputs(torch.tensor([ids]))
-        return model.run(model.embed(batch), batch)[0]
+        return model.hidden_states(model.embed(batch), batch)[0]
 
     ids = tokenizer.encode(prompt) or [tokenizer.end_id]
     chosen: list[int] = []
     while len(chosen) < count and tokenizer.end_id not in chosen:
-        p = model.head(hidden_states(ids)[-1]).softmax(-1)
+        p = model.logits(hidden_states(ids)[-1]).softmax(-1)
         scores = {}
         for candidate in p.topk(k).indices.tolist():
             *before, new = hidden_states([*ids, candidate])

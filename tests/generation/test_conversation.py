@@ -8,7 +8,7 @@ from textwright.core.errors import InputError
 from textwright.generation.conversation import Conversation, Show
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.text.dialogue import DialogueFormat, Turn
 from textwright.tokens import make_tokenizer
 

@@ -13,9 +13,9 @@ import torch
 
 from tests.generation.conftest import CONTEXT, make_model
 from textwright.api.model import Model
-from textwright.batches.batch import Batch
 from textwright.core.device import Precision, PrecisionRates
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
 from textwright.generation.cpu_decoder import CPUDecoder
 from textwright.generation.engine import generate
 from textwright.generation.engines import choose_engine, make_decoder
@@ -28,6 +28,7 @@ from textwright.tokens import Tokenizer
 SHAPES: dict[str, dict[str, object]] = {
     "gpt2": {"family": "gpt2"},
     "odd": {"family": "gpt2", "hidden_size": 36, "intermediate_size": 50, "num_heads": 3, "vocab_size": 259},
+    "shared heads": {"family": "gpt2", "num_key_value_heads": 2},
     "gelu": {"family": "gpt2", "activation": "gelu", "scales_attention_by_layer": True},
     "relu": {"family": "gpt2", "activation": "relu", "tie_embeddings": False, "scales_attention": False},
     "sinusoidal": {"family": "gpt2", "position_encoding": "sinusoidal"},
@@ -47,16 +48,16 @@ def shaped(request: pytest.FixtureRequest) -> LanguageModel:
 def plain_logits(model: LanguageModel, ids: torch.Tensor) -> torch.Tensor:
     batch = Batch.for_inputs(ids)
     with torch.no_grad():
-        return model.head(model.run(model.embed(batch), batch))
+        return model.logits(model.hidden_states(model.embed(batch), batch))
 
 
 def fed(decoder: CPUDecoder, ids: torch.Tensor, pieces: tuple[int, ...]) -> torch.Tensor:
     """Logits of every place, the ids read in pieces."""
-    state, start, found = decoder.empty_state(len(ids)), 0, []
+    state, start, found = decoder.empty_cache(len(ids)), 0, []
     for size in pieces:
         piece = ids[:, start : start + size]
         hidden, state = decoder.extend(piece, torch.full((len(ids),), size), state)
-        found.append(decoder.head(hidden))
+        found.append(decoder.logits(hidden))
         start += size
     assert state.lengths.tolist() == [start] * len(ids)
     return torch.cat(found, dim=1)
@@ -113,11 +114,11 @@ def test_ragged_rows_that_come_and_go(shaped: LanguageModel, tokenizer: Tokenize
 def test_states_can_be_selected_joined_and_rewound(gpt2: LanguageModel) -> None:
     decoder, ids = CPUDecoder(gpt2), some_ids()
     expected = plain_logits(gpt2, ids)
-    _, state = decoder.extend(ids[:, :10], torch.tensor([10, 10, 10]), decoder.empty_state(3))
-    state = state.select([2, 0]).join(state.select([1])).rewind(torch.tensor([7, 10, 8]))
+    _, state = decoder.extend(ids[:, :10], torch.tensor([10, 10, 10]), decoder.empty_cache(3))
+    state = state.select([2, 0]).concat(state.select([1])).crop(torch.tensor([7, 10, 8]))
     tail = torch.stack([ids[2, 7:9], ids[0, 10:12], ids[1, 8:10]])
     hidden, _ = decoder.extend(tail, torch.tensor([2, 1, 2]), state)
-    logits = decoder.head(hidden)
+    logits = decoder.logits(hidden)
     for row, (of, place, count) in enumerate(((2, 7, 2), (0, 10, 1), (1, 8, 2))):
         torch.testing.assert_close(logits[row, :count], expected[of, place : place + count], atol=1e-4, rtol=0)
 
@@ -219,7 +220,7 @@ def test_a_forked_process_decodes_too(gpt2: LanguageModel) -> None:
 def test_a_small_model_has_no_helpers_to_wait_for(gpt2: LanguageModel) -> None:
     large = make_model("gpt2", hidden_size=512, intermediate_size=2048)
     for model, threads in ((gpt2, 1), (large, min(2, torch.get_num_threads()))):
-        assert len(CPUDecoder(model)._team._helpers) == threads - 1, model.width
+        assert len(CPUDecoder(model)._team._helpers) == threads - 1, model.hidden_size
 
 
 def test_helpers_leave_with_their_decoder(gpt2: LanguageModel) -> None:
@@ -300,11 +301,11 @@ def test_what_an_engine_cannot_do_is_refused(family: str, values: dict[str, obje
 def test_mixed_models_say_the_weighted_mean_of_their_probabilities(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
     other, ids = make_model("qwen3"), some_ids()
     mixed = FusedDecoder([CPUDecoder(gpt2), other], [7, 3])
-    hidden, state = mixed.extend(ids[:, :9], torch.tensor([9, 9, 9]), mixed.empty_state(3))
-    hidden, _ = mixed.extend(ids[:2, 9:10], torch.tensor([1, 1]), state.select([0, 1]).rewind(torch.tensor([9, 9])))
+    hidden, state = mixed.extend(ids[:, :9], torch.tensor([9, 9, 9]), mixed.empty_cache(3))
+    hidden, _ = mixed.extend(ids[:2, 9:10], torch.tensor([1, 1]), state.select([0, 1]).crop(torch.tensor([9, 9])))
     expected = 0.7 * plain_logits(gpt2, ids[:2, :10])[:, -1].softmax(-1)
     expected += 0.3 * plain_logits(other, ids[:2, :10])[:, -1].softmax(-1)
-    torch.testing.assert_close(mixed.head(hidden)[:, 0].exp(), expected, atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(mixed.logits(hidden)[:, 0].exp(), expected, atol=1e-5, rtol=1e-3)
     assert generate(mixed, tokenizer, ["a", "bc"], SamplingConfig(max_new_tokens=40))[0].num_tokens == 40
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.generation.conftest import CONTEXT, make_model
-from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
 from textwright.generation import loop
 from textwright.generation.engine import generate
 from textwright.generation.filters import make_filters
@@ -32,8 +32,8 @@ def slow_greedy(model: LanguageModel, tokenizer: Tokenizer, prompt: str, count: 
         window = torch.tensor([ids[window_start(len(ids), model.context_length) :]])
         batch = Batch.for_inputs(window)
         with torch.no_grad():
-            hidden = model.run(model.embed(batch), batch)
-            chosen.append(int(model.head(hidden[:, -1]).argmax()))
+            hidden = model.hidden_states(model.embed(batch), batch)
+            chosen.append(int(model.logits(hidden[:, -1]).argmax()))
         ids.append(chosen[-1])
         if chosen[-1] == tokenizer.end_id:
             break
@@ -218,7 +218,7 @@ def test_calls_that_overlap_and_training_beside_them_do_not_see_each_other(famil
     batch = Batch.for_inputs(torch.zeros(1, 8, dtype=torch.int64))
 
     def drops() -> bool:
-        once, again = (model.run(model.embed(batch), batch) for _ in range(2))
+        once, again = (model.hidden_states(model.embed(batch), batch) for _ in range(2))
         return not torch.equal(once, again)
 
     model.train()

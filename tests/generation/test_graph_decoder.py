@@ -8,7 +8,7 @@ from textwright.generation.engine import generate
 from textwright.generation.graph_decoder import MOST_RECORDINGS, GraphDecoder, Step, record_cuda_graph
 from textwright.generation.request import SamplingConfig
 from textwright.generation.speculative import PromptLookup, Speculation
-from textwright.models.gpt import GPT
+from textwright.models.gpt.network import GPT
 from textwright.tokens import Tokenizer
 
 PROMPTS = ["a", "The quick brown", "", "x" * 20, "one two three four five six seven"]
@@ -54,7 +54,7 @@ def test_texts_are_the_models_own(family: str, tokenizer: Tokenizer) -> None:
 def test_a_step_is_the_models_step_to_the_last_digits(gpt2: GPT) -> None:
     decoder, ids = GraphDecoder(gpt2, Recorder()), torch.randint(0, 257, (3, 20))
     lengths, one = torch.tensor([10, 4, 7]), torch.ones(3, dtype=torch.int64)
-    states = [found.extend(ids[:, :10], lengths, found.empty_state(3))[1] for found in (decoder, gpt2)]
+    states = [found.extend(ids[:, :10], lengths, found.empty_cache(3))[1] for found in (decoder, gpt2)]
     for step in range(8):
         new = ids[:, 10 + step : 11 + step]
         (ours, states[0]), (theirs, states[1]) = decoder.extend(new, one, states[0]), gpt2.extend(new, one, states[1])
@@ -73,7 +73,7 @@ def test_speculation_reads_several_tokens_and_takes_some_back(gpt2: GPT, tokeniz
 def test_few_recordings_are_kept(gpt2: GPT) -> None:
     decoder, one, kept = GraphDecoder(gpt2, Recorder()), torch.ones(1, dtype=torch.int64), []
     for _ in range(2 * MOST_RECORDINGS):
-        state = decoder.empty_state(1)
+        state = decoder.empty_cache(1)
         for _ in range(2):
             _, state = decoder.extend(torch.zeros(1, 1, dtype=torch.int64), one, state)
         kept.append(state)

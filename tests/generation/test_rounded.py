@@ -119,7 +119,7 @@ def test_a_model_that_was_trained_since_is_rounded_anew_and_not_kept(folder: Pat
         model.network.head_weight.mul_(-1)
     decoder = model.decoder(INT8)
     assert not (folder / "cache").exists()
-    assert decoder.width == model.network.width
+    assert decoder.hidden_size == model.network.hidden_size
 
 
 def test_a_folder_that_cannot_be_written_does_no_harm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

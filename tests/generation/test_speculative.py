@@ -14,7 +14,8 @@ from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
 from textwright.generation.speculative import Drafter, ModelDrafter, PromptLookup, Reading, Speculation
 from textwright.generation.text_index import TextIndex
-from textwright.models.language_model import LanguageModel, State
+from textwright.models.language_model import LanguageModel
+from textwright.models.protocols import DecodeState
 from textwright.tokens import Tokenizer
 
 NUM_SAMPLES = 800
@@ -104,7 +105,7 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def extend(self, ids: Tensor, lengths: Tensor, state: State) -> tuple[Tensor, State]:
+    def extend(self, ids: Tensor, lengths: Tensor, state: DecodeState) -> tuple[Tensor, DecodeState]:
         """As the model does it."""
         self.num_read += ids.numel()
         return self._model.extend(ids, lengths, state)

@@ -4,18 +4,30 @@ import pytest
 import torch
 from torch import Tensor
 
-from textwright.batches.batch import PADDING, Batch
 from textwright.core.errors import InputError
+from textwright.data.batch import PADDING, Batch
 from textwright.models.catalog import FAMILIES, build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
+from textwright.models.hooks import ModelHooks
 from textwright.models.language_model import LanguageModel
-from textwright.models.probe import Probe
+from textwright.models.layers.attention import Attention
 
 VOCAB, CONTEXT = 50, 24
 
 VARIANTS = {
     "gpt2": {"family": "gpt2"},
     "gpt2 sinusoidal": {"family": "gpt2", "position_encoding": "sinusoidal"},
+    "gpt2 rotary": {"family": "gpt2", "position_encoding": "rotary"},
+    "gpt2 without positions": {"family": "gpt2", "position_encoding": "none"},
+    "gpt2, a mixture": {
+        "family": "gpt2",
+        "norm": "rms_norm",
+        "norm_position": "post",
+        "mlp": "gated",
+        "bias": False,
+        "normalises_queries_and_keys": True,
+        "num_key_value_heads": 2,
+    },
     "gpt2 untied, scaled by layer": {"family": "gpt2", "tie_embeddings": False, "scales_attention_by_layer": True},
     "gpt1": {"family": "gpt1"},
     "qwen3": {"family": "qwen3", "position_encoding": "rotary", "activation": "silu", "norm_eps": 1e-6},
@@ -46,10 +58,10 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
     return make(request.param)
 
 
-def forward(model: LanguageModel, ids: Tensor, probe: Probe | None = None) -> Tensor:
+def forward(model: LanguageModel, ids: Tensor, hooks: ModelHooks | None = None) -> Tensor:
     batch = Batch.for_inputs(ids)
     with torch.no_grad():
-        return model.head(model.run(model.embed(batch), batch, probe))
+        return model.logits(model.hidden_states(model.embed(batch, hooks), batch, hooks))
 
 
 def random_ids(rows: int, time: int, seed: int = 0) -> Tensor:
@@ -67,17 +79,17 @@ def test_every_family_is_among_the_variants() -> None:
 @pytest.mark.parametrize("chunks", [[CONTEXT], [1] * CONTEXT, [5, 1, 7, 11], [20, 4]])
 def test_any_chunking_of_extend_gives_the_logits_of_the_whole(model: LanguageModel, chunks: list[int]) -> None:
     ids = random_ids(3, CONTEXT)
-    whole, state, start = forward(model, ids), model.empty_state(3), 0
+    whole, state, start = forward(model, ids), model.empty_cache(3), 0
     for size in chunks:
         hidden, state = model.extend(ids[:, start : start + size], torch.full((3,), size), state)
-        assert close(model.head(hidden), whole[:, start : start + size])
+        assert close(model.logits(hidden), whole[:, start : start + size])
         start += size
     assert state.lengths.tolist() == [CONTEXT] * 3
 
 
 def test_rows_of_different_lengths_are_extended_as_if_each_were_alone(model: LanguageModel) -> None:
     ids = random_ids(3, CONTEXT)
-    state, read = model.empty_state(3), torch.zeros(3, dtype=torch.int64)
+    state, read = model.empty_cache(3), torch.zeros(3, dtype=torch.int64)
     for lengths in ([4, 0, 9], [1, 1, 1], [3, 8, 0], [2, 5, 4]):
         counts = torch.tensor(lengths)
         chunk = torch.zeros(3, max(lengths), dtype=torch.int64)
@@ -88,7 +100,7 @@ def test_rows_of_different_lengths_are_extended_as_if_each_were_alone(model: Lan
             if not count:
                 continue
             alone = forward(model, ids[row : row + 1, : read[row] + count])[0, read[row] :]
-            assert close(model.head(hidden[row, :count]), alone)
+            assert close(model.logits(hidden[row, :count]), alone)
         read += counts
         assert torch.isfinite(hidden).all()
     assert state.lengths.tolist() == read.tolist()
@@ -96,25 +108,25 @@ def test_rows_of_different_lengths_are_extended_as_if_each_were_alone(model: Lan
 
 def test_rewinding_and_extending_again_is_as_if_never_gone_there(model: LanguageModel) -> None:
     ids, other = random_ids(2, 12), random_ids(2, 6, seed=1)
-    _, state = model.extend(ids[:, :6], torch.tensor([6, 6]), model.empty_state(2))
+    _, state = model.extend(ids[:, :6], torch.tensor([6, 6]), model.empty_cache(2))
     _, state = model.extend(other, torch.tensor([6, 4]), state)
-    state = state.rewind(torch.tensor([6, 6]))
+    state = state.crop(torch.tensor([6, 6]))
     hidden, _ = model.extend(ids[:, 6:], torch.tensor([6, 6]), state)
-    assert close(model.head(hidden), forward(model, ids)[:, 6:])
+    assert close(model.logits(hidden), forward(model, ids)[:, 6:])
 
 
 def test_selected_and_joined_rows_go_on_as_separate_ones(model: LanguageModel) -> None:
     ids = random_ids(4, 12)
-    _, first = model.extend(ids[:2, :5], torch.tensor([5, 3]), model.empty_state(2))
-    _, second = model.extend(ids[2:, :9], torch.tensor([9, 7]), model.empty_state(2))
-    state = first.join(second).select([3, 0, 0, 2, 1])
+    _, first = model.extend(ids[:2, :5], torch.tensor([5, 3]), model.empty_cache(2))
+    _, second = model.extend(ids[2:, :9], torch.tensor([9, 7]), model.empty_cache(2))
+    state = first.concat(second).select([3, 0, 0, 2, 1])
     rows, starts = [3, 0, 0, 2, 1], [7, 5, 5, 9, 3]
     assert state.lengths.tolist() == starts
     chunk = torch.stack([ids[row, start : start + 3] for row, start in zip(rows, starts, strict=True)])
     hidden, _ = model.extend(chunk, torch.full((5,), 3), state)
     for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
         alone = forward(model, ids[row : row + 1, : start + 3])[0, start:]
-        assert close(model.head(hidden[index]), alone)
+        assert close(model.logits(hidden[index]), alone)
     assert state.size_bytes > 0
 
 
@@ -136,7 +148,7 @@ def test_packed_documents_are_as_if_each_were_alone(model: LanguageModel) -> Non
     positions = torch.tensor([[*range(5), *range(9), *range(6), 0, 0, 0, 0]])
     batch = Batch(ids, ids, torch.ones(1, CONTEXT), documents, positions)
     with torch.no_grad():
-        packed = model.head(model.run(model.embed(batch), batch))
+        packed = model.logits(model.hidden_states(model.embed(batch), batch))
     assert torch.isfinite(packed).all()
     start = 0
     for length in lengths:
@@ -151,28 +163,95 @@ def test_both_sides_are_seen_when_the_batch_says_so(model: LanguageModel) -> Non
     outs = []
     for row in (ids, changed):
         batch = Batch(row, row, torch.ones(1, 8), attention="bidirectional")
-        outs.append(model.run(model.embed(batch), batch))
+        outs.append(model.hidden_states(model.embed(batch), batch))
     assert not torch.allclose(outs[0][:, 0], outs[1][:, 0])
 
 
-def test_a_probe_changes_nothing_and_records_every_site(model: LanguageModel) -> None:
+def test_hooks_change_nothing_and_record_every_point(model: LanguageModel) -> None:
     ids = random_ids(2, 10)
-    probe = Probe(record=model.sites())
-    assert close(forward(model, ids, probe), forward(model, ids))
-    assert set(probe.recorded) == set(model.sites())
-    pattern = probe.recorded["layer.1.attention.pattern"]
+    hooks = ModelHooks(record=model.hook_points())
+    assert close(forward(model, ids, hooks), forward(model, ids))
+    assert set(hooks.recorded) == set(model.hook_points())
+    pattern = hooks.recorded["blocks.1.attn.hook_pattern"]
     assert pattern.shape == (2, 4, 10, 10)
     assert close(pattern.sum(-1), torch.ones(2, 4, 10))
-    assert probe.recorded["final_norm"].shape == (2, 10, model.width)
+    assert hooks.recorded["blocks.1.attn.hook_z"].shape[:3] == (2, 10, 4)
+    assert hooks.recorded["blocks.2.hook_mlp_out"].shape == (2, 10, model.hidden_size)
 
 
-def test_a_probe_replaces_what_is_computed_and_refuses_a_site_that_is_not_there(model: LanguageModel) -> None:
+def test_hooks_replace_what_is_computed_and_refuse_a_point_that_is_not_there(model: LanguageModel) -> None:
     ids = random_ids(1, 10)
     unchanged = forward(model, ids)
-    assert not close(forward(model, ids, Probe(replace={"layer.1.attention.head_out": torch.zeros_like})), unchanged)
-    assert close(forward(model, ids, Probe(replace={"layer.1.mlp_out": lambda x: x})), unchanged)
-    with pytest.raises(InputError, match=r"did you mean 'layer\.1\.mlp_out'"):
-        forward(model, ids, Probe(record=["layer.1.mlp_oot"]))
+    for point in ("attn.hook_z", "attn.hook_q", "attn.hook_pattern", "mlp.hook_post", "hook_resid_pre"):
+        replaced = forward(model, ids, ModelHooks(replace={f"blocks.1.{point}": torch.zeros_like}))
+        assert not close(replaced, unchanged), point
+    assert close(forward(model, ids, ModelHooks(replace={"blocks.1.hook_mlp_out": lambda x: x})), unchanged)
+    with pytest.raises(InputError, match=r"did you mean 'blocks\.1\.hook_mlp_out'"):
+        forward(model, ids, ModelHooks(record=["blocks.1.hook_mlp_oot"]))
+
+
+def test_only_who_asks_for_a_pattern_makes_attention_run_plainly(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Tensor:
+        raise AssertionError("attention ran plainly")
+
+    monkeypatch.setattr(Attention, "_eager_attention", refuse)
+    points = [point for point in model.hook_points() if not point.endswith("hook_pattern")]
+    forward(model, random_ids(1, 5), ModelHooks(record=points))
+    with pytest.raises(AssertionError, match="ran plainly"):
+        forward(model, random_ids(1, 5), ModelHooks(record=["blocks.0.attn.hook_pattern"]))
+
+
+def test_hooks_see_in_decoding_what_they_see_in_the_whole(model: LanguageModel) -> None:
+    ids = random_ids(2, 10)
+    whole = ModelHooks(record=model.hook_points())
+    forward(model, ids, whole)
+    state, found = model.empty_cache(2), []
+    for start, stop in ((0, 6), (6, 7), (7, 10)):
+        hooks = ModelHooks(record=model.hook_points())
+        _, state = model.extend(ids[:, start:stop], torch.full((2,), stop - start), state, hooks)
+        found.append(hooks.recorded)
+    for point in model.hook_points():
+        if point == "hook_pos_embed":
+            continue  # one for all rows, or one a row
+        if point.endswith("hook_pattern"):
+            assert close(found[2][point], whole.recorded[point][:, :, 7:, :10]), point
+        else:
+            assert close(torch.cat([part[point] for part in found], dim=1), whole.recorded[point]), point
+
+
+def test_hooks_reach_training_compiled_or_not(model: LanguageModel) -> None:
+    """What is asked for around a block leaves it compiled; what is asked for inside runs that block as it is."""
+    batch, compiled = Batch.from_ids(random_ids(2, 9)), []
+    expected = ModelHooks(record=model.hook_points())
+    model.hidden_states(model.embed(batch, expected), batch, expected)
+    model.train()
+    block = type(model.get_submodule("blocks.0"))
+
+    def count(*arguments: object) -> object:
+        compiled.append(arguments)
+        return block.forward(*arguments)
+
+    model._compiled_block = count
+    for point, num_compiled in (("blocks.1.hook_resid_pre", 3), ("blocks.1.hook_attn_out", 2)):
+        compiled.clear()
+        hooks = ModelHooks(record=[point])
+        model.hidden_states(model.embed(batch, hooks), batch, hooks)
+        assert close(hooks.recorded[point], expected.recorded[point])
+        assert len(compiled) == num_compiled
+    model.end_training()
+
+
+def test_contributions_add_up_to_the_residual_stream(model: LanguageModel) -> None:
+    points = model.residual_contributions()
+    hooks = ModelHooks(record=model.hook_points())
+    forward(model, random_ids(2, 10), hooks)
+    if model.config.norm_position == "post":
+        assert points == ()
+        return
+    total = sum(hooks.recorded[point].expand(2, -1, -1) for point in points)
+    assert close(total, hooks.recorded["blocks.2.hook_resid_post"])
 
 
 def test_it_learns_one_batch_by_heart(model: LanguageModel) -> None:
@@ -180,7 +259,7 @@ def test_it_learns_one_batch_by_heart(model: LanguageModel) -> None:
     batch = Batch.from_ids(random_ids(2, 17))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(80):
-        logits = model.head(model.run(model.embed(batch), batch))
+        logits = model.logits(model.hidden_states(model.embed(batch), batch))
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_ids.flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -225,7 +304,7 @@ def test_bfloat16_weights_and_autocast_stay_close(model: LanguageModel) -> None:
         casted = forward(model, ids)
     assert (casted.float() - exact).abs().max() < 0.1 * exact.std() + 0.1
     low = model.to(torch.bfloat16)
-    hidden, _ = low.extend(ids, torch.tensor([10, 10]), low.empty_state(2))
+    hidden, _ = low.extend(ids, torch.tensor([10, 10]), low.empty_cache(2))
     assert hidden.dtype == torch.bfloat16
     assert (forward(low, ids).float() - exact).abs().max() < 0.2 * exact.std() + 0.2
 
@@ -254,7 +333,7 @@ def test_weights_depend_on_the_seed_alone_whoever_else_draws(monkeypatch: pytest
 def test_text_is_read_without_dropout_in_training_too(name: str) -> None:
     model = make(name, dropout_embedding=0.5, dropout_attention=0.5, dropout_residual=0.5)
     ids, lengths = random_ids(2, 6), torch.tensor([6, 6])
-    expected, _ = model.extend(ids, lengths, model.empty_state(2))
-    found, _ = model.train().extend(ids, lengths, model.empty_state(2))
+    expected, _ = model.extend(ids, lengths, model.empty_cache(2))
+    found, _ = model.train().extend(ids, lengths, model.empty_cache(2))
     assert torch.equal(found, expected)
     assert model.training

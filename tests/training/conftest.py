@@ -1,18 +1,28 @@
 """Tiny real objects: a model, a text, and a way to train the one on the other."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from textwright.batches.shards import Data, Tokens
+from textwright.data.shards import Data, Tokens
 from textwright.models.catalog import build
 from textwright.models.language_model import LanguageModel
 from textwright.models.presets import preset
+from textwright.training import loop
 from textwright.training.config import TrainConfig
+from textwright.training.from_config import add_loss, make_batches
+from textwright.training.report import TrainReport
 
 VOCABULARY = 17
+
+
+def train(model: LanguageModel, data: Data, config: TrainConfig, **named: Any) -> TrainReport:
+    """Train a model on the text, as the config says."""
+    batches = make_batches(data.train, config, model.context_length)
+    return loop.train(add_loss(model, config), batches, config, **named)
 
 
 @pytest.fixture

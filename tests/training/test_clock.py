@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from textwright.batches.shards import Data
+from tests.training.conftest import train
 from textwright.core.journal import read_rows
+from textwright.data.shards import Data
 from textwright.models.language_model import LanguageModel
+from textwright.models.network import Network
 from textwright.training import loop
+from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock, StepTimings
 from textwright.training.config import TrainConfig
-from textwright.training.hooks import Hooks
-from textwright.training.loop import Resume, train
+from textwright.training.loop import Resume
 from textwright.training.run_folder import Run
 from textwright.training.schedules import learning_rate_fraction, place_in_schedule
-from textwright.training.update import Update
+from textwright.training.train_step import StepResult
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
@@ -103,17 +105,17 @@ def test_a_machine_that_changes_its_pace_ends_the_run_on_time_all_the_same(
 ) -> None:
     """After two thirds of a second every step takes six times, or a sixth of, what it took before."""
     pace = [0.024 if slower < 1 else 0.004]
-    really, begun_s = loop.update, time.perf_counter()
+    really, begun_s = loop.train_step, time.perf_counter()
 
-    def update(*arguments: object) -> Update:
+    def train_step(*arguments: object) -> StepResult:
         time.sleep(pace[0] * (slower if time.perf_counter() - begun_s > 0.66 else 1.0))
         return really(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "update", update)
-    monkeypatch.setattr("textwright.training.decide.update", update)
+    monkeypatch.setattr(loop, "train_step", train_step)
+    monkeypatch.setattr("textwright.training.decide.train_step", train_step)
     rows: list[dict[str, object]] = []
     begun_s = time.perf_counter()
-    train(make_model(), data, quick(steps=None, minutes=4 / 60, threads=1), hooks=Hooks(on_row=rows.append))
+    train(make_model(), data, quick(steps=None, minutes=4 / 60, threads=1), callbacks=Callbacks(on_row=rows.append))
     assert 4 * 0.8 < time.perf_counter() - begun_s < 4 * 1.25
     changes = [row for row in rows if row.get("event") == "length"]
     assert len(changes) >= 2
@@ -131,7 +133,7 @@ def test_a_run_whose_length_changed_resumes_to_the_same_bits(
     whole = Run.create(tmp_path / "whole", config)
     decided: list[TrainConfig] = []
     model = make_model(dropout=0.1)
-    report = train(model, data, config, run=whole, hooks=Hooks(on_decided=decided.append))
+    report = train(model, data, config, run=whole, callbacks=Callbacks(on_resolved=decided.append))
     weights.append(model.state_dict())
     kept.append([_learned(row) for row in read_rows(whole.journal) if row["kind"] == "train"])
     changes = [row for row in read_rows(whole.journal) if row.get("event") == "length"]
@@ -159,7 +161,7 @@ def test_a_run_whose_length_changed_can_be_lengthened(
     config = quick(steps=None, minutes=1 / 60, threads=1)
     run = Run.create(tmp_path / "run", config)
     decided: list[TrainConfig] = []
-    steps = train(make_model(), data, config, run=run, hooks=Hooks(on_decided=decided.append)).steps
+    steps = train(make_model(), data, config, run=run, callbacks=Callbacks(on_resolved=decided.append)).steps
     longer = decided[-1].with_changes({"steps": steps + 5})
     assert train(make_model(), data, longer, run=run, resume=Resume()).steps == steps + 5
 
@@ -167,18 +169,23 @@ def test_a_run_whose_length_changed_can_be_lengthened(
 def test_compiling_and_recomputing_end_with_the_run(make_model: MakeModel, data: Data, quick: Quick) -> None:
     model = make_model()
     train(model, data, quick(steps=1, activation_checkpointing=True))
-    assert not model._recomputes  # type: ignore[attr-defined]
+    assert not model._checkpoints_activations  # type: ignore[attr-defined]
     assert model._compiled_block is None  # type: ignore[attr-defined]
 
 
 def test_evaluations_know_the_precision_from_the_first_on(make_model: MakeModel, data: Data, quick: Quick) -> None:
     seen: list[str] = []
 
-    def evaluate(model: LanguageModel, config: TrainConfig) -> dict[str, float]:
+    def evaluate(model: Network, config: TrainConfig) -> Evaluation:
         seen.append(config.precision)
-        return {"val_loss_nats": 1.0}
+        return Evaluation({"val_loss_nats": 1.0})
 
-    train(make_model(), data, quick(steps=None, minutes=0.5 / 60, precision="bfloat16"), hooks=Hooks(evaluate=evaluate))
+    train(
+        make_model(),
+        data,
+        quick(steps=None, minutes=0.5 / 60, precision="bfloat16"),
+        callbacks=Callbacks(evaluate=evaluate),
+    )
     assert seen
     assert set(seen) == {"bfloat16"}
 

@@ -11,18 +11,20 @@ import pytest
 
 from textwright.core.caches import keep_compiled_code
 from textwright.models.language_model import LanguageModel
+from textwright.training.callbacks import Callbacks
 from textwright.training.compilation import COMPILING, NO_COMPILER
 from textwright.training.config import TrainConfig
 from textwright.training.decide import prepare_step
-from textwright.training.hooks import Hooks
+from textwright.training.from_config import add_loss
 
 PROGRAM = """
 import numpy, torch
-from textwright.batches.shards import Data, Tokens
+from textwright.data.shards import Data, Tokens
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
-from textwright.training.loop import train
+from textwright.training import loop
+from textwright.training.from_config import add_loss, make_batches
 
 torch.set_num_threads(1)
 ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 4000)) % 60
@@ -36,7 +38,8 @@ for name in ("nano", "qwen3-nano"):
         common = {"steps": 5, "batch_size": 4, "micro_batch_size": 4, "sequence_length": 16,
             "precision": "float32", "optimizer": "adamw"}
         config = TrainConfig(compile=compiled, **common)
-        losses.append(train(model, data, config).last_loss_nats)
+        batches = make_batches(data.train, config, 16)
+        losses.append(loop.train(add_loss(model, config), batches, config).last_loss_nats)
         weights.append(model.state_dict())
     for key, value in weights[0].items():
         torch.testing.assert_close(weights[1][key], value, atol=1e-4, rtol=1e-3)
@@ -48,13 +51,14 @@ print("same", torch._dynamo.utils.counters["frames"]["ok"])
 LOADED = """
 import pathlib, sys
 import numpy, torch
-from textwright.batches.shards import Data, Tokens
+from textwright.data.shards import Data, Tokens
 from textwright.checkpoint.model_folder import load_model, save_model
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.tokens import make_tokenizer
 from textwright.training.config import TrainConfig
-from textwright.training.loop import train
+from textwright.training import loop
+from textwright.training.from_config import add_loss, make_batches
 
 torch.set_num_threads(1)
 ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 400)) % 60
@@ -69,7 +73,8 @@ for name in ("nano", "gpt1", "qwen3-nano"):
     model = load_model(folder)
     common = {"steps": 2, "batch_size": 2, "micro_batch_size": 2, "sequence_length": 16, "precision": "float32"}
     common["optimizer"] = "adamw"
-    print(name, train(model, data, TrainConfig(compile=True, **common)).steps)
+    config = TrainConfig(compile=True, **common)
+    print(name, loop.train(add_loss(model, config), make_batches(data.train, config, 16), config).steps)
 """
 
 
@@ -97,7 +102,7 @@ def test_a_long_run_is_compiled_where_it_can_be_and_says_so(
     make_model: Callable[..., LanguageModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    hooks = Hooks(on_note=said.append)
+    callbacks = Callbacks(on_note=said.append)
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/g++")
     for config, compiles in (
         (TrainConfig(steps=10), False),
@@ -106,7 +111,7 @@ def test_a_long_run_is_compiled_where_it_can_be_and_says_so(
         (TrainConfig(minutes=1), False),
         (TrainConfig(minutes=60), True),
     ):
-        assert prepare_step(make_model(), config, hooks)[1].compile is compiles
+        assert prepare_step(add_loss(make_model(), config), config, callbacks).compile is compiles
     assert said == [COMPILING, COMPILING]
 
 
@@ -115,7 +120,8 @@ def test_without_a_compiler_a_long_run_goes_on_as_it_is_and_says_so(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert prepare_step(make_model(), TrainConfig(minutes=60), Hooks(on_note=said.append))[1].compile is False
+    config = TrainConfig(minutes=60)
+    assert prepare_step(add_loss(make_model(), config), config, Callbacks(on_note=said.append)).compile is False
     assert said == [NO_COMPILER]
 
 

@@ -12,22 +12,29 @@ from typing import Any
 import pytest
 import torch
 
-from textwright.batches.shards import Data
+from tests.training.conftest import train
 from textwright.checkpoint.training_state import read_checkpoint
 from textwright.core.errors import InputError, TrainingStoppedError
 from textwright.core.journal import read_rows
+from textwright.data.shards import Data
+from textwright.data.sources.mixture import Mixture
+from textwright.data.sources.packed_documents import PackedDocuments
+from textwright.data.sources.windows import Windows
 from textwright.models.language_model import LanguageModel
+from textwright.models.network import Network
+from textwright.training import loop
+from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock
 from textwright.training.config import TrainConfig
-from textwright.training.hooks import Hooks
-from textwright.training.loop import Resume, train
+from textwright.training.from_config import add_loss
+from textwright.training.loop import Resume
 from textwright.training.run_folder import Run
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
 
 
-def _weights(model: LanguageModel) -> dict[str, torch.Tensor]:
+def _weights(model: Network) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -39,10 +46,10 @@ def _losses(run: Run) -> list[float]:
     return [row["loss_nats"] for row in read_rows(run.journal) if row["kind"] == "train"]
 
 
-def _scripted(values: list[float]) -> Callable[[LanguageModel, TrainConfig], dict[str, float]]:
+def _scripted(values: list[float]) -> Callable[[Network, TrainConfig], Evaluation]:
     """Evaluations that come out as written."""
     left = iter(values)
-    return lambda model, config: {"val_loss_nats": next(left)}
+    return lambda model, config: Evaluation({"val_loss_nats": next(left)})
 
 
 def test_the_loss_falls_and_the_report_says_so(make_model: MakeModel, data: Data, quick: Quick) -> None:
@@ -77,14 +84,14 @@ def test_the_journal_has_the_names_others_rely_on(
 ) -> None:
     run, seen, decided = Run.create(tmp_path / "run", quick()), [], []
     saved: list[Path] = []
-    hooks = Hooks(
+    callbacks = Callbacks(
         evaluate=_scripted([3.0, 2.0]),
         sample=lambda model: {"prompt": "a", "text": "abc"},
         on_row=seen.append,
-        on_decided=decided.append,
+        on_resolved=decided.append,
         save_model=lambda model, folder: saved.append(folder),
     )
-    train(make_model(), data, quick(evaluate_every=3, sample_every=4), run=run, hooks=hooks)
+    train(make_model(), data, quick(evaluate_every=3, sample_every=4), run=run, callbacks=callbacks)
     rows = list(read_rows(run.journal))
     assert rows == seen
     kinds = [row["kind"] for row in rows]
@@ -116,7 +123,7 @@ def test_a_resumed_run_is_bit_identical(
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        train(make_model(dropout=0.2), data, config, run=cut, hooks=Hooks(on_row=die_at_step_5))
+        train(make_model(dropout=0.2), data, config, run=cut, callbacks=Callbacks(on_row=die_at_step_5))
     assert len(_losses(cut)) == 5
     torch.manual_seed(99)
     resumed = make_model(seed=5, dropout=0.2)  # other weights: all must come from the checkpoint
@@ -166,12 +173,12 @@ def test_the_best_model_is_kept_and_saved_once(make_model: MakeModel, data: Data
     run, seen, saved = Run.create(tmp_path / "run", quick()), {}, []
     script = iter([3.0, 1.0, 2.0, 1.5, 1.2, 1.1])
 
-    def evaluate(model: LanguageModel, config: TrainConfig) -> dict[str, float]:
+    def evaluate(model: Network, config: TrainConfig) -> Evaluation:
         seen[len(seen) + 1] = _weights(model)
-        return {"val_loss_nats": next(script), "val_bits_per_byte": 0.5}
+        return Evaluation({"val_loss_nats": next(script), "val_bits_per_byte": 0.5})
 
-    hooks = Hooks(evaluate=evaluate, save_model=lambda model, folder: saved.append(_weights(model)))
-    report = train(make_model(), data, quick(evaluate_every=1), run=run, hooks=hooks)
+    callbacks = Callbacks(evaluate=evaluate, save_model=lambda model, folder: saved.append(_weights(model)))
+    report = train(make_model(), data, quick(evaluate_every=1), run=run, callbacks=callbacks)
     assert (report.best_step, report.val_loss_nats) == (2, 1.0)
     assert report.best == {"val_loss_nats": 1.0, "val_bits_per_byte": 0.5}
     assert len(saved) == 1
@@ -188,7 +195,7 @@ def test_the_best_model_a_checkpoint_knows_outlives_a_better_one(
     run, best = Run.create(tmp_path / "run", config), {}
     script = {1: 5.0, 2: 4.0, 3: 4.5, 4: 3.0, 5: 3.5, 6: 3.2}
 
-    def hooks(die_at: int) -> Hooks:
+    def callbacks(die_at: int) -> Callbacks:
         rows: list[dict[str, Any]] = []
 
         def on_row(row: dict[str, Any]) -> None:
@@ -196,21 +203,21 @@ def test_the_best_model_a_checkpoint_knows_outlives_a_better_one(
             if row["kind"] == "val" and row["step"] == die_at:
                 raise RuntimeError("power cut")
 
-        def evaluate(model: LanguageModel, config: TrainConfig) -> dict[str, float]:
+        def evaluate(model: Network, config: TrainConfig) -> Evaluation:
             best[rows[-1]["step"]] = _weights(model)
-            return {"val_loss_nats": script[rows[-1]["step"]]}
+            return Evaluation({"val_loss_nats": script[rows[-1]["step"]]})
 
-        return Hooks(evaluate=evaluate, on_row=on_row)
+        return Callbacks(evaluate=evaluate, on_row=on_row)
 
     with pytest.raises(RuntimeError, match="power cut"):
-        train(make_model(), data, config, run=run, hooks=hooks(die_at=4))
+        train(make_model(), data, config, run=run, callbacks=callbacks(die_at=4))
     assert {path.name for path in run.best.iterdir()} == {"step-2"}
     stopped = train(
-        make_model(), data, config.model_copy(update={"steps": 3}), run=run, hooks=hooks(0), resume=Resume()
+        make_model(), data, config.model_copy(update={"steps": 3}), run=run, callbacks=callbacks(0), resume=Resume()
     )
     assert stopped.best_step == 2
     model = make_model()
-    report = train(model, data, config, run=run, hooks=hooks(0), resume=Resume())
+    report = train(model, data, config, run=run, callbacks=callbacks(0), resume=Resume())
     assert (report.best_step, report.val_loss_nats) == (4, 3.0)
     assert _same(_weights(model), best[4])
     assert {path.name for path in run.best.iterdir()} == {"step-4"}
@@ -220,11 +227,16 @@ def test_patience_ends_a_run_that_no_longer_gains(
     make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
 ) -> None:
     run = Run.create(tmp_path / "run", quick())
-    hooks = Hooks(evaluate=_scripted([3.0, 2.0, 2.1, 2.0, 1.0, 1.0]))
-    report = train(make_model(), data, quick(evaluate_every=1, early_stopping_patience=2), run=run, hooks=hooks)
+    callbacks = Callbacks(evaluate=_scripted([3.0, 2.0, 2.1, 2.0, 1.0, 1.0]))
+    report = train(make_model(), data, quick(evaluate_every=1, early_stopping_patience=2), run=run, callbacks=callbacks)
     assert (report.end_reason, report.steps, report.best_step) == ("patience", 4, 2)
     again = train(
-        make_model(), data, quick(evaluate_every=1, early_stopping_patience=2), run=run, hooks=hooks, resume=Resume()
+        make_model(),
+        data,
+        quick(evaluate_every=1, early_stopping_patience=2),
+        run=run,
+        callbacks=callbacks,
+        resume=Resume(),
     )
     assert (again.end_reason, again.steps) == ("patience", 4)
 
@@ -252,8 +264,8 @@ def test_a_signal_lets_the_step_finish_and_saves(
         if row["kind"] == "train" and row["step"] == 2:
             os.kill(os.getpid(), number)
 
-    hooks = Hooks(on_row=interrupt, save_model=lambda model, folder: saved.append(folder))
-    report = train(make_model(), data, quick(checkpoint_every=6), run=run, hooks=hooks)
+    callbacks = Callbacks(on_row=interrupt, save_model=lambda model, folder: saved.append(folder))
+    report = train(make_model(), data, quick(checkpoint_every=6), run=run, callbacks=callbacks)
     assert (report.end_reason, report.steps, report.exit_code) == ("interrupted", 2, exit_code)
     assert saved == []
     assert run.status().state == "stopped"
@@ -275,9 +287,9 @@ def test_a_second_signal_leaves_at_once_and_harms_nothing(
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    hooks = Hooks(on_row=interrupt_twice, save_model=lambda model, folder: saved.append(folder))
+    callbacks = Callbacks(on_row=interrupt_twice, save_model=lambda model, folder: saved.append(folder))
     with pytest.raises(KeyboardInterrupt) as left:
-        train(make_model(dropout=0.1), data, quick(checkpoint_every=2), run=run, hooks=hooks)
+        train(make_model(dropout=0.1), data, quick(checkpoint_every=2), run=run, callbacks=callbacks)
     assert left.value.args == (signal.SIGTERM,)
     assert len(_losses(run)) == 4
     resumed = make_model(dropout=0.1)
@@ -325,7 +337,7 @@ def test_a_clock_set_back_changes_nothing(
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        train(make_model(), data, config, run=run, hooks=Hooks(on_row=die_after_step_5))
+        train(make_model(), data, config, run=run, callbacks=Callbacks(on_row=die_after_step_5))
     for name, when in (("step-4", 0.0), ("step-2", 2e9)):
         os.utime(run.checkpoints / name, (when, when))  # the newer one looks older
     train(model, data, config, run=run, resume=Resume())
@@ -355,15 +367,15 @@ def test_without_a_compiler_compiling_is_refused(
 
 
 def test_minutes_are_kept_evaluations_included(make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path) -> None:
-    def slow(model: LanguageModel, config: TrainConfig) -> dict[str, float]:
+    def slow(model: Network, config: TrainConfig) -> Evaluation:
         time.sleep(0.05)
-        return {"val_loss_nats": 1.0}
+        return Evaluation({"val_loss_nats": 1.0})
 
     decided: list[TrainConfig] = []
     config = quick(steps=None, minutes=3 / 60)
     run = Run.create(tmp_path / "run", config)
     begun_s = time.perf_counter()
-    report = train(make_model(), data, config, run=run, hooks=Hooks(evaluate=slow, on_decided=decided.append))
+    report = train(make_model(), data, config, run=run, callbacks=Callbacks(evaluate=slow, on_resolved=decided.append))
     elapsed_s = time.perf_counter() - begun_s
     assert decided[-1].steps == report.steps > 20
     assert decided[0].minutes is None
@@ -377,7 +389,7 @@ def test_trial_steps_leave_no_trace(
     monkeypatch.setattr(Clock, "is_due", lambda *_: False)
     decided: list[TrainConfig] = []
     by_clock = make_model(dropout=0.1)
-    train(by_clock, data, quick(steps=None, minutes=0.3 / 60), hooks=Hooks(on_decided=decided.append))
+    train(by_clock, data, quick(steps=None, minutes=0.3 / 60), callbacks=Callbacks(on_resolved=decided.append))
     by_count = make_model(dropout=0.1)
     train(by_count, data, decided[0])
     assert _same(_weights(by_clock), _weights(by_count))
@@ -389,7 +401,36 @@ def test_micro_rows_follow_from_memory(
     from textwright.training import decide
 
     decided: list[TrainConfig] = []
-    train(make_model(), data, quick(steps=1, batch_size=10), hooks=Hooks(on_decided=decided.append))
+    train(make_model(), data, quick(steps=1, batch_size=10), callbacks=Callbacks(on_resolved=decided.append))
     monkeypatch.setattr(decide, "MAX_ACTIVATION_BYTES", 1)
-    train(make_model(), data, quick(steps=1, batch_size=10), hooks=Hooks(on_decided=decided.append))
+    train(make_model(), data, quick(steps=1, batch_size=10), callbacks=Callbacks(on_resolved=decided.append))
     assert [config.micro_batch_size for config in decided] == [10, 1]
+
+
+def test_the_best_may_be_what_is_highest(make_model: MakeModel, data: Data, quick: Quick) -> None:
+    """Such as an accuracy: the evaluation says by which metric, and which way."""
+    script = iter([0.2, 0.5, 0.4, 0.5, 0.3, 0.1])
+
+    def evaluate(model: Network, config: TrainConfig) -> Evaluation:
+        metrics = {"val_loss_nats": 1.0, "accuracy": next(script)}
+        return Evaluation(metrics, best_by="accuracy", higher_is_better=True)
+
+    report = train(make_model(), data, quick(evaluate_every=1), callbacks=Callbacks(evaluate=evaluate))
+    assert report.best_step == 2
+    assert report.best["accuracy"] == 0.5
+
+
+def test_tasks_of_a_mixture_are_told_apart_in_the_journal(make_model: MakeModel, data: Data, quick: Quick) -> None:
+    tokens, shape = data.train, {"batch_size": 4, "sequence_length": 16}
+    sources = {"windows": Windows(tokens, **shape), "documents": PackedDocuments(tokens, **shape)}
+    mixture = Mixture(sources, [(0, {"windows": 1.0}), (2, {"windows": 1.0, "documents": 1.0})], batch_size=4)
+    rows: list[dict[str, Any]] = []
+    model_with_loss = add_loss(make_model(), quick())
+    loop.train(model_with_loss, mixture, quick(micro_batch_size=2), callbacks=Callbacks(on_row=rows.append))
+    trained = [row for row in rows if row["kind"] == "train"]
+    assert [sorted(key for key in row if "/" in key) for row in trained] == [
+        *[["loss_nats/windows"]] * 2,
+        *[["loss_nats/documents", "loss_nats/windows"]] * 4,
+    ]
+    assert trained[0]["loss_nats/windows"] == pytest.approx(trained[0]["loss_nats"])
+    assert trained[-1]["loss_nats/documents"] != trained[-1]["loss_nats/windows"]

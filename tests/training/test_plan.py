@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from textwright.batches.batch import Batch
-from textwright.batches.shards import Data, Tokens
+from textwright.data.batch import Batch
+from textwright.data.shards import Data, Tokens
 from textwright.models.language_model import LanguageModel
+from textwright.training.callbacks import Callbacks
 from textwright.training.clock import StepTimings
 from textwright.training.config import TrainConfig
 from textwright.training.decide import decide, prepare_step
 from textwright.training.foresee import foresee
-from textwright.training.hooks import Hooks
+from textwright.training.from_config import add_loss, make_batches
 from textwright.training.memory import measure_activations
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.plan import Plan, describe_plan
 from textwright.training.threads import Threads
 
@@ -26,12 +28,13 @@ MakeConfig = Callable[..., TrainConfig]
 PROGRAM = """
 import sys
 import numpy, torch
-from textwright.batches.shards import Data, Tokens
+from textwright.data.shards import Data, Tokens
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
-from textwright.training.hooks import Hooks
-from textwright.training.loop import train
+from textwright.training.callbacks import Callbacks
+from textwright.training import loop
+from textwright.training.from_config import add_loss, make_batches
 from textwright.training.memory import peak_bytes
 
 recompute, optimizer, micro_batch_size = sys.argv[1:]
@@ -43,7 +46,8 @@ config = TrainConfig(
     steps=3, batch_size=6, micro_batch_size=int(micro_batch_size), optimizer=optimizer,
     activation_checkpointing=recompute == "yes", precision="float32"
 )
-train(model, data, config, hooks=Hooks(on_plan=plans.append))
+batches = make_batches(data.train, config, model.context_length)
+loop.train(add_loss(model, config), batches, config, callbacks=Callbacks(on_plan=plans.append))
 print(plans[0].memory_bytes / peak_bytes(torch.device("cpu")))
 """
 
@@ -56,16 +60,29 @@ def test_the_memory_foreseen_is_the_memory_used(arguments: tuple[str, ...]) -> N
     assert 0.8 < float(done.stdout) < 1.25
 
 
+def blank() -> Batch:
+    """Rows to be measured."""
+    return Batch.from_ids(torch.zeros(4, 17, dtype=torch.int64))
+
+
+def prepared(model: LanguageModel, config: TrainConfig) -> ModelWithLoss:
+    """A model with its loss, ready for training."""
+    model_with_loss = add_loss(model, config)
+    prepare_step(model_with_loss, config, Callbacks())
+    return model_with_loss
+
+
 @pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 def test_recomputed_gradients_are_the_same_with_dropout_too(make_model: MakeModel, name: str) -> None:
     ids = torch.randint(0, 17, (2, 17), generator=torch.Generator().manual_seed(0))
     found = []
     for recompute in (False, True):
         model = make_model(name=name, dropout=0.2)
-        train_step, _ = prepare_step(model, TrainConfig(activation_checkpointing=recompute), Hooks())
+        config = TrainConfig(activation_checkpointing=recompute)
+        model_with_loss = prepared(model, config)
         torch.manual_seed(1)
-        train_step(Batch.from_ids(ids)).total.backward()
-        found.append([parameter.grad for parameter in train_step.parameters()])
+        model_with_loss(Batch.from_ids(ids)).total.backward()
+        found.append([parameter.grad for parameter in model_with_loss.parameters()])
     for kept, recomputed in zip(*found, strict=True):
         torch.testing.assert_close(kept, recomputed, rtol=0, atol=0)
 
@@ -76,16 +93,14 @@ def test_recomputing_keeps_less(make_model: MakeModel, quick: MakeConfig) -> Non
         config = quick(activation_checkpointing=recompute).decided(
             steps=6, sequence_length=16, micro_batch_size=4, precision="float32"
         )
-        row_bytes.append(
-            measure_activations(prepare_step(make_model(num_layers=6), config, Hooks())[0], config).row_bytes
-        )
+        row_bytes.append(measure_activations(prepared(make_model(num_layers=6), config), config, blank()).row_bytes)
     assert row_bytes[1] < row_bytes[0] / 3
 
 
 def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: MakeModel, quick: MakeConfig) -> None:
     config = quick().decided(steps=6, sequence_length=16, micro_batch_size=4, precision="float32")
     model = make_model()
-    found = measure_activations(prepare_step(model, config, Hooks())[0], config)
+    found = measure_activations(prepared(model, config), config, blank())
     assert found.of(5) - found.of(4) == found.row_bytes + found.block_bytes > found.block_bytes > 0
     assert abs(found.fixed_bytes - model.head_weight.nbytes) < 1000
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -105,12 +120,14 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
     before = {name: value.clone() for name, value in model.state_dict().items()}
     generator = torch.get_rng_state()
     decided: list[TrainConfig] = []
-    plan = foresee(model, data, quick(), Hooks(on_decided=decided.append), scratch=tmp_path)
+    batches = make_batches(data.train, quick(), 16)
+    callbacks = Callbacks(on_resolved=decided.append)
+    plan = foresee(add_loss(model, quick()), batches, quick(), callbacks, scratch=tmp_path)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
     assert torch.equal(generator, torch.get_rng_state())
-    train_step, threads = prepare_step(make_model(), quick(), Hooks())[0], Threads(1, torch.device("cpu"))
-    config = decide(train_step, data.train, quick(), Hooks(), threads=threads, saves=True).config
+    model_with_loss, threads = prepared(make_model(), quick()), Threads(1, torch.device("cpu"))
+    config = decide(model_with_loss, batches, quick(), Callbacks(), threads=threads, saves=True).config
     assert decided == [config]
     assert (plan.steps, plan.tokens, plan.micro_batch_size) == (6, 6 * 4 * 16, config.micro_batch_size)
     assert plan.seconds is not None
@@ -118,7 +135,9 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
 
 
 def _plan(make_model: MakeModel, data: Data, config: TrainConfig, scratch: Path) -> Plan:
-    return foresee(make_model(), data, config, Hooks(), scratch=scratch)
+    model = make_model()
+    batches = make_batches(data.train, config, model.context_length)
+    return foresee(add_loss(model, config), batches, config, Callbacks(), scratch=scratch)
 
 
 def test_it_warns_of_a_text_read_too_often_and_of_a_model_too_large(

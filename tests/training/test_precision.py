@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from textwright.batches.batch import Batch
+from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.losses.catalog import make_objective
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.precision import BFloat16Weights, Float32Weights, autocast
-from textwright.training.step import TrainStep
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 MakeModel = Callable[..., LanguageModel]
 
@@ -23,36 +23,36 @@ def batch(seed: int = 0, time: int = 16) -> Batch:
     return Batch.from_ids(torch.randint(0, 17, (4, time + 1), generator=torch.Generator().manual_seed(seed)))
 
 
-def gradients(train_step: TrainStep, loss: Callable[[Batch], Tensor], time: int) -> dict[str, Tensor]:
+def gradients(model_with_loss: ModelWithLoss, loss: Callable[[Batch], Tensor], time: int) -> dict[str, Tensor]:
     """Of two micro-batches, added up."""
-    train_step.zero_grad()
+    model_with_loss.zero_grad()
     for seed in (0, 1):
         loss(batch(seed, time)).backward()  # type: ignore[no-untyped-call]
-    return {name: p.grad.clone() for name, p in train_step.named_parameters() if p.grad is not None}
+    return {name: p.grad.clone() for name, p in model_with_loss.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 @pytest.mark.parametrize("time", [16, 160])  # attention in one piece, and by blocks
 def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeModel, name: str, time: int) -> None:
-    train_step = TrainStep(make_model(name=name, context_length=time), make_objective("next_token")).train()
-    exact = gradients(train_step, lambda b: Float32Weights(train_step).loss(b).total, time)
+    model_with_loss = ModelWithLoss(make_model(name=name, context_length=time), make_objective("next_token")).train()
+    exact = gradients(model_with_loss, lambda b: Float32Weights(model_with_loss).loss(b).total, time)
     device = torch.device("cpu")
 
     def under_autocast(micro: Batch) -> Tensor:
         with autocast(device, "bfloat16"):
-            total: Tensor = train_step(micro).total
+            total: Tensor = model_with_loss(micro).total
         return total
 
-    theirs = gradients(train_step, under_autocast, time)
-    copies = BFloat16Weights(train_step)
+    theirs = gradients(model_with_loss, under_autocast, time)
+    copies = BFloat16Weights(model_with_loss)
 
     def with_copies(micro: Batch) -> Tensor:
         copies.add_up()
         return copies.loss(micro).total
 
-    gradients(train_step, with_copies, time)
+    gradients(model_with_loss, with_copies, time)
     found = copies.gradients()
-    ours = {name: found[p] for name, p in train_step.named_parameters() if p in found}
+    ours = {name: found[p] for name, p in model_with_loss.named_parameters() if p in found}
     assert ours.keys() == exact.keys()
     for key, value in exact.items():
         error, allowed = (ours[key] - value).norm(), (theirs[key] - value).norm()
@@ -63,21 +63,21 @@ def test_what_moves_is_float32_and_what_computes_follows(
     make_model: MakeModel, quick: Callable[..., TrainConfig]
 ) -> None:
     config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
-    state = TrainState.begin(TrainStep(make_model(), make_objective("next_token")).train(), config)
+    state = TrainState.begin(ModelWithLoss(make_model(), make_objective("next_token")).train(), config)
     before = state.computing.loss(batch()).total.item()
     for _ in range(5):
-        update(state, batch(), config)
+        train_step(state, batch(), config)
     assert {tensor.dtype for tensor in state.gather()[0].values()} == {torch.float32}
     after = state.computing.loss(batch()).total.item()
     assert after < before
-    fresh = BFloat16Weights(state.train_step).loss(batch()).total.item()
+    fresh = BFloat16Weights(state.model_with_loss).loss(batch()).total.item()
     assert after == fresh
 
 
 def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick: Callable[..., TrainConfig]) -> None:
     config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
     states = [
-        TrainState.begin(TrainStep(make_model(seed=seed), make_objective("next_token")).train(), config)
+        TrainState.begin(ModelWithLoss(make_model(seed=seed), make_objective("next_token")).train(), config)
         for seed in (0, 1)
     ]
     tensors, facts = states[0].gather()
@@ -88,16 +88,16 @@ def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick
 
 @pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 def test_float32_is_plain_pytorch(make_model: MakeModel, name: str) -> None:
-    train_step = TrainStep(make_model(name=name), make_objective("next_token")).train()
-    model, micro = train_step.model, batch()
-    ours = Float32Weights(train_step).loss(micro).total
+    model_with_loss = ModelWithLoss(make_model(name=name), make_objective("next_token")).train()
+    model, micro = model_with_loss.model, batch()
+    ours = Float32Weights(model_with_loss).loss(micro).total
     ours.backward()  # type: ignore[no-untyped-call]
-    found = {key: p.grad.clone() for key, p in train_step.named_parameters() if p.grad is not None}
-    train_step.zero_grad()
-    logits = model.run(model.embed(micro), micro) @ model.head_weight.t()
+    found = {key: p.grad.clone() for key, p in model_with_loss.named_parameters() if p.grad is not None}
+    model_with_loss.zero_grad()
+    logits = model.hidden_states(model.embed(micro), micro) @ model.head_weight.t()
     plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), micro.target_ids.flatten(), reduction="sum")
     plain.backward()  # type: ignore[no-untyped-call]
     assert abs(ours.item() - plain.item()) <= 1e-5 * plain.item()
-    for key, p in train_step.named_parameters():
+    for key, p in model_with_loss.named_parameters():
         assert p.grad is not None
         assert (found[key] - p.grad).norm() <= 1e-5 * p.grad.norm(), key

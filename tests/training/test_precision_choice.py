@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from textwright.batches.shards import Data
+from tests.training.conftest import train
 from textwright.core.device import Precision, PrecisionRates, choose_precision, measure_products, measure_rates
 from textwright.core.journal import read_rows
+from textwright.data.shards import Data
 from textwright.models.language_model import LanguageModel
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.hooks import Hooks
-from textwright.training.loop import Resume, train
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.loop import Resume
 from textwright.training.precision import StepProbe
 from textwright.training.run_folder import Run
-from textwright.training.step import TrainStep
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
@@ -54,7 +53,7 @@ def test_measuring_takes_well_under_a_second_and_leaves_the_model_alone(make_mod
     before = {name: value.clone() for name, value in model.state_dict().items()}
     generator = torch.get_rng_state()
     begun_s = time.process_time()
-    rates = StepProbe(TrainStep(model, make_objective("next_token")), batch_size=2, sequence_length=16).measure_rates()
+    rates = StepProbe(model, batch_size=2, sequence_length=16).measure_rates()
     assert time.process_time() - begun_s < 3  # 0.5 on two cores where nobody else is
     assert min(rates.float32, rates.bfloat16) > 1e8
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -70,7 +69,7 @@ def test_the_choice_and_its_rates_are_written_down_and_not_made_again(
     config = quick(precision="auto", checkpoint_every=3)
     run = Run.create(tmp_path / "run", config)
     monkeypatch.setattr(StepProbe, "measure_rates", lambda _: PrecisionRates(165e9, 300e9))
-    train(make_model(), data, config, run=run, hooks=Hooks(on_decided=decided.append))
+    train(make_model(), data, config, run=run, callbacks=Callbacks(on_resolved=decided.append))
     assert decided[0].precision == "bfloat16"
     (row,) = [row for row in read_rows(run.journal) if row.get("event") == "precision"]
     assert (row["float32_flops_per_s"], row["bfloat16_flops_per_s"]) == (165e9, 300e9)

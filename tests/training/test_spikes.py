@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import torch
 
-from textwright.batches.batch import Batch
+from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.losses.catalog import make_objective
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.spikes import MIN_RECENT, NUM_RECENT, deviations_above
-from textwright.training.step import TrainStep
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 BATCH = Batch.from_rows([[1, 2, 3, 4, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1]])
 
@@ -26,7 +26,7 @@ def test_deviations_are_counted_from_the_mean_of_the_recent_losses() -> None:
 
 
 def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
-    state = TrainState.begin(TrainStep(model, make_objective("next_token")), config)
+    state = TrainState.begin(ModelWithLoss(model, make_objective("next_token")), config)
     draw = random.Random(0)
     state.progress.recent_losses = [0.5 + draw.random() / 100 for _ in range(NUM_RECENT)]
     return state
@@ -39,12 +39,12 @@ def test_a_spike_moves_no_weight_and_is_not_learned_from_later(
         steps=6, sequence_length=8, micro_batch_size=2, precision="float32"
     )
     state = _state(make_model(), config)
-    before = {name: value.clone() for name, value in state.train_step.state_dict().items()}
+    before = {name: value.clone() for name, value in state.model_with_loss.state_dict().items()}
     recent = list(state.progress.recent_losses)
-    done = update(state, BATCH, config)
-    assert done.refusal is not None
-    assert "deviations above the last 100" in done.refusal
-    assert all(torch.equal(value, before[name]) for name, value in state.train_step.state_dict().items())
+    done = train_step(state, BATCH, config)
+    assert done.skip_reason is not None
+    assert "deviations above the last 100" in done.skip_reason
+    assert all(torch.equal(value, before[name]) for name, value in state.model_with_loss.state_dict().items())
     assert (state.progress.bad_steps, state.progress.skipped_steps) == (1, 1)
     assert state.progress.recent_losses == recent
 
@@ -54,7 +54,7 @@ def test_without_being_asked_for_nothing_is_a_spike(
 ) -> None:
     config = quick().decided(steps=6, sequence_length=8, micro_batch_size=2, precision="float32")
     state = _state(make_model(), config)
-    assert update(state, BATCH, config).refusal is None
+    assert train_step(state, BATCH, config).skip_reason is None
     assert len(state.progress.recent_losses) == NUM_RECENT
 
 
@@ -65,6 +65,6 @@ def test_the_memory_is_of_the_last_hundred(
         steps=6, sequence_length=8, micro_batch_size=2, precision="float32"
     )
     state = _state(make_model(), config)
-    loss = update(state, BATCH, config).loss_nats
+    loss = train_step(state, BATCH, config).loss_nats
     assert len(state.progress.recent_losses) == NUM_RECENT
     assert state.progress.recent_losses[-1] == loss

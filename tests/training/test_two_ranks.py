@@ -1,4 +1,4 @@
-"""TrainStep on two processes with FSDP2 equals one process, tied head and all."""
+"""ModelWithLoss on two processes with FSDP2 equals one process, tied head and all."""
 
 import os
 import socket
@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from textwright.batches.batch import Batch
+from textwright.data.batch import Batch
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 from textwright.training.config import TrainConfig
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.losses.catalog import make_objective
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import Optimizer
-from textwright.training.step import TrainStep
 
 NUM_STEPS = 4
 CONFIG = GPTConfig(vocab_size=23, context_length=8, num_layers=2, num_heads=2, hidden_size=16, tie_embeddings=True)
@@ -28,21 +28,21 @@ RAGGED = Batch.from_rows([[1, 2, 3, 4, 5, 6, 7, 8], [9, 10], [3, 1, 4, 1, 5], [2
 
 def _train(rank: int, size: int) -> dict[str, Tensor]:
     """A few steps on this rank's rows: the whole batch's losses, and the whole gradients of the first step by name."""
-    train_step = TrainStep(build(CONFIG, seed=1), make_objective("next_token"))
+    model_with_loss = ModelWithLoss(build(CONFIG, seed=1), make_objective("next_token"))
     if size > 1:
-        for block in train_step.model.blocks:  # type: ignore[union-attr]
+        for block in model_with_loss.model.blocks:  # type: ignore[union-attr]
             fully_shard(block)
-        fully_shard(train_step)
-    optimizer = Optimizer(train_step, TrainConfig(optimizer="adamw"))
+        fully_shard(model_with_loss)
+    optimizer = Optimizer(model_with_loss, TrainConfig(optimizer="adamw"))
     rows = RAGGED.num_rows // size
     losses, gradients = [], {}
     for step in range(NUM_STEPS):
-        loss = train_step(RAGGED.rows(rank * rows, (rank + 1) * rows)).total / train_step.objective.weight(RAGGED)
+        loss = model_with_loss(RAGGED.rows(rank * rows, (rank + 1) * rows)).total / RAGGED.loss_weight.sum()
         (loss * size).backward()  # FSDP2 takes the mean over ranks where we want the sum
         if step == 0:
-            gradients = {name: _whole(p.grad) for name, p in train_step.named_parameters() if p.grad is not None}
-        optimizer.step(1.0, {p: p.grad for p in train_step.parameters() if p.grad is not None})
-        train_step.zero_grad()
+            gradients = {name: _whole(p.grad) for name, p in model_with_loss.named_parameters() if p.grad is not None}
+        optimizer.step(1.0, {p: p.grad for p in model_with_loss.parameters() if p.grad is not None})
+        model_with_loss.zero_grad()
         total = loss.detach()
         if size > 1:
             dist.all_reduce(total)

@@ -1,13 +1,15 @@
 """What a run is made of, as one config: the file, the command line and the Python argument. Torch-free."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, field_validator
 
-from textwright.core.config import RESOLVED, SCHEMA_KEY, Config, check_schema_version, read_toml_values
+from textwright.core.config import RESOLVED, SCHEMA_KEY, Config, check_schema_version, read_stored, read_toml_values
 from textwright.core.errors import InputError
-from textwright.models.config import GPTConfig
+from textwright.models.catalog import find_family
+from textwright.models.config import ModelConfig
 from textwright.training.config import TrainConfig
 
 
@@ -20,8 +22,8 @@ class ModelOptions(Config):
     """Tokens the model sees at once; the preset's own when not given."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Dropout on embeddings, attention and residual, 0 to 1; the preset's own when not given."""
-    position_encoding: Literal["learned", "sinusoidal"] | None = None
-    """How GPT-2 models know positions; the preset's own when not given."""
+    position_encoding: Literal["learned", "sinusoidal", "rotary", "none"] | None = None
+    """How the model knows positions; the preset's own when not given."""
     embedding_std: float | None = Field(default=None, gt=0)
     """Standard deviation of the initial embeddings; the preset's when not given."""
 
@@ -52,8 +54,16 @@ class Resolved(Config):
 
     choice: ModelOptions = ModelOptions()
     """The choice that the model followed from; a run of fit was given its model."""
-    model: GPTConfig
+    model: SerializeAsAny[ModelConfig]
     """The model's shape."""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _read_as_family(cls, values: Any) -> Any:
+        """Read by the config of the family that the values name."""
+        if not isinstance(values, Mapping):
+            return values
+        return read_stored(find_family(str(values.get("family"))).config, values, "resolved.model")
 
 
 class FitConfig(Config):

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from textwright.api.config import FitConfig, Resolved
-from textwright.batches.shards import Data, Tokens, damage_of_data, open_data, write_tokens
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
 from textwright.core.errors import InputError
+from textwright.data.shards import Data, Tokens, damage_of_data, open_data, write_tokens
 from textwright.models.language_model import LanguageModel
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.hooks import Hooks
 from textwright.training.run_folder import Run
 
 
@@ -58,10 +58,10 @@ def restore_base(run: Run, network: LanguageModel) -> None:
     network.load_state_dict(load_model(run.base).state_dict())
 
 
-def fit_hooks(run: Run, network: LanguageModel, tokenizer: Tokenizer, dialogue: DialogueFormat | None) -> Hooks:
+def fit_callbacks(run: Run, network: LanguageModel, tokenizer: Tokenizer, dialogue: DialogueFormat | None) -> Callbacks:
     """What the loop asks for while it fits."""
-    return Hooks(
-        on_decided=lambda decided: run.write_config(FitConfig(training=decided), _resolved(network)),
+    return Callbacks(
+        on_resolved=lambda decided: run.write_config(FitConfig(training=decided), _resolved(network)),
         save_model=lambda network, folder: save_model(network, tokenizer, folder, dialogue=dialogue),
     )
 

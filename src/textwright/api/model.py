@@ -11,9 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.api.fit_run import begin_fit_run, fit_hooks
-from textwright.batches.batch import Batch
-from textwright.batches.shards import Data, Tokens
+from textwright.api.fit_run import begin_fit_run, fit_callbacks
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
 from textwright.core.config import answers_old_names, read_config
@@ -22,9 +20,10 @@ from textwright.core.device import choose_device
 from textwright.core.errors import InputError
 from textwright.core.progress import TrainingDisplay
 from textwright.core.user_paths import given_path
+from textwright.data.batch import Batch
+from textwright.data.shards import Data, Tokens
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
-from textwright.generation.decoder import Decoder
 from textwright.generation.engine import Completion, generate
 from textwright.generation.engines import choose_decoding_precision, choose_engine, make_decoder
 from textwright.generation.fusion import FusedDecoder
@@ -40,10 +39,12 @@ from textwright.generation.speculative import (
 )
 from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import LanguageModel
+from textwright.models.protocols import Decoder
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.hooks import Hooks
+from textwright.training.from_config import add_loss, make_batches
 from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run, is_run
@@ -279,16 +280,23 @@ class Model:
             learning_rate=learning_rate,
             seed=seed,
         )
-        run, data, hooks = None, Data(train=tokens, val=None), Hooks()
+        run, data, callbacks = None, Data(train=tokens, val=None), Callbacks()
         if out is not None:
             run, data = begin_fit_run(Path(out), self.network, self.tokenizer, self.dialogue, tokens, config)
-            hooks = fit_hooks(run, self.network, self.tokenizer, self.dialogue)
+            callbacks = fit_callbacks(run, self.network, self.tokenizer, self.dialogue)
         display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
         if display is not None:
-            hooks = replace(hooks, on_row=display.show, on_note=display.note)
+            callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
         try:
             with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
-                report = run_loop(self.network, data, config, run=run, hooks=hooks)
+                report = run_loop(
+                    add_loss(self.network, config),
+                    make_batches(data.train, config, self.network.context_length),
+                    config,
+                    run=run,
+                    callbacks=callbacks,
+                    fingerprint=data.manifest.fingerprint if data.manifest else None,
+                )
         finally:
             self.changed()
             self.network.eval()
@@ -316,7 +324,7 @@ class Model:
             raise InputError("an id outside the vocabulary", expected=f"0 to {self.network.vocab_size - 1}")
         self.network.eval()
         batch = Batch.for_inputs(rows.to(self.device))
-        return self.network.head(self.network.run(self.network.embed(batch), batch)).float().cpu()
+        return self.network.logits(self.network.hidden_states(self.network.embed(batch), batch)).float().cpu()
 
     def embed(
         self, texts: Iterable[str], *, progress: Callable[[int], None] = lambda _done: None

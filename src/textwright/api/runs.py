@@ -1,4 +1,4 @@
-"""A run from config to model folder: tokenizer, shards, model, the loop with its hooks, the report.
+"""A run from config to model folder: tokenizer, shards, model, the loop with its callbacks, the report.
 
 ::
 
@@ -18,8 +18,7 @@ import torch
 
 from textwright import __version__
 from textwright.api.config import FitConfig, Resolved, RunConfig
-from textwright.api.fit_run import check_fit_run, dialogue_of, fit_hooks, restore_base
-from textwright.batches.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
+from textwright.api.fit_run import check_fit_run, dialogue_of, fit_callbacks, restore_base
 from textwright.checkpoint.model_folder import save_model
 from textwright.core.config import read_stored, read_toml_values
 from textwright.core.console import stderr_console
@@ -28,23 +27,26 @@ from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY
 from textwright.core.journal import read_rows
 from textwright.core.progress import TrainingDisplay, bar
+from textwright.data.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
 from textwright.evaluation.language_modelling import score_tokens
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import build
-from textwright.models.config import GPTConfig
+from textwright.models.config import ModelConfig
 from textwright.models.language_model import LanguageModel
+from textwright.models.network import Network
 from textwright.models.presets import preset
 from textwright.report.run_report import write_run_report
 from textwright.text.sources import find_files, fingerprint, read_documents
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
+from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.config import TrainConfig
 from textwright.training.foresee import foresee
-from textwright.training.hooks import Hooks
+from textwright.training.from_config import add_loss, make_batches
 from textwright.training.loop import Resume
 from textwright.training.loop import train as run_loop
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.losses.catalog import make_objective
 from textwright.training.plan import Plan, describe_plan
 from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
@@ -223,8 +225,9 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
         tokenizer, data, model = _begin(run, config, None, choose_device(device), quiet)
         if not quiet:
             stderr_console().print(describe(model, tokenizer, data))
-        hooks = _HookMaker(run, config, model.config, tokenizer, data, None).hooks
-        return foresee(model, data, config.training, hooks, scratch=run.folder)
+        callbacks = _RunCallbacks(run, config, model.config, tokenizer, data, None).callbacks
+        batches = make_batches(data.train, config.training, model.context_length)
+        return foresee(add_loss(model, config.training), batches, config.training, callbacks, scratch=run.folder)
 
 
 def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) -> tuple[str, ...]:
@@ -272,11 +275,19 @@ def _train(
         if display is not None:
             display.screen.print(describe(model, tokenizer, data))
         if isinstance(config, FitConfig):
-            hooks = fit_hooks(run, model, tokenizer, dialogue_of(run))
-            hooks = replace(hooks, on_row=display.show) if display is not None else hooks
+            callbacks = fit_callbacks(run, model, tokenizer, dialogue_of(run))
+            callbacks = replace(callbacks, on_row=display.show) if display is not None else callbacks
         else:
-            hooks = _HookMaker(run, config, model.config, tokenizer, data, display).hooks
-        report = run_loop(model, data, config.training, run=run, hooks=hooks, resume=resume)
+            callbacks = _RunCallbacks(run, config, model.config, tokenizer, data, display).callbacks
+        report = run_loop(
+            add_loss(model, config.training),
+            make_batches(data.train, config.training, model.context_length),
+            config.training,
+            run=run,
+            callbacks=callbacks,
+            resume=resume,
+            fingerprint=data.manifest.fingerprint if data.manifest else None,
+        )
     result = RunResult(run.folder, run.model, report, data, tokenizer)
     if report.end_reason != "interrupted":
         write_report(result)
@@ -349,42 +360,45 @@ def describe(model: LanguageModel, tokenizer: Tokenizer, data: Data) -> str:
 
 
 @dataclass
-class _HookMaker:
+class _RunCallbacks:
     """What the loop asks of the stations above it."""
 
     run: Run
     config: RunConfig
-    model: GPTConfig
+    model: ModelConfig
     tokenizer: Tokenizer
     data: Data
     display: TrainingDisplay | None
 
     @property
-    def hooks(self) -> Hooks:
+    def callbacks(self) -> Callbacks:
         """The functions themselves."""
-        return Hooks(
+        return Callbacks(
             evaluate=self.evaluate if self.data.val is not None else None,
             sample=self.sample,
             on_row=self.display.show if self.display else lambda _row: None,
-            on_decided=self.remember,
+            on_resolved=self.remember,
             on_note=self.note,
             on_plan=lambda plan: self.note(describe_plan(plan)),
             save_model=self.save,
         )
 
-    def evaluate(self, model: LanguageModel, config: TrainConfig) -> dict[str, float]:
+    def evaluate(self, model: Network, config: TrainConfig) -> Evaluation:
         assert self.data.val is not None
+        assert isinstance(model, LanguageModel)
         time = min(config.sequence_length or model.context_length, model.context_length)
         with autocast(model.head_weight.device, "bfloat16" if config.precision == "bfloat16" else "float32"):
-            return score_tokens(
+            figures = score_tokens(
                 model,
                 self.data.val,
                 time=time,
                 rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
                 max_tokens=config.max_eval_tokens,
             )
+        return Evaluation(figures)
 
-    def sample(self, model: LanguageModel) -> dict[str, Any]:
+    def sample(self, model: Network) -> dict[str, Any]:
+        assert isinstance(model, LanguageModel)
         prompts = self.config.sample_prompts or ("",)
         completions = generate(model, self.tokenizer, prompts, SAMPLE)
         texts = [completion.prompt + completion.text for completion in completions]
@@ -398,7 +412,7 @@ class _HookMaker:
         if self.display is not None:
             self.display.screen.print(line)
 
-    def save(self, model: LanguageModel, folder: Path) -> None:
+    def save(self, model: Network, folder: Path) -> None:
         facts = {
             "textwright": __version__,
             "run": str(self.run.folder.name),

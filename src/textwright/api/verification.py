@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textwright.api.runs import read_run
-from textwright.batches.shards import damage_of_data
 from textwright.checkpoint.model_folder import damage_of_model
 from textwright.checkpoint.training_state import checkpoints, damage
 from textwright.core.config import SCHEMA_KEY, SCHEMA_VERSION, read_toml_values
 from textwright.core.errors import InputError
+from textwright.data.shards import damage_of_data
 from textwright.training.run_folder import Run
 
 

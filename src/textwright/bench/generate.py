@@ -17,7 +17,7 @@ from textwright.bench.turns import Say, Worker, start_all, take_turns
 from textwright.bench.writing_job import Ids, WritingJob
 from textwright.core.device import processor_name
 from textwright.core.errors import InputError, unknown_name
-from textwright.models.config import GPTConfig
+from textwright.models.gpt.config import GPTConfig
 
 
 @dataclass(frozen=True)

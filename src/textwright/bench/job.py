@@ -6,8 +6,19 @@ import torch
 from torch import Tensor
 
 from textwright.core.device import Precision
+from textwright.core.errors import InputError
+from textwright.models.gpt.config import GPTConfig
+from textwright.models.presets import preset
 
 VOCABULARY = 50257
+
+
+def gpt2_preset(name: str, context_length: int) -> GPTConfig:
+    """A GPT-2 of that name, without dropout. Raises InputError for a preset of another family."""
+    found = preset(name, vocab_size=VOCABULARY, context_length=context_length, dropout=0.0)
+    if not isinstance(found, GPTConfig) or found.family != "gpt2":
+        raise InputError(f"preset {name!r}", expected="one of GPT-2's family, which every peer knows")
+    return found
 
 
 @dataclass(frozen=True)
@@ -15,7 +26,7 @@ class Job:
     """One optimizer step of a GPT-2 on random ids."""
 
     preset: str
-    """A row of ``models.presets``: gpt2, gpt2-medium, ..."""
+    """A preset: gpt2, gpt2-medium, ..."""
     batch_size: int
     sequence_length: int
     precision: Precision
@@ -27,6 +38,16 @@ class Job:
     def dtype(self) -> torch.dtype:
         """What matrices are multiplied in."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    @property
+    def model(self) -> GPTConfig:
+        """The model's shape, without dropout.
+
+        Raises:
+            InputError: the preset is no GPT-2, which every peer knows.
+        """
+        context = max(1024, self.sequence_length)
+        return gpt2_preset(self.preset, context)
 
     @property
     def tokens(self) -> int:

@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 
-from textwright.bench.job import VOCABULARY, Job
+from textwright.bench.job import Job
 from textwright.bench.peers.matrix_product import FLOPS_PER_STEP
 from textwright.bench.turns import Say, Worker, start_all, take_turns
 from textwright.core.device import processor_name
 from textwright.core.errors import unknown_name
-from textwright.models.config import GPTConfig
-from textwright.models.presets import preset
+from textwright.models.gpt.config import GPTConfig
 
 OURS = ("textwright_step", "textwright_eager")
 THEIRS = ("hugging_face", "hugging_face_best")
@@ -67,7 +66,7 @@ def bench_train(
     with start_all(programs, threads, say) as workers:
         take_turns(workers, requests, turns, say)
     rate = FLOPS_PER_STEP / statistics.median(_step_s(workers[PRODUCT]))
-    flops = step_flops(preset(job.preset, vocab_size=VOCABULARY, context_length=max(1024, job.sequence_length)), job)
+    flops = step_flops(job.model, job)
     rows = [_row(workers[peer], job, flops / rate) for peer in peers]
     speed = {row["peer"]: row["tokens_per_s"] for row in rows}
     ours, theirs = ([peer for peer in peers if peer in group] for group in (OURS, THEIRS))

@@ -11,10 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from textwright.bench.job import VOCABULARY
-from textwright.core.errors import InputError
-from textwright.models.config import GPTConfig
-from textwright.models.presets import preset
+from textwright.bench.job import VOCABULARY, gpt2_preset
+from textwright.models.gpt.config import GPTConfig
 
 Ids = list[list[int]]
 """Token ids, row by row."""
@@ -32,7 +30,7 @@ class WritingJob:
     """Greedy decoding of random prompts."""
 
     preset: str
-    """A row of ``models.presets`` in GPT-2's family."""
+    """A preset of GPT-2's family."""
     prompt_tokens: int
     new_tokens: int
     batches: tuple[int, ...]
@@ -45,10 +43,7 @@ class WritingJob:
     def config(self) -> GPTConfig:
         """The model's shape."""
         context = max(1024, LONG_PROMPT + 1, self.prompt_tokens + self.new_tokens)
-        size = preset(self.preset, vocab_size=VOCABULARY, context_length=context, dropout=0.0)
-        if size.family != "gpt2":
-            raise InputError(f"preset {self.preset!r}", expected="one of GPT-2's family, which every peer knows")
-        return size.model_copy(update={"init_std": INIT_STD, "embedding_std": 0.02})
+        return gpt2_preset(self.preset, context).model_copy(update={"init_std": INIT_STD, "embedding_std": 0.02})
 
     @property
     def most_tokens(self) -> int:
@@ -67,20 +62,20 @@ class WritingJob:
         """Make the folder: random weights, biases and norms too, and a tokenizer of made-up words."""
         import torch
 
-        from textwright.checkpoint.mapping import to_theirs, write_model_config
         from textwright.checkpoint.safetensors_writer import write_safetensors
-        from textwright.models.catalog import build
+        from textwright.models.catalog import adapter_of, build
 
         folder, model = Path(self.folder), build(self.config)
         generator = torch.Generator().manual_seed(0)
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-        tensors = to_theirs({name: tensor.detach() for name, tensor in model.state_dict().items()}, self.config)
+        adapter = adapter_of(self.config)
+        tensors = adapter.to_hf(model.exported_tensors(), self.config)
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         write_safetensors(folder / "model.safetensors", contiguous, metadata={"format": "pt"})
         # No end token: nobody may stop early.
-        config = write_model_config(self.config, end_id=0, dtype="float32")
+        config = adapter.write_config(self.config, end_id=0, dtype="float32")
         _write_json(folder / "config.json", config | {"bos_token_id": None, "eos_token_id": None})
         _write_json(folder / "tokenizer.json", _made_up_words())
         names = dict.fromkeys(("bos_token", "eos_token", "unk_token"), word(VOCABULARY - 1))

@@ -16,17 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textwright.checkpoint.mapping import read_model_config, to_ours, to_theirs, write_model_config
 from textwright.checkpoint.safetensors_folder import SINGLE, read_tensors
 from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY, atomic_folder, write_atomically
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
-from textwright.models.catalog import outline
-from textwright.models.config import GPTConfig
+from textwright.models.catalog import adapter_of, build_uninitialised, find_adapter
+from textwright.models.config import ModelConfig
+from textwright.models.hugging_face import HuggingFaceAdapter
 from textwright.models.language_model import LanguageModel
-from textwright.models.layers.positions import sinusoidal_table
+from textwright.models.network import Network
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer, load_tokenizer
 
@@ -45,7 +45,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def save_model(
-    model: LanguageModel,
+    model: Network,
     tokenizer: Tokenizer,
     folder: Path,
     *,
@@ -84,14 +84,12 @@ def save_model(
         raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(DTYPES)}")
     folder = Path(os.path.realpath(folder))
     _check_replaceable(folder)
-    tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    if model.config.position_encoding == "sinusoidal":
-        # transformers knows learned positions only; a table that is never trained is the same thing.
-        tensors["position_embedding.weight"] = sinusoidal_table(model.context_length, model.width)
+    adapter = adapter_of(model.config)
+    tensors = adapter.to_hf({name: value.cpu() for name, value in model.exported_tensors().items()}, model.config)
     with atomic_folder(folder, keeps=_is_no_models) as new:
-        theirs = {name: _cast(name, tensor, DTYPES[dtype]) for name, tensor in to_theirs(tensors, model.config).items()}
-        write_safetensors(new / SINGLE, theirs, metadata={"format": "pt"})
-        config = write_model_config(model.config, end_id=tokenizer.end_id, dtype=dtype)
+        cast = {name: _cast(name, tensor, DTYPES[dtype]) for name, tensor in tensors.items()}
+        write_safetensors(new / SINGLE, cast, metadata={"format": "pt"})
+        config = adapter.write_config(model.config, end_id=tokenizer.end_id, dtype=dtype)
         _write_json(new / "config.json", config)
         _write_json(
             new / "generation_config.json",
@@ -150,13 +148,11 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
     """
     if not folder.is_dir():
         raise InputError(f"there is no model folder {folder}", fix="check the path")
-    config = _read_config(folder)
+    config, adapter = _read_config(folder)
     where = str(folder)
-    tensors = to_ours(read_tensors(folder), config, where)
-    if config.position_encoding == "sinusoidal":
-        _drop_sinusoidal_table(tensors, config, where)
-    model = outline(config)
-    _check_shapes(model, tensors, where)
+    tensors = adapter.from_hf(read_tensors(folder), config, where)
+    model = build_uninitialised(config)
+    _check_shapes(model, tensors, adapter, where)
     model.load_state_dict({name: _plain(tensor) for name, tensor in tensors.items()}, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -243,35 +239,24 @@ def read_dialogue(folder: Path) -> DialogueFormat | None:
     return read_config(DialogueFormat, values, f"the dialogue in {path}")
 
 
-def _read_config(folder: Path) -> GPTConfig:
+def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter]:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"no config.json in {folder}", expected="a model folder", fix="check the path")
-    config = read_model_config(_read_json(path), str(path))
+    foreign = _read_json(path)
+    adapter = find_adapter(foreign.get("model_type"), str(path))
+    ours: dict[str, Any] = {}
     if (folder / OURS).is_file():
-        ours = _read_json(folder / OURS)
-        if ours.get("version") != FORMAT_VERSION:
+        content = _read_json(folder / OURS)
+        if content.get("version") != FORMAT_VERSION:
             raise InputError(
-                f"format version {ours.get('version')!r}",
+                f"format version {content.get('version')!r}",
                 where=str(folder / OURS),
                 expected=str(FORMAT_VERSION),
                 fix="use a newer Textwright",
             )
-        # The one thing config.json cannot say. Whether it is still so is checked against the table itself.
-        if "sinusoidal" in map(ours.get("model", {}).get, ("position_encoding", "positions")):  # 0.1 wrote positions
-            config = config.model_copy(update={"position_encoding": "sinusoidal"})
-    return config
-
-
-def _drop_sinusoidal_table(tensors: dict[str, Tensor], config: GPTConfig, where: str) -> None:
-    table = tensors.pop("position_embedding.weight", None)
-    expected = sinusoidal_table(config.context_length, config.hidden_size)
-    if table is None or table.shape != expected.shape or (table.float() - expected).abs().max() > 0.01:
-        raise InputError(
-            "the positions are not sinusoidal, though textwright.json says so",
-            where=where,
-            fix="remove textwright.json to read them as learned",
-        )
+        ours = content["model"] if isinstance(content.get("model"), dict) else {}
+    return adapter.read_config(foreign, str(path), ours), adapter
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -279,27 +264,24 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
 
 
-def _check_shapes(model: LanguageModel, tensors: dict[str, Tensor], where: str) -> None:
+def _check_shapes(model: LanguageModel, tensors: dict[str, Tensor], adapter: HuggingFaceAdapter, where: str) -> None:
     expected = model.state_dict()
+
+    def foreign(name: str) -> str:
+        """The name a person finds in the file."""
+        return next(iter(adapter.to_hf({name: expected[name] if name in expected else tensors[name]}, model.config)))
+
     for name in sorted(expected.keys() - tensors.keys()):
-        raise InputError(f"the tensor {_foreign_name(name, model)!r} is missing", where=where)
+        raise InputError(f"the tensor {foreign(name)!r} is missing", where=where)
     for name in sorted(tensors.keys() - expected.keys()):
-        raise InputError(f"unexpected tensor {_foreign_name(name, model)!r}", where=where)
+        raise InputError(f"unexpected tensor {foreign(name)!r}", where=where)
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise InputError(
-                f"the tensor {_foreign_name(name, model)!r} has the shape {list(tensor.shape)}",
+                f"the tensor {foreign(name)!r} has the shape {list(tensor.shape)}",
                 where=where,
                 expected=f"{list(expected[name].shape)} by config.json",
             )
-
-
-def _foreign_name(name: str, model: LanguageModel) -> str:
-    """The name a person finds in the file."""
-    try:
-        return next(iter(to_theirs({name: torch.empty(1, 1, device="meta")}, model.config)))
-    except (AssertionError, RuntimeError):
-        return name
 
 
 def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
 
@@ -45,13 +45,13 @@ def embed_texts(
         if not ids:
             raise InputError(f"text {index} is empty", expected="texts that are not empty")
         pieces += [(index, ids[at : at + model.context_length]) for at in range(0, len(ids), model.context_length)]
-    sums = torch.zeros(len(texts), model.width, dtype=torch.float64)
+    sums = torch.zeros(len(texts), model.hidden_size, dtype=torch.float64)
     counts = torch.zeros(len(texts), 1, dtype=torch.float64)
     for first in range(0, len(pieces), rows):
         chosen = pieces[first : first + rows]
         # A last id of no meaning: from_rows reads all but the last token of each row.
         batch = Batch.from_rows([[*ids, 0] for _, ids in chosen]).to(model.head_weight.device)
-        hidden = model.run(model.embed(batch), batch).double()
+        hidden = model.hidden_states(model.embed(batch), batch).double()
         for row, (index, ids) in enumerate(chosen):
             sums[index] += hidden[row, : len(ids)].sum(dim=0).cpu()
             counts[index] += len(ids)

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
 from textwright.evaluation.language_modelling import token_losses
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
@@ -55,11 +55,11 @@ def last_word_accuracy(
     def flush() -> None:
         nonlocal hits, total, count
         batch = Batch.from_rows([ids for ids, _ in waiting]).to(model.head_weight.device)
-        hidden = model.run(model.embed(batch), batch)
+        hidden = model.hidden_states(model.embed(batch), batch)
         for row, (ids, length) in enumerate(waiting):
             here = slice(len(ids) - 1 - length, len(ids) - 1)
             targets = batch.target_ids[row, here]
-            hits += int(bool((model.head(hidden[row, here]).argmax(dim=1) == targets).all()))
+            hits += int(bool((model.logits(hidden[row, here]).argmax(dim=1) == targets).all()))
             total += float(token_losses(model, hidden[row, here], targets).double().sum())
         count += len(waiting)
         waiting.clear()

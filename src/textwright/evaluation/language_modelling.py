@@ -21,10 +21,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from textwright.batches.batch import Batch
-from textwright.batches.loader import evaluation_batches
-from textwright.batches.shards import Tokens
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
+from textwright.data.shards import Tokens
+from textwright.data.sources.windows import evaluation_batches
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
 from textwright.tokens.tokenizer import UNKNOWN
@@ -148,7 +148,7 @@ def score_tokens(
     """
     model.eval()
     total, count = 0.0, 0
-    for batch in evaluation_batches(tokens, rows=rows, time=time):
+    for batch in evaluation_batches(tokens, batch_size=rows, sequence_length=time):
         loss, num = sum_of_losses(model, batch)
         total, count = total + loss, count + num
         if max_tokens is not None and count >= max_tokens:
@@ -165,7 +165,7 @@ def score_tokens(
 def sum_of_losses(model: LanguageModel, batch: Batch) -> tuple[float, int]:
     """Sum of -log p(target) over the places with weight, in nats, and how many they are."""
     batch = batch.to(model.head_weight.device)
-    hidden = model.run(model.embed(batch), batch)
+    hidden = model.hidden_states(model.embed(batch), batch)
     counted = batch.loss_weight > 0
     losses = token_losses(model, hidden[counted], batch.target_ids[counted])
     return float(losses.double().sum()), int(counted.sum())
@@ -177,7 +177,7 @@ def token_losses(
     """-log p(target) at each place, float32; logits are made for a part of the places at a time."""
     size = max(1, LOGITS_AT_ONCE // model.vocab_size)
     parts = [
-        torch.nn.functional.cross_entropy(model.head(some).float(), wanted, reduction="none")
+        torch.nn.functional.cross_entropy(model.logits(some).float(), wanted, reduction="none")
         for some, wanted in zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
     ]
     return torch.cat(parts) if parts else hidden.new_zeros(0)

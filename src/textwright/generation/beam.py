@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter, apply_filters
 from textwright.generation.loop import decode_one_token, prefill
 from textwright.generation.request import SamplingConfig, TokenReport
 from textwright.generation.row import Row, check_fits
 from textwright.generation.sampling import likeliest
 from textwright.generation.token_report import report_tokens
+from textwright.models.protocols import Decoder
 
 Choice = tuple[int, float, TokenReport | None]
 """What ``Row.push`` takes."""

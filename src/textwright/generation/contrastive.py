@@ -18,13 +18,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter, apply_filters
 from textwright.generation.loop import hand_over, most_rows_on, side_by_side, take
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row, check_fits
 from textwright.generation.sampling import likeliest
-from textwright.models.language_model import State
+from textwright.models.protocols import Decoder, DecodeState
 
 NUM_CANDIDATES = 4
 """Where ``top_k`` is not given."""
@@ -44,7 +43,7 @@ class Reading:
     rows: list[Row]
     logits: Float[Tensor, "rows vocabulary"]
     directions: list[Tensor]  # each [tokens, width]
-    state: State
+    state: DecodeState
 
 
 @torch.inference_mode()
@@ -76,10 +75,10 @@ def write(
 def read(decoder: Decoder, rows: Sequence[Row], vocab_size: int) -> Reading:
     """Read the prompts."""
     ids, lengths = side_by_side([row.ids for row in rows], decoder.device)
-    hidden, state = decoder.extend(ids, lengths, decoder.empty_state(len(rows)))
+    hidden, state = decoder.extend(ids, lengths, decoder.empty_cache(len(rows)))
     last = hidden[torch.arange(len(rows), device=hidden.device), lengths - 1]  # [rows, width]
     directions = [normalize(hidden[index, :length].float(), dim=-1) for index, length in enumerate(lengths.tolist())]
-    return Reading(list(rows), decoder.head(last).float()[:, :vocab_size], directions, state)
+    return Reading(list(rows), decoder.logits(last).float()[:, :vocab_size], directions, state)
 
 
 def choose(
@@ -108,14 +107,14 @@ def choose(
     stay = [index for index, row in enumerate(rows) if row.is_open]
     kept = chosen[stay]
     places = torch.tensor(stay, dtype=torch.int64, device=kept.device)
-    next_logits = decoder.head(hidden[places, kept]).float()[:, : logits.shape[1]]
+    next_logits = decoder.logits(hidden[places, kept]).float()[:, : logits.shape[1]]
     known = [torch.cat([reading.directions[row], directions[row, chosen[row]][None]]) for row in stay]
     return Reading([rows[row] for row in stay], next_logits, known, state.select(places * num_candidates + kept))
 
 
 def _try(
-    decoder: Decoder, candidates: Int[Tensor, "rows candidates"], state: State
-) -> tuple[Float[Tensor, "rows candidates width"], State]:
+    decoder: Decoder, candidates: Int[Tensor, "rows candidates"], state: DecodeState
+) -> tuple[Float[Tensor, "rows candidates width"], DecodeState]:
     """Read each candidate after its row: their hidden states, and the state with a row for each."""
     num_rows, count = candidates.shape
     copies = torch.arange(num_rows, device=candidates.device).repeat_interleave(count)

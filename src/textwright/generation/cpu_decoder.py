@@ -20,10 +20,10 @@ from textwright.generation.kernels.products import FLOAT32, NUMBERS_IN_A_LINE
 from textwright.generation.kernels.team import Team, aligned
 from textwright.generation.packing import KINDS, fits, pack_floats, pack_int8
 from textwright.generation.request import DecodingPrecision
-from textwright.models.gpt import GPT
-from textwright.models.language_model import State
-from textwright.models.layers.positions import rotation
-from textwright.models.state import KeyValueState
+from textwright.models.gpt.network import GPT
+from textwright.models.kv_cache import KVCache
+from textwright.models.layers.positions import rope_table
+from textwright.models.protocols import DecodeState
 
 MOST_TOKENS = 256
 """Read at once by the kernels."""
@@ -66,7 +66,7 @@ class CPUDecoder:
         packed: of int8, the matrices in the order in which they are read, and the scales of their rows.
     """
 
-    can_rewind = True
+    can_crop = True
 
     def __init__(
         self,
@@ -86,7 +86,8 @@ class CPUDecoder:
         """
         c = self.config = model.config
         self.precision, self.device = precision, torch.device("cpu")
-        self.vocab_size, self.context_length, self.width = model.vocab_size, model.context_length, model.width
+        self.vocab_size, self.context_length = model.vocab_size, model.context_length
+        self.hidden_size = model.hidden_size
         self._held: list[Tensor] = []
         self._given, self.packed = packed or {}, dict[str, Tensor]()
         self._lock = threading.Lock()  # the team has one job at a time
@@ -110,7 +111,7 @@ class CPUDecoder:
         self._describe(model)
         # The kernels are compiled, or read from the cache, at their first call: here rather than at the first prompt.
         one = torch.ones(1, dtype=torch.int64)
-        self.head(self.extend(torch.zeros(1, 1, dtype=torch.int64), one, self.empty_state(1))[0])
+        self.logits(self.extend(torch.zeros(1, 1, dtype=torch.int64), one, self.empty_cache(1))[0])
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -118,12 +119,12 @@ class CPUDecoder:
         with one_torch_thread():
             yield
 
-    def empty_state(self, rows: int, source: None = None) -> KeyValueState:
+    def empty_cache(self, rows: int, source: None = None) -> KVCache:
         """An empty key-value cache; its keys are filled up to whole lines of the processor's cache."""
         assert source is None, "a GPT has no encoder"
         dtype = torch.float32 if self.precision == "float32" else torch.bfloat16
         per_line = LINE // dtype.itemsize
-        return KeyValueState.empty(
+        return KVCache.empty(
             layers=self.config.num_layers,
             rows=rows,
             heads=self.config.num_key_value_heads,
@@ -135,16 +136,16 @@ class CPUDecoder:
 
     @torch.inference_mode()
     def extend(
-        self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: State
-    ) -> tuple[Float[Tensor, "rows time width"], KeyValueState]:
-        """Read more tokens against the cache, and add theirs to it in place; as ``LanguageModel.extend``."""
-        assert isinstance(state, KeyValueState)
+        self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: DecodeState
+    ) -> tuple[Float[Tensor, "rows time width"], KVCache]:
+        """Read more tokens against the cache, and add theirs to it in place; as ``Decoder.extend``."""
+        assert isinstance(state, KVCache)
         after = state.lengths + lengths
-        state.make_room(int(after.max()) if len(after) else 0)
+        state.reserve(int(after.max()) if len(after) else 0)
         # In NumPy: a call takes a microsecond, and torch's five.
         row, time = np.nonzero(np.arange(ids.shape[1]) < lengths.numpy()[:, None])
         tokens = np.stack([ids.numpy()[row, time], row, state.lengths.numpy()[row] + time])
-        found = torch.empty(len(row), self.width)
+        found = torch.empty(len(row), self.hidden_size)
         job = self._team.job[0]
         with self._lock:
             job["keys"], job["values"] = state.keys.data_ptr(), state.values.data_ptr()
@@ -157,15 +158,15 @@ class CPUDecoder:
                 self._team.run(STEP)
         state.lengths = after
         if len(row) == ids.numel():
-            return found.view(*ids.shape, self.width), state
-        hidden = torch.zeros(*ids.shape, self.width)
+            return found.view(*ids.shape, self.hidden_size), state
+        hidden = torch.zeros(*ids.shape, self.hidden_size)
         hidden[row, time] = found
         return hidden, state
 
     @torch.inference_mode()
-    def head(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
+    def logits(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
         """Logits for the places given."""
-        flat = hidden.reshape(-1, self.width).contiguous()
+        flat = hidden.reshape(-1, self.hidden_size).contiguous()
         logits = torch.empty(len(flat), self.vocab_size)
         job = self._team.job[0]
         with self._lock:
@@ -220,9 +221,9 @@ class CPUDecoder:
         job["vocab_size"] = model.vocab_size
         job["final_norm"] = self._hold(model.final_norm.get_parameter("weight").detach().float())
         if self.config.family == "qwen3":
-            turn = rotation(torch.arange(self.context_length)[None], self.config.head_dim, self.config.rope_theta)
+            table = rope_table(torch.arange(self.context_length)[None], self.config.head_dim, self.config.rope_theta)
             half = self.config.head_dim // 2
-            job["cosines"], job["sines"] = (self._hold(part[0, 0, :, :half]) for part in turn)
+            job["cosines"], job["sines"] = (self._hold(part[0, 0, :, :half]) for part in table)
         else:
             assert model.position_embedding is not None
             positions = model.position_embedding.state_dict(keep_vars=True).get("weight")

@@ -9,12 +9,12 @@ from functools import partial
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError
 from textwright.generation.constraints import compile_constraint
-from textwright.generation.decoder import Decoder
 from textwright.generation.filters import make_filters
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.generation.row import Row
 from textwright.generation.speculative import Speculation
 from textwright.generation.strategies import STRATEGIES
+from textwright.models.protocols import Decoder
 from textwright.tokens.tokenizer import Tokenizer
 
 __all__ = ["Completion", "generate"]

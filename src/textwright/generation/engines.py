@@ -9,16 +9,18 @@ import torch
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.core.device import Precision, choose_precision, measure_rates
 from textwright.core.errors import InputError
-from textwright.generation.decoder import Decoder
 from textwright.generation.graph_decoder import GraphDecoder
 from textwright.generation.loop import decode_one_token, prefill
 from textwright.generation.request import DecodingPrecision, EngineConfig
 from textwright.generation.rounded import keep_rounded, read_rounded
 from textwright.models.catalog import build
 from textwright.models.language_model import LanguageModel
+from textwright.models.protocols import Decoder
 
 PROBE_VOCABULARY, PROBE_PROMPT, PROBE_STEPS = 4096, 32, 6
 """Of what is timed to choose a precision."""
+KERNEL_POSITIONS = {"gpt2": ("learned", "sinusoidal"), "qwen3": ("rotary",)}
+"""The families that the kernels know, as they are by name, each with these position encodings."""
 
 
 def choose_engine(model: LanguageModel, config: EngineConfig) -> str:
@@ -45,8 +47,8 @@ def choose_engine(model: LanguageModel, config: EngineConfig) -> str:
             asked = "--batch-invariant"
         raise InputError(
             f"{asked} for a {model.config.family} model on {model.device}",
-            expected="a gpt2 or qwen3 model on the CPU",
-            fix="use --device cpu for those families, --engine torch for others",
+            expected="a plain gpt2 or qwen3 model on the CPU",
+            fix="use --device cpu for those, --engine torch for others",
         )
     return "cpu" if knows else "torch"
 
@@ -59,8 +61,7 @@ def choose_decoding_precision(model: LanguageModel, engine: str) -> DecodingPrec
     """
     if model.device.type != "cpu":
         return choose_precision(model.device)
-    shape = {"num_layers": min(2, model.config.num_layers), "vocab_size": min(model.vocab_size, PROBE_VOCABULARY)}
-    probe = build(model.config.model_copy(update=shape)).eval()
+    probe = build(model.config.reduced(num_layers=2, vocab_size=PROBE_VOCABULARY)).eval()
     decoders = {precision: make_decoder(probe, engine, precision) for precision in get_args(Precision)}
     num_tokens = min(PROBE_PROMPT, model.context_length - PROBE_STEPS)
     if num_tokens < 1:
@@ -94,14 +95,16 @@ def make_decoder(
 
 def _kernels_know(model: LanguageModel) -> bool:
     # Numba is imported where it is used: it takes a quarter of a second.
-    from textwright.models.gpt import GPT
+    from textwright.models.gpt.network import GPT
 
-    return isinstance(model, GPT) and model.config.family in ("gpt2", "qwen3") and model.device.type == "cpu"
+    if not isinstance(model, GPT) or model.device.type != "cpu" or not model.config.is_as_named:
+        return False
+    return model.config.position_encoding in KERNEL_POSITIONS.get(model.config.family, ())
 
 
 def _with_kernels(model: LanguageModel, precision: DecodingPrecision, files: ModelFiles | None) -> Decoder:
     from textwright.generation.cpu_decoder import CPUDecoder
-    from textwright.models.gpt import GPT
+    from textwright.models.gpt.network import GPT
 
     assert isinstance(model, GPT)
     if files is None or precision != "int8":
@@ -114,7 +117,7 @@ def _with_kernels(model: LanguageModel, precision: DecodingPrecision, files: Mod
 
 
 def _with_torch(model: LanguageModel, precision: DecodingPrecision, _: ModelFiles | None) -> Decoder:
-    from textwright.models.gpt import GPT
+    from textwright.models.gpt.network import GPT
 
     if precision == "bfloat16":
         model = copy.deepcopy(model).to(torch.bfloat16)

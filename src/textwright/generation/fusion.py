@@ -17,14 +17,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from textwright.core.errors import InputError
-from textwright.generation.decoder import Decoder
-from textwright.models.language_model import State
+from textwright.models.protocols import Decoder, DecodeState
 
 
 class FusedState:
     """The states of all models, side by side."""
 
-    def __init__(self, states: Sequence[State]) -> None:
+    def __init__(self, states: Sequence[DecodeState]) -> None:
         self.states = list(states)
 
     @property
@@ -41,13 +40,13 @@ class FusedState:
         """The state of these rows, in this order; a row may come twice."""
         return type(self)([state.select(rows) for state in self.states])
 
-    def join(self, other: Self) -> Self:
+    def concat(self, other: Self) -> Self:
         """The rows of both, this one's first."""
-        return type(self)([mine.join(theirs) for mine, theirs in zip(self.states, other.states, strict=True)])
+        return type(self)([mine.concat(theirs) for mine, theirs in zip(self.states, other.states, strict=True)])
 
-    def rewind(self, lengths: Int[Tensor, " rows"]) -> Self:
+    def crop(self, lengths: Int[Tensor, " rows"]) -> Self:
         """The state as it was when the rows held so many tokens."""
-        return type(self)([state.rewind(lengths) for state in self.states])
+        return type(self)([state.crop(lengths) for state in self.states])
 
 
 class FusedDecoder:
@@ -70,7 +69,7 @@ class FusedDecoder:
             raise InputError(f"models of {sizes} tokens", expected="one vocabulary for all of them")
         self._decoders = list(decoders)
         self._log_weights = [math.log(weight / sum(weights)) for weight in weights]
-        self.can_rewind = all(decoder.can_rewind for decoder in decoders)
+        self.can_crop = all(decoder.can_crop for decoder in decoders)
 
     @property
     def vocab_size(self) -> int:
@@ -83,9 +82,9 @@ class FusedDecoder:
         return min(decoder.context_length for decoder in self._decoders)
 
     @property
-    def width(self) -> int:
+    def hidden_size(self) -> int:
         """Of all models' hidden states together."""
-        return sum(decoder.width for decoder in self._decoders)
+        return sum(decoder.hidden_size for decoder in self._decoders)
 
     @property
     def device(self) -> torch.device:
@@ -100,12 +99,12 @@ class FusedDecoder:
                 stack.enter_context(decoder.at_work())
             yield
 
-    def empty_state(self, rows: int) -> FusedState:
+    def empty_cache(self, rows: int) -> FusedState:
         """The state before the first token."""
-        return FusedState([decoder.empty_state(rows) for decoder in self._decoders])
+        return FusedState([decoder.empty_cache(rows) for decoder in self._decoders])
 
     def extend(
-        self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: State
+        self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: DecodeState
     ) -> tuple[Float[Tensor, "rows time width"], FusedState]:
         """Read more tokens with every model; hidden states stand one behind the other."""
         assert isinstance(state, FusedState)
@@ -116,11 +115,11 @@ class FusedDecoder:
         hidden = [part.float().to(self.device) for part, _ in found]
         return torch.cat(hidden, dim=-1), FusedState([its for _, its in found])
 
-    def head(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
+    def logits(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
         """The logarithm of the mixed probabilities."""
-        parts = torch.split(hidden, [decoder.width for decoder in self._decoders], dim=-1)
+        parts = torch.split(hidden, [decoder.hidden_size for decoder in self._decoders], dim=-1)
         mixed = [
-            decoder.head(part.to(decoder.device)).float().log_softmax(dim=-1).to(self.device) + log_weight
+            decoder.logits(part.to(decoder.device)).float().log_softmax(dim=-1).to(self.device) + log_weight
             for decoder, part, log_weight in zip(self._decoders, parts, self._log_weights, strict=True)
         ]
         return torch.stack(mixed).logsumexp(dim=0)

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.models.gpt import GPT
-from textwright.models.language_model import State
-from textwright.models.state import KeyValueState
+from textwright.models.gpt.network import GPT
+from textwright.models.kv_cache import KVCache
+from textwright.models.protocols import DecodeState
 
 MOST_RECORDINGS = 4
 """Kept: each holds the memory of a step."""
@@ -36,11 +36,12 @@ class GraphDecoder:
         record: makes a replayed step of a plain one; CUDA graphs on a GPU, and nothing elsewhere.
     """
 
-    can_rewind = True
+    can_crop = True
 
     def __init__(self, model: GPT, record: Callable[[Step, int, torch.device], Step] | None = None) -> None:
         self._model = model
-        self.vocab_size, self.context_length, self.width = model.vocab_size, model.context_length, model.width
+        self.vocab_size, self.context_length = model.vocab_size, model.context_length
+        self.hidden_size = model.hidden_size
         self.device = model.device
         self._record = record or record_cuda_graph
         self._steps: dict[tuple[int, int, torch.Size], Step | None] = {}
@@ -49,34 +50,34 @@ class GraphDecoder:
         """The model's own."""
         return self._model.at_work()
 
-    def empty_state(self, rows: int, source: None = None) -> KeyValueState:
+    def empty_cache(self, rows: int, source: None = None) -> KVCache:
         """An empty key-value cache."""
-        return self._model.empty_state(rows, source)
+        return self._model.empty_cache(rows, source)
 
     @torch.inference_mode()
     def extend(
-        self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: State
-    ) -> tuple[Float[Tensor, "rows time width"], KeyValueState]:
-        """Read more tokens; see ``LanguageModel.extend``."""
-        assert isinstance(state, KeyValueState)
+        self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: DecodeState
+    ) -> tuple[Float[Tensor, "rows time width"], KVCache]:
+        """Read more tokens; see ``Decoder.extend``."""
+        assert isinstance(state, KVCache)
         if ids.shape[1] != 1 or not len(ids) or not bool((lengths == 1).all()):
             return self._model.extend(ids, lengths, state)
-        state.make_room(int(state.lengths.max()) + 1)
+        state.reserve(int(state.lengths.max()) + 1)
         hidden = self._step(state)(ids, state.lengths)
         state.lengths = state.lengths + 1
         return hidden, state
 
-    def head(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
+    def logits(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
         """Logits for the places given."""
-        return self._model.head(hidden)
+        return self._model.logits(hidden)
 
-    def _step(self, state: KeyValueState) -> Step:
+    def _step(self, state: KVCache) -> Step:
         """The step for a cache: plain the first time it is seen, recorded the second."""
-        model, cache = self._model, KeyValueState(state.keys, state.values, state.lengths, self.context_length)
+        model, cache = self._model, KVCache(state.keys, state.values, state.lengths, self.context_length)
 
         def plain(ids: Tensor, lengths: Tensor) -> Tensor:
             cache.lengths = lengths
-            return model.extend_by_one(ids, cache)
+            return model.decode_step(ids, cache)
 
         key = state.keys.data_ptr(), state.values.data_ptr(), state.keys.shape
         if key not in self._steps:

@@ -14,13 +14,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter, apply_filters
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row
 from textwright.generation.sampling import draw, likeliest
 from textwright.generation.token_report import report_tokens
-from textwright.models.language_model import State
+from textwright.models.protocols import Decoder, DecodeState
 
 MOST_ROWS, MOST_ROWS_ON_A_CPU = 256, 64
 STATE_BYTES = 2 << 30
@@ -52,12 +51,12 @@ def write(
     """
     context, most_rows = decoder.context_length, most_rows or most_rows_on(decoder.device)
     waiting, live = deque(rows), list[Row]()
-    state, logits = decoder.empty_state(0), torch.empty(0, decoder.vocab_size, device=decoder.device)
+    state, logits = decoder.empty_cache(0), torch.empty(0, decoder.vocab_size, device=decoder.device)
     while waiting or live:
         while waiting and len(live) < most_rows and state.size_bytes < state_bytes:
             entering = take(waiting, most_rows - len(live), context)
             their_logits, their_state = prefill(decoder, [row.window(context) for row in entering])
-            live, state, logits = live + entering, state.join(their_state), torch.cat([logits, their_logits])
+            live, state, logits = live + entering, state.concat(their_state), torch.cat([logits, their_logits])
 
         started_at = [row.starts_at(context) for row in live]
         choose(logits[:, :vocab_size], live, sampling, filters)
@@ -92,7 +91,7 @@ def take(waiting: deque[Row], most_rows: int, context_length: int) -> list[Row]:
     return taken
 
 
-def prefill(decoder: Decoder, windows: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "rows vocabulary"], State]:
+def prefill(decoder: Decoder, windows: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "rows vocabulary"], DecodeState]:
     """Read texts of different lengths from an empty state, the same text only once.
 
     Returns:
@@ -100,9 +99,9 @@ def prefill(decoder: Decoder, windows: Sequence[Sequence[int]]) -> tuple[Float[T
     """
     place = {window: index for index, window in enumerate(dict.fromkeys(map(tuple, windows)))}
     ids, lengths = side_by_side(list(place), decoder.device)
-    hidden, state = decoder.extend(ids, lengths, decoder.empty_state(len(place)))
+    hidden, state = decoder.extend(ids, lengths, decoder.empty_cache(len(place)))
     last = hidden[torch.arange(len(place), device=hidden.device), lengths - 1]  # [rows, width]
-    logits = decoder.head(last).float()
+    logits = decoder.logits(last).float()
     if len(place) == len(windows):
         return logits, state
     chosen = [place[tuple(window)] for window in windows]
@@ -110,12 +109,12 @@ def prefill(decoder: Decoder, windows: Sequence[Sequence[int]]) -> tuple[Float[T
 
 
 def decode_one_token(
-    decoder: Decoder, token_ids: Sequence[int], state: State
-) -> tuple[Float[Tensor, "rows vocabulary"], State]:
+    decoder: Decoder, token_ids: Sequence[int], state: DecodeState
+) -> tuple[Float[Tensor, "rows vocabulary"], DecodeState]:
     """Read one more token in each row: the float32 logits after it, and the state."""
     ids = torch.tensor(token_ids, device=decoder.device)[:, None]  # [rows, 1]
     hidden, state = decoder.extend(ids, torch.ones_like(ids[:, 0]), state)
-    return decoder.head(hidden[:, 0]).float(), state
+    return decoder.logits(hidden[:, 0]).float(), state
 
 
 def choose(

@@ -23,14 +23,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from textwright.core.errors import InputError
-from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter, apply_filters
 from textwright.generation.loop import hand_over
 from textwright.generation.request import SamplingConfig
 from textwright.generation.row import Row, Written, window_start
 from textwright.generation.sampling import draw, likeliest
 from textwright.generation.text_index import TextIndex
-from textwright.models.language_model import State
+from textwright.models.protocols import Decoder, DecodeState
 
 NUM_SPECULATIVE_TOKENS = 3
 """With the token before them they are one tile of the kernels."""
@@ -74,7 +73,7 @@ class Reading:
         self._decoder, self._vocab_size = decoder, vocab_size
         # What the state holds: ids[start:end] of a text, and what was thought to come after it.
         self._ids, self._start, self._end, self._thought = list[int](), 0, 0, list[int]()
-        self._state: State = decoder.empty_state(1)
+        self._state: DecodeState = decoder.empty_cache(1)
 
     def logits(
         self, ids: list[int], places: int, *, start: int = 0, thought: Sequence[int] = ()
@@ -95,10 +94,10 @@ class Reading:
         self._ids, self._start, self._end = ids, start, min(start + kept, len(ids))
         self._thought = list(thought[:beyond])
         hidden, self._state = self._decoder.extend(
-            new, torch.tensor([new.shape[1]], device=new.device), self._state.rewind(torch.tensor([kept]))
+            new, torch.tensor([new.shape[1]], device=new.device), self._state.crop(torch.tensor([kept]))
         )
         self._end, self._thought = len(ids), list(thought)
-        return self._decoder.head(hidden[0, -places:]).float()[:, : self._vocab_size]
+        return self._decoder.logits(hidden[0, -places:]).float()[:, : self._vocab_size]
 
     def _length_in_common(self, ids: list[int], start: int, thought: Sequence[int]) -> int:
         """How many tokens of what was read last this text begins with."""
@@ -125,7 +124,7 @@ class ModelDrafter:
                 f"a draft model of {decoder.vocab_size:,} tokens for a tokenizer of {vocab_size:,}",
                 fix="use a draft model that was trained with the same tokenizer",
             )
-        if not decoder.can_rewind:
+        if not decoder.can_crop:
             raise InputError("a draft model that cannot take back what it has read", fix="use a GPT")
         self._context_length = decoder.context_length
         self._reading = Reading(decoder, vocab_size)

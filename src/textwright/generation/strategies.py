@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from textwright.generation import beam, contrastive, loop
-from textwright.generation.decoder import Decoder
 from textwright.generation.filters import Filter
 from textwright.generation.request import SamplingConfig, Strategy
 from textwright.generation.row import Row
+from textwright.models.protocols import Decoder
 
 
 class Write(Protocol):

@@ -1,32 +1,90 @@
-"""The table of families: name -> where its class is. A new family is a file and a row here."""
+"""The table of families, and building a model by it. A new family is a folder (or file) and a row here."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from textwright.core.seeds import hash_u64
-from textwright.models.config import GPTConfig
+from textwright.core.catalog import Catalog
+from textwright.core.config import read_config
+from textwright.core.errors import InputError
+from textwright.models.config import ModelConfig
+from textwright.models.family import Family
 
 if TYPE_CHECKING:
+    from textwright.models.hugging_face import HuggingFaceAdapter
     from textwright.models.language_model import LanguageModel
 
-FAMILIES: dict[str, str] = {
-    "gpt1": "textwright.models.gpt:GPT",
-    "gpt2": "textwright.models.gpt:GPT",
-    "qwen3": "textwright.models.gpt:GPT",
-}
+FAMILIES = Catalog(
+    "family",
+    "textwright.families",
+    {
+        "gpt1": "textwright.models.gpt:GPT1",
+        "gpt2": "textwright.models.gpt:GPT2",
+        "qwen3": "textwright.models.gpt:QWEN3",
+    },
+)
 
 
-def outline(config: GPTConfig) -> "LanguageModel":
+def find_family(name: str) -> Family:
+    """The family called ``name``. Raises InputError for a name that is not in the table."""
+    family: Family = FAMILIES.load(name)
+    return family
+
+
+def read_model_config(values: dict[str, Any], where: str) -> ModelConfig:
+    """The config that plain values stand for, of the family that they name.
+
+    Raises:
+        InputError: they name no family, or are not as its config has it.
+    """
+    if not isinstance(values.get("family"), str):
+        raise InputError("the key 'family' is missing", where=where, expected=f"one of {', '.join(sorted(FAMILIES))}")
+    return read_config(find_family(values["family"]).config, values, where)
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The shapes people ask for by name, of all families: configs without their vocabulary."""
+    return {preset: dict(values) for name in FAMILIES for preset, values in find_family(name).presets.items()}
+
+
+def find_adapter(model_type: object, where: str) -> "HuggingFaceAdapter":
+    """What reads and writes model folders of a ``model_type``. Raises InputError for one that nobody reads."""
+    known = {kind: path for name in FAMILIES for kind, path in find_family(name).adapters.items()}
+    if not isinstance(model_type, str) or model_type not in known:
+        raise InputError(f"model_type {model_type!r}", where=where, expected=f"one of {', '.join(sorted(known))}")
+    adapter: HuggingFaceAdapter = _load(known[model_type])
+    return adapter
+
+
+def adapter_of(config: ModelConfig) -> "HuggingFaceAdapter":
+    """What writes a model of this config: the first of its family that can say all of it.
+
+    Raises:
+        InputError: none can.
+    """
+    for path in find_family(config.family).adapters.values():
+        adapter: HuggingFaceAdapter = _load(path)
+        if adapter.can_say(config):
+            return adapter
+    raise InputError(f"a {config.family} model of this shape has no model folder", where="the table of families")
+
+
+def build_uninitialised(config: ModelConfig) -> "LanguageModel":
     """A model whose matrices hold anything yet: their memory is asked for, and not touched."""
-    module, _, name = FAMILIES[config.family].partition(":")
-    model: LanguageModel = getattr(import_module(module), name)(config)
+    model: LanguageModel = _load(find_family(config.family).network)(config)
     return model
 
 
-def build(config: GPTConfig, *, seed: int = 0) -> "LanguageModel":
+def build(config: ModelConfig, *, seed: int = 0) -> "LanguageModel":
     """A model with fresh weights that depend on ``seed`` alone; torch's own generator, which is everybody's, stays."""
-    model = outline(config)
-    model.initialise(torch.Generator().manual_seed(hash_u64("weights", seed) % 2**63))
+    import torch
+
+    from textwright.core.seeds import hash_u64
+
+    model = build_uninitialised(config)
+    model.init_weights(torch.Generator().manual_seed(hash_u64("weights", seed) % 2**63))
     return model
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

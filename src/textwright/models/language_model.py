@@ -1,52 +1,29 @@
-"""What every family is to the rest of the code."""
+"""A network that predicts tokens: a backbone and a head, and a decoder."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, Self, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from textwright.batches.batch import Batch
-from textwright.models.config import GPTConfig
-from textwright.models.probe import Probe
+from textwright.data.batch import Batch
+from textwright.models.hooks import ModelHooks
+from textwright.models.layers.cross_entropy import LossAndGrad, compilable_loss_and_grad, cross_entropy_sum
+from textwright.models.network import Network
+from textwright.models.protocols import DecodeState
 
 
-@runtime_checkable
-class State(Protocol):
-    """What decoding carries from one ``extend`` to the next. It belongs to the caller, never to a module.
-
-    ``extend`` may change it in place: the old value is then dead.
-    """
-
-    @property
-    def lengths(self) -> Int[Tensor, " rows"]:
-        """How many tokens each row holds."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory it takes."""
-
-    def select(self, rows: Sequence[int] | Int[Tensor, " chosen"]) -> Self:
-        """The state of these rows, in this order; a row may come twice."""
-
-    def join(self, other: Self) -> Self:
-        """The rows of both, this one's first."""
-
-    def rewind(self, lengths: Int[Tensor, " rows"]) -> Self:
-        """The state as it was when the rows held so many tokens, at most as many as now."""
-
-
-class LanguageModel(nn.Module, ABC):
+class LanguageModel(Network):
     """A model that predicts tokens.
 
-    Training and scoring: ``embed`` -> ``run`` -> ``head``. Decoding: ``empty_state`` -> ``extend`` -> ``head``.
+    Training and scoring: ``embed`` -> ``hidden_states`` -> ``loss`` or ``logits``. Decoding: ``empty_cache`` ->
+    ``extend`` -> ``logits``.
     """
 
-    config: GPTConfig
-    can_rewind = True
+    can_crop = True
+    _compiled_loss: LossAndGrad | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -59,79 +36,81 @@ class LanguageModel(nn.Module, ABC):
         return self.config.context_length
 
     @property
-    def width(self) -> int:
+    @abstractmethod
+    def hidden_size(self) -> int:
         """Width of the hidden states."""
-        return self.config.hidden_size
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.head_weight.device
 
     @property
     @abstractmethod
-    def head_weight(self) -> Float[Tensor, "vocabulary width"]:
+    def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
         """The output matrix."""
 
     @abstractmethod
-    def initialise(self, generator: torch.Generator) -> None:
-        """Give every matrix its value before training, drawn from the generator: until then they hold anything."""
-
-    @abstractmethod
-    def embed(self, batch: Batch) -> Float[Tensor, "rows time width"]:
+    def embed(self, batch: Batch, hooks: ModelHooks | None = None) -> Float[Tensor, "batch time hidden"]:
         """Tokens and positions as vectors."""
 
     @abstractmethod
-    def run(
-        self, embedded: Float[Tensor, "rows time width"], batch: Batch, probe: Probe | None = None
-    ) -> Float[Tensor, "rows time width"]:
-        """The last hidden states, ready for ``head``."""
+    def hidden_states(
+        self, embedded: Float[Tensor, "batch time hidden"], batch: Batch, hooks: ModelHooks | None = None
+    ) -> Float[Tensor, "batch time hidden"]:
+        """The last hidden states, ready for ``logits`` and ``loss``."""
 
     @abstractmethod
-    def head(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
+    def hook_points(self) -> tuple[str, ...]:
+        """The names that hooks may use, in the order of computation."""
+
+    def residual_contributions(self) -> tuple[str, ...]:
+        """The points whose values add up to the residual stream after the last block; none where it is not a sum."""
+        return ()
+
+    def logits(self, hidden: Float[Tensor, "*places hidden"]) -> Float[Tensor, "*places vocabulary"]:
         """Logits of the next token, only for the places given: all of them at once may not fit in memory."""
+        return F.linear(hidden, self.head_weight)
+
+    def loss(
+        self,
+        hidden: Float[Tensor, "*places hidden"],
+        target_ids: Int[Tensor, "*places"],
+        weights: Float[Tensor, "*places"],
+    ) -> Float[Tensor, ""]:
+        """The sum of weight x cross-entropy over the places, in nats; what has no weight costs nothing."""
+        flat, targets, flat_weights = hidden.flatten(0, -2), target_ids.flatten(), weights.flatten().float()
+        counted = flat_weights.nonzero().squeeze(1)
+        if len(counted) < len(flat_weights):
+            flat, targets, flat_weights = flat[counted], targets[counted], flat_weights[counted]
+        return cross_entropy_sum(flat, self.head_weight, targets, flat_weights, self._compiled_loss)
+
+    def hidden_matrices(self) -> dict[str, nn.Linear]:
+        """All linear layers but the head."""
+        found = super().hidden_matrices()
+        return {name: module for name, module in found.items() if module.weight is not self.head_weight}
+
+    def compile_for_training(self) -> None:
+        """Compile what is done to the logits: one pass over them instead of six."""
+        self._compiled_loss = torch.compile(compilable_loss_and_grad, dynamic=False)
+
+    def end_training(self) -> None:
+        """Undo it."""
+        self._compiled_loss = None
 
     def at_work(self) -> AbstractContextManager[None]:
         """A context to decode in. Nothing has to be prepared: ``extend`` is the same in training."""
         return nullcontext()
 
     @abstractmethod
-    def empty_state(self, rows: int, source: Batch | None = None) -> State:
+    def empty_cache(self, batch_size: int, source: Batch | None = None) -> DecodeState:
         """The state before the first token. ``source`` is for encoder-decoder models."""
 
     @abstractmethod
     def extend(
-        self, ids: Int[Tensor, "rows time"], lengths: Int[Tensor, " rows"], state: State
-    ) -> tuple[Float[Tensor, "rows time width"], State]:
-        """Read more tokens: a prompt, a piece of one, the one token just chosen, or several drafted ones.
+        self,
+        ids: Int[Tensor, "batch time"],
+        lengths: Int[Tensor, " batch"],
+        state: DecodeState,
+        hooks: ModelHooks | None = None,
+    ) -> tuple[Float[Tensor, "batch time hidden"], DecodeState]:
+        """Read more tokens; see ``Decoder.extend``.
 
         Without dropout, whether the model is in training or not, and without touching that: samples are drawn in the
         middle of training, and by several threads at once.
-
-        Args:
-            ids: row r is extended by ``ids[r, :lengths[r]]``; what comes after is padding.
-            lengths: 0 to time for each row.
-            state: may be updated in place.
-
-        Returns:
-            Hidden states (those of padding mean nothing) and the new state.
         """
-
-    def compile_for_training(self) -> None:
-        """Compile what a training step spends its time in, with torch.compile; evaluating and decoding stay.
-
-        A family for which that is of no use leaves it out.
-        """
-
-    def recompute_for_training(self) -> None:
-        """Keep only what goes into each block for the backward pass, and compute the rest again there.
-
-        A family that cannot leaves it out, and keeps everything.
-        """
-
-    def end_training(self) -> None:
-        """Undo ``compile_for_training`` and ``recompute_for_training``: they belong to a run, not to the model."""
-
-    @abstractmethod
-    def sites(self) -> tuple[str, ...]:
-        """The names a probe may use."""

@@ -9,22 +9,20 @@ from pathlib import Path
 
 import torch
 
-from textwright.batches.loader import Loader
-from textwright.batches.shards import Tokens
 from textwright.checkpoint.training_state import snapshot, write_checkpoint
 from textwright.core.device import PrecisionRates, has_bfloat16_products
+from textwright.data.sources.base import BatchSource
 from textwright.models.language_model import LanguageModel
+from textwright.training.callbacks import Callbacks
 from textwright.training.clock import Clock, Length, StepTimings
 from textwright.training.compilation import COMPILING, NO_COMPILER, compile_step, has_compiler, is_worth_compiling
 from textwright.training.config import DEFAULT_EVAL_TOKENS, DEFAULT_STEPS, TrainConfig
-from textwright.training.hooks import Hooks
 from textwright.training.memory import Activations, free_bytes, measure_activations, used_bytes
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.precision import StepProbe
-from textwright.training.step import TrainStep
 from textwright.training.threads import Threads
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 NUM_WARM_UP_STEPS = 2
 TRIAL_FRACTION = 0.04
@@ -59,10 +57,10 @@ class Decision:
 
 
 def decide(
-    train_step: TrainStep,
-    tokens: Tokens,
+    model_with_loss: ModelWithLoss,
+    batches: BatchSource,
     config: TrainConfig,
-    hooks: Hooks,
+    callbacks: Callbacks,
     *,
     threads: Threads,
     saves: bool,
@@ -71,30 +69,24 @@ def decide(
     """The config with nothing left open; one that has nothing open comes back as it is.
 
     Args:
-        train_step: left as it was: trial steps are undone.
-        tokens: the text to train on.
+        model_with_loss: left as it was: trial steps are undone.
+        batches: what is learned from.
         config: as the user gave it.
-        hooks: told what takes a while.
+        callbacks: told what takes a while.
         threads: sees the trial steps of a run with minutes.
         saves: whether the run writes checkpoints, which take time too.
         elapsed_s: seconds of the minutes that are over.
-
-    Raises:
-        InputError: the text is too short for one row.
     """
-    model = train_step.model
-    device = next(train_step.parameters()).device
-    row_tokens = config.sequence_length or model.context_length
+    model = model_with_loss.model
+    device = next(model_with_loss.parameters()).device
+    row_tokens = config.sequence_length or model.config.context_length
     held_bytes = used_bytes(device)  # before the probe: what that frees is used again
     rates = None
     precision = config.precision
     if device.type == "cpu":
-        at_once = config.micro_batch_size or config.batch_size
-        probe = StepProbe(train_step, batch_size=at_once, sequence_length=row_tokens)
-        threads.look(lambda: probe.run("bfloat16" if precision == "bfloat16" else "float32"))
+        rates = _look_at_the_processor(model_with_loss, config, row_tokens, threads)
         if precision == "auto":
-            rates = probe.measure_rates()
-            precision = rates.faster
+            precision = "float32" if rates is None else rates.faster
     elif precision == "auto":
         precision = "bfloat16" if has_bfloat16_products(device) else "float32"
     decided = config.decided(
@@ -103,19 +95,18 @@ def decide(
         micro_batch_size=config.micro_batch_size or 1,
         precision=precision,
     )
-    loader = make_loader(tokens, decided)
-    activations = replace(measure_activations(train_step, decided), used_bytes=held_bytes)
+    activations = replace(measure_activations(model_with_loss, decided, batches.batch(0)), used_bytes=held_bytes)
     if config.micro_batch_size is None:
         decided = decided.model_copy(
             update={"micro_batch_size": _rows_that_fit(device, activations, config.batch_size)}
         )
     if config.minutes is None:
         return Decision(decided, activations, rates)
-    hooks.on_note("timing some steps, to see how many fit")
+    callbacks.on_note("timing some steps, to see how many fit")
     budget_s = config.minutes * 60
-    step_s = _trial_step_seconds(train_step, loader, decided, threads, budget_s * TRIAL_FRACTION)
+    step_s = _trial_step_seconds(model_with_loss, batches, decided, threads, budget_s * TRIAL_FRACTION)
     decided = decided.model_copy(update={"max_eval_tokens": _eval_tokens(config, decided, step_s, budget_s)})
-    timings = _guess_timings(train_step, decided, hooks, step_s, saves=saves)
+    timings = _guess_timings(model_with_loss, decided, callbacks, step_s, saves=saves)
     length = Clock(budget_s, config).length(timings, from_step=0, elapsed_s=elapsed_s())
     assert decided.micro_batch_size is not None
     timed = config.decided(
@@ -124,28 +115,36 @@ def decide(
     return Decision(length.applied_to(timed), activations, rates, timings, length)
 
 
-def prepare_step(model: LanguageModel, config: TrainConfig, hooks: Hooks) -> tuple[TrainStep, TrainConfig]:
-    """A model and its objective, ready to be trained, and the config that says whether they are compiled."""
-    device = next(model.parameters()).device
-    train_step = TrainStep(model, make_objective(config.objective).to(device)).train()
+def _look_at_the_processor(
+    model_with_loss: ModelWithLoss, config: TrainConfig, row_tokens: int, threads: Threads
+) -> PrecisionRates | None:
+    """Find how many threads are worth it and, where the config leaves it open, how fast either precision is.
+
+    A model that is not trained to predict tokens is not known well enough to be timed in small.
+    """
+    if not isinstance(model_with_loss.model, LanguageModel):
+        return None
+    at_once = config.micro_batch_size or config.batch_size
+    probe = StepProbe(model_with_loss.model, batch_size=at_once, sequence_length=row_tokens)
+    threads.look(lambda: probe.run("bfloat16" if config.precision == "bfloat16" else "float32"))
+    return probe.measure_rates() if config.precision == "auto" else None
+
+
+def prepare_step(model_with_loss: ModelWithLoss, config: TrainConfig, callbacks: Callbacks) -> TrainConfig:
+    """Make a model and its objective ready to be trained; the config says whether they are compiled."""
+    device = next(model_with_loss.train().parameters()).device
     compiles = config.compile
     if compiles is None:
-        compiles = is_worth_compiling(train_step, config)
+        compiles = is_worth_compiling(model_with_loss, config)
         if compiles and not has_compiler(device):
             compiles = False
-            hooks.on_note(NO_COMPILER)
+            callbacks.on_note(NO_COMPILER)
     if compiles:
-        hooks.on_note(COMPILING)
-        compile_step(train_step)
+        callbacks.on_note(COMPILING)
+        compile_step(model_with_loss)
     if config.activation_checkpointing:
-        model.recompute_for_training()
-    return train_step, config.model_copy(update={"compile": compiles})
-
-
-def make_loader(tokens: Tokens, config: TrainConfig) -> Loader:
-    """The source of batches that a decided config describes."""
-    assert config.sequence_length is not None
-    return Loader(tokens, rows=config.batch_size, time=config.sequence_length, seed=config.seed, packing=config.packing)
+        model_with_loss.model.enable_activation_checkpointing()
+    return config.model_copy(update={"compile": compiles})
 
 
 def _rows_that_fit(device: torch.device, activations: Activations, rows: int) -> int:
@@ -159,16 +158,16 @@ def _rows_that_fit(device: torch.device, activations: Activations, rows: int) ->
 
 
 def _trial_step_seconds(
-    train_step: TrainStep, loader: Loader, config: TrainConfig, threads: Threads, max_s: float
+    model_with_loss: ModelWithLoss, batches: BatchSource, config: TrainConfig, threads: Threads, max_s: float
 ) -> float:
     """What a step takes, the median of those that fit into so many seconds; the weights are left as they were."""
-    weights = {name: value.clone() for name, value in train_step.state_dict().items()}
-    trial = TrainState.begin(train_step, config)
+    weights = {name: value.clone() for name, value in model_with_loss.state_dict().items()}
+    trial = TrainState.begin(model_with_loss, config)
     begun_s = time.perf_counter()
     taken: list[float] = []
     while not taken or time.perf_counter() - begun_s < max_s:
         number = threads.number
-        seconds = _seconds(lambda: update(trial, loader.batch(trial.progress.step), config))
+        seconds = _seconds(lambda: train_step(trial, batches.batch(trial.progress.step), config))
         if trial.progress.step <= NUM_WARM_UP_STEPS and seconds < max_s / 4:
             continue
         threads.note_step(seconds, config.batch_size * (config.sequence_length or 1))
@@ -176,7 +175,7 @@ def _trial_step_seconds(
             taken.append(seconds)
         else:
             taken.clear()
-    train_step.load_state_dict(weights)
+    model_with_loss.load_state_dict(weights)
     return statistics.median(taken)
 
 
@@ -195,26 +194,25 @@ def _token_evaluation_s(decided: TrainConfig, step_s: float) -> float:
 
 
 def _guess_timings(
-    train_step: TrainStep, decided: TrainConfig, hooks: Hooks, step_s: float, *, saves: bool
+    model_with_loss: ModelWithLoss, decided: TrainConfig, callbacks: Callbacks, step_s: float, *, saves: bool
 ) -> StepTimings:
     """What pauses take, about: the clock goes by what they took once they were made."""
     assert decided.max_eval_tokens is not None
-    config = train_step.model.config
-    weights_bytes = sum(parameter.nbytes for parameter in train_step.parameters())
-    token_s = weights_bytes / 8e9 + config.num_layers * 1e-3
+    weights_bytes = sum(parameter.nbytes for parameter in model_with_loss.parameters())
+    token_s = weights_bytes / 8e9 + model_with_loss.model.num_layers * 1e-3
     return StepTimings(
         step_s,
-        _token_evaluation_s(decided, step_s) * decided.max_eval_tokens if hooks.evaluate else 0.0,
-        token_s * NUM_SAMPLE_TOKENS if hooks.sample else 0.0,
+        _token_evaluation_s(decided, step_s) * decided.max_eval_tokens if callbacks.evaluate else 0.0,
+        token_s * NUM_SAMPLE_TOKENS if callbacks.sample else 0.0,
         3 * weights_bytes / SAVE_BYTES_PER_S if saves else 0.0,
     )
 
 
 def measure_timings(
-    train_step: TrainStep,
-    loader: Loader,
+    model_with_loss: ModelWithLoss,
+    batches: BatchSource,
     decided: TrainConfig,
-    hooks: Hooks,
+    callbacks: Callbacks,
     threads: Threads,
     num_steps: int,
     scratch: Path,
@@ -224,38 +222,38 @@ def measure_timings(
     What a run holds while it steps is held here too: a copy of the weights, as of the best model, and one of the state.
 
     Args:
-        train_step: its weights are left as they were.
-        loader: of the batches that are stepped on.
+        model_with_loss: its weights are left as they were.
+        batches: what is stepped on.
         decided: nothing left open.
-        hooks: evaluation and samples.
+        callbacks: evaluation and samples.
         threads: sees the steps.
         num_steps: to be timed, after two more.
         scratch: a folder that a checkpoint is written into and deleted from, on the disk of the run.
     """
-    weights = {name: value.clone() for name, value in train_step.state_dict().items()}
-    trial = TrainState.begin(train_step, decided)
+    weights = {name: value.clone() for name, value in model_with_loss.state_dict().items()}
+    trial = TrainState.begin(model_with_loss, decided)
     for step in range(NUM_WARM_UP_STEPS):
-        update(trial, loader.batch(step), decided)
+        train_step(trial, batches.batch(step), decided)
     saves_on_the_way = decided.checkpoint_every != decided.steps
     being_saved = snapshot(trial.gather()[0]) if saves_on_the_way else {}
     taken = []
     for step in range(NUM_WARM_UP_STEPS, NUM_WARM_UP_STEPS + num_steps):
         number, begun_s = threads.number, time.perf_counter()
-        update(trial, loader.batch(step), decided)
+        train_step(trial, batches.batch(step), decided)
         taken.append(time.perf_counter() - begun_s)
         threads.note_step(taken[-1], decided.batch_size * (decided.sequence_length or 1))
         if threads.number != number:
             taken.clear()
-    step_s = statistics.mean(taken) if taken else _seconds(lambda: update(trial, loader.batch(0), decided))
+    step_s = statistics.mean(taken) if taken else _seconds(lambda: train_step(trial, batches.batch(0), decided))
     being_saved.clear()
-    model = train_step.model.eval()
-    evaluate, sample = hooks.evaluate, hooks.sample
+    model = model_with_loss.model.eval()
+    evaluate, sample = callbacks.evaluate, callbacks.sample
     save_s = _seconds(lambda: _save_and_forget(trial, scratch))
     # An evaluation may find a new best model, which is saved: the weights, about a third of a checkpoint.
     evaluate_s = _seconds(lambda: evaluate(model, decided)) + save_s / 3 if evaluate else 0.0
     sample_s = _seconds(lambda: sample(model)) if sample else 0.0
     model.train()
-    train_step.load_state_dict(weights)
+    model_with_loss.load_state_dict(weights)
     return StepTimings(step_s, evaluate_s, sample_s, save_s)
 
 

@@ -5,47 +5,45 @@ from pathlib import Path
 
 import torch
 
-from textwright.batches.shards import Data
 from textwright.core.allocator import keep_freed_memory
-from textwright.models.language_model import LanguageModel
+from textwright.data.sources.base import BatchSource
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.decide import decide, make_loader, measure_timings, prepare_step
-from textwright.training.hooks import Hooks
+from textwright.training.decide import decide, measure_timings, prepare_step
 from textwright.training.memory import forget_peak, peak_bytes
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.plan import Plan, make_plan
 from textwright.training.threads import Threads
 
 NUM_TRIAL_STEPS = 20
 
 
-def foresee(model: LanguageModel, data: Data, config: TrainConfig, hooks: Hooks, *, scratch: Path) -> Plan:
+def foresee(
+    model_with_loss: ModelWithLoss, batches: BatchSource, config: TrainConfig, callbacks: Callbacks, *, scratch: Path
+) -> Plan:
     """The plan of a run that writes a run folder, measured on 20 steps and one pause of each kind.
 
     Args:
-        model: on the device to train on; its weights are left as they were.
-        data: its ``train`` tokens are learned from.
+        model_with_loss: on the device to train on; its weights are left as they were.
+        batches: what is learned from.
         config: how to train.
-        hooks: evaluation and samples, timed once each.
+        callbacks: evaluation and samples, timed once each.
         scratch: a folder that a checkpoint is written into and deleted from, on the disk that the run will be on.
-
-    Raises:
-        InputError: the text is too short for one row.
     """
     keep_freed_memory()
-    device = next(model.parameters()).device
+    device = model_with_loss.model.device
     threads = Threads(config.threads, device)
     try:
         # Trial steps seed torch's generator; the caller's is given back as it was.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            train_step, config = prepare_step(model, config, hooks)
-            decision = decide(train_step, data.train, config, hooks, threads=threads, saves=True)
+            config = prepare_step(model_with_loss, config, callbacks)
+            decision = decide(model_with_loss, batches, config, callbacks, threads=threads, saves=True)
             decided = decision.config
-            plan = make_plan(train_step, data.train, decided, decision.activations, saves=True)
-            hooks.on_decided(decided)
+            plan = make_plan(model_with_loss, batches, decided, decision.activations, saves=True)
+            callbacks.on_resolved(decided)
             forget_peak(device)
-            loader = make_loader(data.train, decided)
-            timings = measure_timings(train_step, loader, decided, hooks, threads, NUM_TRIAL_STEPS, scratch)
+            timings = measure_timings(model_with_loss, batches, decided, callbacks, threads, NUM_TRIAL_STEPS, scratch)
     finally:
         threads.close()
-        model.end_training()
+        model_with_loss.model.end_training()
     return replace(plan, seconds=timings.total_s(decided), memory_bytes=peak_bytes(device))

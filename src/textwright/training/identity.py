@@ -6,12 +6,11 @@ from typing import Any, Self
 
 import torch
 
-from textwright.batches.shards import Data
 from textwright.core.config import SCHEMA_VERSION, Config, check_schema_version, read_stored
 from textwright.core.device import processor_name
 from textwright.core.errors import InputError
-from textwright.models.config import GPTConfig
-from textwright.models.language_model import LanguageModel
+from textwright.models.catalog import find_family
+from textwright.models.network import Network
 from textwright.training.config import CHANGEABLE, TrainConfig
 
 
@@ -27,16 +26,16 @@ class Identity:
     """Of ``model`` and ``training``: names and meanings of their fields."""
 
     @classmethod
-    def of(cls, model: LanguageModel, data: Data, config: TrainConfig) -> Self:
+    def of(cls, model: Network, data_sha256: str | None, config: TrainConfig) -> Self:
         """The identity of a run that begins or goes on now."""
-        device = next(model.parameters()).device
+        device = model.device
         machine = {
             "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
         return cls(
-            data.manifest.fingerprint if data.manifest else None,
+            data_sha256,
             model.config.model_dump(mode="json"),
             config.model_dump(mode="json"),
             machine,
@@ -64,7 +63,7 @@ class Identity:
                     fix="put the run's data folder back, or accept it with --accept-changed-data",
                 )
             notes.append("the data is not what the run was begun with; accepted")
-        refused = _differences(_as_stored(GPTConfig, before["model"]), self.model)
+        refused = _differences(_as_stored(find_family(self.model["family"]).config, before["model"]), self.model)
         for name, line in _named_differences(_as_stored(TrainConfig, before["training"]), self.training):
             (notes if name in CHANGEABLE else refused).append(line)
         if refused:

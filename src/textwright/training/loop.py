@@ -9,21 +9,21 @@ from typing import Any, Literal
 
 import torch
 
-from textwright.batches.shards import Data
 from textwright.checkpoint.training_state import checkpoints, damage, read_checkpoint, snapshot, step_of
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.console import command_line
 from textwright.core.errors import InputError, TrainingStoppedError
 from textwright.core.files import remove_folder
 from textwright.core.journal import read_rows
-from textwright.models.language_model import LanguageModel
+from textwright.data.sources.base import BatchSource
+from textwright.training.callbacks import Callbacks
 from textwright.training.clock import Clock, Length, read_length
 from textwright.training.config import TrainConfig
-from textwright.training.decide import decide, make_loader, prepare_step
+from textwright.training.decide import decide, prepare_step
 from textwright.training.diary import Diary
-from textwright.training.hooks import Hooks
 from textwright.training.identity import Identity
 from textwright.training.memory import peak_bytes, used_bytes
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.plan import make_plan
 from textwright.training.report import TrainReport
 from textwright.training.run_folder import Run
@@ -32,7 +32,7 @@ from textwright.training.schedules import place_in_schedule
 from textwright.training.signals import Interruption, finish_step_first
 from textwright.training.threads import Threads
 from textwright.training.train_state import TrainState
-from textwright.training.update import update
+from textwright.training.train_step import train_step
 
 Ending = Literal["finished", "patience", "interrupted"]
 LENGTH = "length"
@@ -52,23 +52,26 @@ class Resume:
 
 
 def train(
-    model: LanguageModel,
-    data: Data,
+    model_with_loss: ModelWithLoss,
+    batches: BatchSource,
     config: TrainConfig,
     *,
     run: Run | None = None,
-    hooks: Hooks | None = None,
+    callbacks: Callbacks | None = None,
     resume: Resume | None = None,
+    fingerprint: str | None = None,
 ) -> TrainReport:
     """Train a model, in place.
 
     Args:
-        model: on the device to train on.
-        data: its ``train`` tokens are learned from; what to evaluate is the hooks' affair.
-        config: what it leaves open is decided first, and told to ``hooks.on_decided``.
+        model_with_loss: on the device to train on.
+        batches: what is learned from; what to evaluate is the callbacks' affair.
+        config: what it leaves open is decided first, and told to ``callbacks.on_resolved``.
         run: where journal, checkpoints and the finished model go, locked by the caller; without one nothing is written.
-        hooks: evaluation, samples, a watcher, the writer of the model folder.
+        callbacks: evaluation, samples, a watcher, the writer of the model folder.
         resume: go on from the run's newest whole checkpoint; from the start where there is none yet.
+        fingerprint: a hash of all data of the run, which a run that goes on must have; that of the batches when not
+            given.
 
     Returns:
         The report. With a run and evaluations the model is left as it was at its best, else as it was at the end.
@@ -78,20 +81,20 @@ def train(
             disk has no room for the run.
         TrainingStoppedError: ``max_skipped_steps`` updates in a row could not be trusted and were not applied.
     """
-    hooks = hooks or Hooks()
-    device = next(model.parameters()).device
+    callbacks = callbacks or Callbacks()
+    device = model_with_loss.model.device
     with ExitStack() as stack:
         # Dropout seeds torch's generator at every step; the caller's is given back as it was.
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
-        stack.callback(model.end_training)
-        diary = stack.enter_context(Diary(run, hooks.on_row))
-        session = _Session(model, data, config, run, hooks, diary)
+        stack.callback(model_with_loss.model.end_training)
+        diary = stack.enter_context(Diary(run, callbacks.on_row))
+        session = _Session(model_with_loss, batches, config, run, callbacks, diary, fingerprint or batches.fingerprint)
         stack.callback(session.threads.close)
         if session.saver is not None:
             stack.enter_context(session.saver)
         if resume is not None:
             session.resume(resume)
-        hooks.on_decided(session.config)
+        callbacks.on_resolved(session.config)
         return session.train(stack.enter_context(finish_step_first()))
 
 
@@ -99,33 +102,40 @@ class _Session:
     """One process's work on a run, from its first or newest checkpoint to its end or interruption."""
 
     def __init__(
-        self, model: LanguageModel, data: Data, config: TrainConfig, run: Run | None, hooks: Hooks, diary: Diary
+        self,
+        model_with_loss: ModelWithLoss,
+        batches: BatchSource,
+        config: TrainConfig,
+        run: Run | None,
+        callbacks: Callbacks,
+        diary: Diary,
+        fingerprint: str,
     ) -> None:
         self.begun_s = time.perf_counter()
-        self.run, self.hooks, self.diary = run, hooks, diary
-        self.device = next(model.parameters()).device
+        self.run, self.callbacks, self.diary = run, callbacks, diary
+        self.device = model_with_loss.model.device
         keep_freed_memory()
         self.earlier_s = 0.0
-        train_step, config = prepare_step(model, config, hooks)
+        config = prepare_step(model_with_loss, config, callbacks)
         self.threads = Threads(config.threads, self.device, change_s=COMPILED_CHANGE_S if config.compile else 0.0)
         saves = run is not None
         decision = decide(
-            train_step, data.train, config, hooks, threads=self.threads, saves=saves, elapsed_s=self._elapsed_s
+            model_with_loss, batches, config, callbacks, threads=self.threads, saves=saves, elapsed_s=self._elapsed_s
         )
         self.config, self.clock, self.timings = decision.config, None, decision.timings
         if config.minutes is not None:
             self.clock = Clock(config.minutes * 60, config)
-        hooks.on_plan(make_plan(train_step, data.train, self.config, decision.activations, saves=saves))
-        self.loader = make_loader(data.train, self.config)
-        self.state = TrainState.begin(train_step, self.config)
+        callbacks.on_plan(make_plan(model_with_loss, batches, self.config, decision.activations, saves=saves))
+        self.batches = batches
+        self.state = TrainState.begin(model_with_loss, self.config)
         self.changes_to_come: deque[Length] = deque()
         if decision.length is not None:
             self.state.progress.lengths.append(asdict(decision.length))
         self.decision = decision
-        self.identity = Identity.of(model, data, self.config)
+        self.identity = Identity.of(model_with_loss.model, fingerprint, self.config)
         self.saver: Saver | None = None
         if run is not None:
-            run.check_space(sum(p.nbytes for p in train_step.parameters()), self.config.keep_checkpoints)
+            run.check_space(sum(p.nbytes for p in model_with_loss.parameters()), self.config.keep_checkpoints)
             self.saver = Saver(run, diary, self.config.keep_checkpoints)
         self.failed_saves = 0
         self.disk_is_full = False
@@ -174,7 +184,7 @@ class _Session:
                 self._timed("checkpoint_every", self._save)
 
         self._finish_saving()
-        self.state.train_step.eval()
+        self.state.model_with_loss.eval()
         if ending != "interrupted":
             self._finish()
         self._tell(ending, f"{_SAY[ending]} at step {progress.step:,}")
@@ -182,7 +192,7 @@ class _Session:
 
     def _step(self) -> None:
         begun_s = time.perf_counter()
-        done = update(self.state, self.loader.batch(self.state.progress.step), self.config)
+        done = train_step(self.state, self.batches.batch(self.state.progress.step), self.config)
         seconds = time.perf_counter() - begun_s
         self.pace.add(done.tokens, seconds)
         if self.clock is not None:
@@ -196,9 +206,10 @@ class _Session:
             learning_rate=self.config.highest_learning_rate * done.fraction,
             grad_norm=done.grad_norm,
             memory_bytes=used_bytes(self.device),
+            **{f"loss_nats/{task}": loss for task, loss in done.task_losses.items()},
         )
-        if done.refusal is not None:
-            self._skipped(done.refusal)
+        if done.skip_reason is not None:
+            self._skipped(done.skip_reason)
         self.threads.note_step(seconds, done.tokens)
         said = self.threads.take_line()
         if said is not None:
@@ -224,7 +235,7 @@ class _Session:
         self.config = length.applied_to(self.config)
         self.identity = replace(self.identity, training=self.config.model_dump(mode="json"))
         self.state.progress.lengths.append(asdict(length))
-        self.hooks.on_decided(self.config)
+        self.callbacks.on_resolved(self.config)
 
     def _go_on_with_lengths(self) -> None:
         """Take over how long the run was to be, at the checkpoint and after it, unless it gets other steps now."""
@@ -277,12 +288,13 @@ class _Session:
 
     def _evaluate(self) -> None:
         """Measure, and keep the model if it is the best so far."""
-        if self.hooks.evaluate is None:
+        if self.callbacks.evaluate is None:
             return
         progress = self.state.progress
-        numbers = self.hooks.evaluate(self.state.train_step.model.eval(), self.config)
-        self.state.train_step.train()
-        if not progress.best or numbers["val_loss_nats"] < progress.best["val_loss_nats"]:
+        evaluation = self.callbacks.evaluate(self.state.model_with_loss.model.eval(), self.config)
+        numbers = evaluation.metrics
+        self.state.model_with_loss.train()
+        if evaluation.is_better_than(progress.best):
             progress.best, progress.best_step, progress.evaluations_without_gain = dict(numbers), progress.step, 0
             if self.saver is not None:
                 self.saver.best = Best(progress.step, snapshot(self.state.weights()), dict(numbers))
@@ -291,9 +303,9 @@ class _Session:
         self._write("val", **numbers)
 
     def _sample(self) -> None:
-        if self.hooks.sample is not None:
-            sample = self.hooks.sample(self.state.train_step.model.eval())
-            self.state.train_step.train()
+        if self.callbacks.sample is not None:
+            sample = self.callbacks.sample(self.state.model_with_loss.model.eval())
+            self.state.model_with_loss.train()
             self._write("sample", **sample)
 
     def _ending(self, interruption: Interruption) -> Ending | None:
@@ -340,8 +352,8 @@ class _Session:
                 again = command_line("train", "--resume", self.run.folder)
                 raise InputError(found, fix=f"{again} goes back to what is whole")
             self.state.restore_weights(read_checkpoint(best)[0])
-        if self.hooks.save_model is not None:
-            self.hooks.save_model(self.state.train_step.model, self.run.model)
+        if self.callbacks.save_model is not None:
+            self.callbacks.save_model(self.state.model_with_loss.model, self.run.model)
 
     def _report(self, ending: Ending, interruption: Interruption) -> TrainReport:
         progress = self.state.progress

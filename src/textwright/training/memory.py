@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from textwright.batches.batch import Batch
+from textwright.data.batch import Batch
+from textwright.models.language_model import LanguageModel
+from textwright.models.layers.cross_entropy import MAX_LOGIT_BYTES
 from textwright.training.config import TrainConfig
-from textwright.training.objectives.next_token import MAX_LOGIT_BYTES
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import hidden_matrices
 from textwright.training.precision import autocast
-from textwright.training.step import TrainStep
 
 HEAP = 1.35
 """What the heap holds for each byte in use at the highest moment: it keeps gaps. Measured (docs/experiments.md)."""
@@ -86,10 +87,16 @@ class Activations:
         return self.fixed_bytes + rows * (self.row_bytes + self.block_bytes)
 
 
-def measure_activations(train_step: TrainStep, config: TrainConfig) -> Activations:
-    """Find what rows keep, from a forward pass of one row and one of two."""
+def measure_activations(model_with_loss: ModelWithLoss, config: TrainConfig, batch: Batch) -> Activations:
+    """Find what rows keep, from a forward pass of one row and one of two; what they leave behind is undone.
+
+    Args:
+        model_with_loss: in training.
+        config: with a sequence length and a precision.
+        batch: of those it is to learn from; its rows are filled up to the sequence length.
+    """
     assert config.sequence_length is not None
-    time, device = config.sequence_length, next(train_step.parameters()).device
+    time, device = config.sequence_length, next(model_with_loss.parameters()).device
     used = used_bytes(device)
     # To compile for two more shapes takes longer than the rest.
     eager = torch.compiler.set_stance("force_eager") if config.compile else contextlib.nullcontext()
@@ -97,16 +104,21 @@ def measure_activations(train_step: TrainStep, config: TrainConfig) -> Activatio
         eager,
         autocast(device, "bfloat16" if config.precision == "bfloat16" else "float32"),
     ):
-        one, two = (_saved_bytes(train_step, _blank(rows=rows, time=time).to(device)) for rows in (1, 2))
-    row_bytes, layers = max(1, two - one), train_step.model.config.num_layers
+        rows = batch.filled_up(time)
+        one, two = (
+            _saved_bytes(model_with_loss, rows.select(chosen).to(device)) for chosen in ([0], [0, 1 % rows.num_rows])
+        )
+    row_bytes, layers = max(1, two - one), model_with_loss.model.num_layers
     block_bytes = row_bytes // layers
-    if config.activation_checkpointing:
+    if config.activation_checkpointing and isinstance(model_with_loss.model, LanguageModel):
         # The hooks see what would be kept without it: of that one block at a time, and what goes into each.
-        row_bytes = block_bytes + layers * time * train_step.model.width * 4
+        row_bytes = block_bytes + layers * time * model_with_loss.model.hidden_size * 4
     return Activations(max(0, one - (two - one)), row_bytes, block_bytes, used)
 
 
-def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Activations, *, saves: bool) -> int:
+def training_bytes(
+    model_with_loss: ModelWithLoss, config: TrainConfig, activations: Activations, *, saves: bool
+) -> int:
     """The most memory a process will hold while it trains. docs/how-it-works.md has the sum.
 
     Two moments may be the highest: the loss of the last micro-batch, with all activations there, and the end of the
@@ -114,22 +126,25 @@ def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Acti
     """
     assert config.micro_batch_size is not None
     assert config.sequence_length is not None
-    trained = {name: p.numel() for name, p in train_step.named_parameters() if p.requires_grad}
-    hidden = hidden_matrices(train_step)
+    trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
+    hidden = hidden_matrices(model_with_loss)
     copies = 2 * sum(trained[name] for name in hidden) if config.precision == "bfloat16" else 0
-    optimizer = optimizer_bytes(train_step, config)
+    optimizer = optimizer_bytes(model_with_loss, config)
     gradients = 4 * sum(trained.values())
-    head = train_step.model.head_weight
+    model = model_with_loss.model
+    vocab_size, head_bytes = (
+        (model.vocab_size, 4 * model.head_weight.numel()) if isinstance(model, LanguageModel) else (0, 0)
+    )
     item = 2 if config.precision == "bfloat16" else 4
-    num_logits = min(MAX_LOGIT_BYTES // item, config.micro_batch_size * config.sequence_length * len(head))
+    num_logits = min(MAX_LOGIT_BYTES // item, config.micro_batch_size * config.sequence_length * vocab_size)
     logits = num_logits * (2 * item if config.compile else item + 4)
     at_loss = (
         activations.of(config.micro_batch_size)
         + logits
         + (gradients if config.micro_batch_size < config.batch_size else 0)
     )
-    at_end = gradients + copies + max(head.numel() * 4, _muon_bytes(train_step) if config.optimizer == "muon" else 0)
-    weights = sum(parameter.nbytes for parameter in train_step.parameters())
+    at_end = gradients + copies + max(head_bytes, _muon_bytes(model_with_loss) if config.optimizer == "muon" else 0)
+    weights = sum(parameter.nbytes for parameter in model_with_loss.parameters())
     assert config.steps is not None
     # A checkpoint is written from a copy, and so is the best model, while training goes on.
     every = config.checkpoint_every or config.steps
@@ -137,31 +152,26 @@ def training_bytes(train_step: TrainStep, config: TrainConfig, activations: Acti
     return activations.used_bytes + LIBRARIES + int(HEAP * (optimizer + copies + max(at_loss, at_end) + copied))
 
 
-def optimizer_bytes(train_step: TrainStep, config: TrainConfig) -> int:
+def optimizer_bytes(model_with_loss: ModelWithLoss, config: TrainConfig) -> int:
     """What the optimizer keeps: one number a parameter in Muon, two in AdamW, all float32."""
-    by_muon = hidden_matrices(train_step) if config.optimizer == "muon" else {}
-    trained = {name: p.numel() for name, p in train_step.named_parameters() if p.requires_grad}
+    by_muon = hidden_matrices(model_with_loss) if config.optimizer == "muon" else {}
+    trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
     return sum(4 * size * (1 if name in by_muon else 2) for name, size in trained.items())
 
 
-def _muon_bytes(train_step: TrainStep) -> int:
+def _muon_bytes(model_with_loss: ModelWithLoss) -> int:
     """Muon's own working memory: the largest batch of equal matrices, four times over."""
     sizes: Counter[tuple[int, int]] = Counter()
-    parameters = dict(train_step.named_parameters())
-    for name, cuts in hidden_matrices(train_step).items():
+    parameters = dict(model_with_loss.named_parameters())
+    for name, cuts in hidden_matrices(model_with_loss).items():
         columns = parameters[name].shape[1]
         for rows in cuts:
             sizes[rows, columns] += rows * columns * 4
     return 4 * max(sizes.values(), default=0)
 
 
-def _blank(*, rows: int, time: int) -> Batch:
-    """Full rows; which tokens does not matter."""
-    return Batch.from_ids(torch.zeros(rows, time + 1, dtype=torch.int64))
-
-
-def _saved_bytes(train_step: TrainStep, batch: Batch) -> int:
-    weights = {parameter.untyped_storage().data_ptr() for parameter in train_step.parameters()}
+def _saved_bytes(model_with_loss: ModelWithLoss, batch: Batch) -> int:
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model_with_loss.parameters()}
     sizes: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -170,7 +180,10 @@ def _saved_bytes(train_step: TrainStep, batch: Batch) -> int:
             sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
+    buffers = {buffer: buffer.clone() for buffer in model_with_loss.buffers()}
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = train_step(batch)
+        loss = model_with_loss(batch)
     del loss
+    for buffer, before in buffers.items():
+        buffer.copy_(before)
     return sum(sizes.values())

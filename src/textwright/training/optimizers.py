@@ -6,19 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from textwright.core.errors import InputError
-from textwright.models.config import GPTConfig
 from textwright.training.adamw import AdamW, laid_out_like
 from textwright.training.config import TrainConfig
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.muon import Muon
-from textwright.training.step import TrainStep
 
 
 class Optimizer:
     """The optimizers of a run, stepped together; every one of its tensors has a name, so that a run can be resumed."""
 
-    def __init__(self, train_step: TrainStep, config: TrainConfig) -> None:
-        trained = {name: p for name, p in train_step.named_parameters() if p.requires_grad}
-        hidden = hidden_matrices(train_step) if config.optimizer == "muon" else {}
+    def __init__(self, model_with_loss: ModelWithLoss, config: TrainConfig) -> None:
+        trained = {name: p for name, p in model_with_loss.named_parameters() if p.requires_grad}
+        hidden = hidden_matrices(model_with_loss) if config.optimizer == "muon" else {}
         rest = {name: p for name, p in trained.items() if name not in hidden}
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in trained.items()}
         self._parts: list[Muon | AdamW] = []
@@ -110,21 +109,15 @@ class Optimizer:
         return ((part, p) for part in self._parts for group in part.param_groups for p in group["params"])
 
 
-def hidden_matrices(train_step: TrainStep) -> dict[str, tuple[int, ...]]:
-    """The matrices Muon is for: weights of its Linear layers but the head, which like an embedding meets tokens.
+def hidden_matrices(model_with_loss: ModelWithLoss) -> dict[str, tuple[int, ...]]:
+    """The matrices Muon is for; see ``Network.hidden_matrices``.
 
     Returns:
         The name of each with the row counts of the matrices stacked in it: a fused query-key-value weight has three.
     """
-    model = train_step.model
-    found: dict[str, tuple[int, ...]] = {}
-    for name, module in train_step.named_modules():
-        if isinstance(module, nn.Linear) and module.weight is not model.head_weight and module.weight.requires_grad:
-            fused = name.endswith(".attention.qkv")
-            found[f"{name}.weight"] = _query_key_value_rows(model.config) if fused else (module.out_features,)
-    return found
-
-
-def _query_key_value_rows(config: GPTConfig) -> tuple[int, int, int]:
-    keys = config.num_key_value_heads * config.head_dim
-    return config.num_heads * config.head_dim, keys, keys
+    layers = model_with_loss.model.hidden_matrices()
+    return {
+        f"model.{name}.weight": getattr(layer, "splits", (layer.out_features,))
+        for name, layer in layers.items()
+        if layer.weight.requires_grad
+    }

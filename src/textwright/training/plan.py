@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from textwright.batches.shards import Tokens
+from textwright.data.sources.base import BatchSource
 from textwright.training.config import TrainConfig
 from textwright.training.memory import Activations, free_bytes, optimizer_bytes, training_bytes
-from textwright.training.step import TrainStep
+from textwright.training.model_with_loss import ModelWithLoss
 
 MAX_EPOCHS = 4
 """Reading a text up to four times is nearly as good as new text; after that it is learned by heart.
@@ -48,13 +48,13 @@ class Plan:
 
 
 def make_plan(
-    train_step: TrainStep, tokens: Tokens, config: TrainConfig, activations: Activations, *, saves: bool
+    model_with_loss: ModelWithLoss, batches: BatchSource, config: TrainConfig, activations: Activations, *, saves: bool
 ) -> Plan:
     """Foresee a run with a decided config.
 
     Args:
-        train_step: on the device it will be trained on; nothing else has been made for the training yet.
-        tokens: the text to learn from.
+        model_with_loss: on the device it will be trained on; nothing else has been made for the training yet.
+        batches: what is learned from.
         config: with nothing left open.
         activations: of this training step.
         saves: whether the run has a folder.
@@ -62,18 +62,18 @@ def make_plan(
     assert config.steps is not None
     assert config.sequence_length is not None
     assert config.micro_batch_size is not None
-    device = next(train_step.parameters()).device
-    weights = sum(parameter.nbytes for parameter in train_step.parameters())
-    parameters = sum(parameter.numel() for parameter in train_step.parameters())
-    seen = config.steps * config.batch_size * config.sequence_length
-    epochs = seen / max(1, tokens.num_tokens)
-    memory = training_bytes(train_step, config, activations, saves=saves)
-    checkpoint = weights + optimizer_bytes(train_step, config)
+    device = next(model_with_loss.parameters()).device
+    weights = sum(parameter.nbytes for parameter in model_with_loss.parameters())
+    parameters = sum(parameter.numel() for parameter in model_with_loss.parameters())
+    seen = config.steps * batches.tokens_per_step
+    epochs = seen / max(1, batches.num_tokens)
+    memory = training_bytes(model_with_loss, config, activations, saves=saves)
+    checkpoint = weights + optimizer_bytes(model_with_loss, config)
     # Checkpoints and the one being written; the best model and its successor; the finished one.
-    disk = tokens.stored_bytes + (config.keep_checkpoints + 1) * checkpoint + 3 * weights if saves else 0
+    disk = batches.stored_bytes + (config.keep_checkpoints + 1) * checkpoint + 3 * weights if saves else 0
     warnings = []
     if epochs > MAX_EPOCHS:
-        enough = max(1, MAX_EPOCHS * tokens.num_tokens // (config.batch_size * config.sequence_length))
+        enough = max(1, MAX_EPOCHS * batches.num_tokens // batches.tokens_per_step)
         warnings.append(
             f"the text is read {epochs:,.0f} times, and after about {MAX_EPOCHS} a model learns it by heart: train on "
             f"more text, with at most --steps {enough:,}, or a smaller model"

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from textwright.batches.batch import Batch
 from textwright.core.device import Precision, PrecisionRates, measure_products, measure_rates
+from textwright.data.batch import Batch
 from textwright.models.catalog import build
+from textwright.models.language_model import LanguageModel
+from textwright.training.losses.causal_lm import CausalLMLoss
+from textwright.training.model_with_loss import Loss, ModelWithLoss
 from textwright.training.optimizers import hidden_matrices
-from textwright.training.step import Loss, TrainStep
 
 PROBE_FLOPS = 6e9
 """Of one pass of what is timed: some hundredths of a second on two cores."""
@@ -27,16 +29,16 @@ class StepProbe:
         flops: floating-point operations of one, about.
 
     Args:
-        train_step: of the model; it is left alone.
+        model: it is left alone.
         batch_size: rows of text that are computed at once; fewer are taken where the model is large.
         sequence_length: tokens in a row; the same.
     """
 
-    def __init__(self, train_step: TrainStep, *, batch_size: int, sequence_length: int) -> None:
-        config, device = train_step.model.config, train_step.model.device
-        self.hidden_size = config.hidden_size
-        shape = {"num_layers": 1, "vocab_size": min(config.vocab_size, PROBE_VOCABULARY)}
-        probe = TrainStep(build(config.model_copy(update=shape)).to(device), type(train_step.objective)()).train()
+    def __init__(self, model: LanguageModel, *, batch_size: int, sequence_length: int) -> None:
+        config, device = model.config, model.device
+        self.hidden_size = model.hidden_size
+        small = build(config.reduced(num_layers=1, vocab_size=PROBE_VOCABULARY)).to(device)
+        probe = ModelWithLoss(small, CausalLMLoss()).train()
         flops_per_token = 6.0 * sum(parameter.numel() for parameter in probe.parameters() if parameter.ndim == 2)
         num_tokens = max(16, int(PROBE_FLOPS / flops_per_token))
         length = min(sequence_length, num_tokens)
@@ -80,9 +82,9 @@ class Float32Weights:
         copies: what the step is computed with instead of its weights, by weight; the optimizer moves them too.
     """
 
-    def __init__(self, train_step: TrainStep) -> None:
-        self._train_step = train_step
-        self._trained = [parameter for parameter in train_step.parameters() if parameter.requires_grad]
+    def __init__(self, model_with_loss: ModelWithLoss) -> None:
+        self._train_step = model_with_loss
+        self._trained = [parameter for parameter in model_with_loss.parameters() if parameter.requires_grad]
         self.copies: dict[Tensor, Tensor] = {}
 
     def loss(self, batch: Batch) -> Loss:
@@ -112,10 +114,10 @@ class BFloat16Weights(Float32Weights):
     and what is saved; embeddings, norms and biases are used as they are.
     """
 
-    def __init__(self, train_step: TrainStep) -> None:
-        super().__init__(train_step)
-        trained = dict(train_step.named_parameters())
-        self._named = {name: trained[name].detach().bfloat16() for name in hidden_matrices(train_step)}
+    def __init__(self, model_with_loss: ModelWithLoss) -> None:
+        super().__init__(model_with_loss)
+        trained = dict(model_with_loss.named_parameters())
+        self._named = {name: trained[name].detach().bfloat16() for name in hidden_matrices(model_with_loss)}
         for name, copy in self._named.items():
             copy.requires_grad_()
             self.copies[trained[name]] = copy
@@ -151,6 +153,6 @@ class BFloat16Weights(Float32Weights):
         torch._foreach_copy_(list(self.copies.values()), list(self.copies))
 
 
-def computing_weights(train_step: TrainStep, precision: str | None) -> Float32Weights:
+def computing_weights(model_with_loss: ModelWithLoss, precision: str | None) -> Float32Weights:
     """How a training step computes at a decided precision."""
-    return BFloat16Weights(train_step) if precision == "bfloat16" else Float32Weights(train_step)
+    return BFloat16Weights(model_with_loss) if precision == "bfloat16" else Float32Weights(model_with_loss)

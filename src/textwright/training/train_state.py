@@ -7,9 +7,9 @@ from torch import Tensor
 
 from textwright.core.errors import InputError
 from textwright.training.config import TrainConfig
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import Optimizer
 from textwright.training.precision import Float32Weights, computing_weights
-from textwright.training.step import TrainStep
 
 WEIGHTS, OPTIMIZER = "weights/", "optimizer/"
 
@@ -46,21 +46,21 @@ class Progress:
 class TrainState:
     """Weights, objective parameters, optimizer and progress. Data and dropout need none: they follow from the step."""
 
-    train_step: TrainStep
+    model_with_loss: ModelWithLoss
     optimizer: Optimizer
     progress: Progress
     computing: Float32Weights
     """Computes losses with the weights, or with copies of them; it follows from them, and is not saved."""
 
     @classmethod
-    def begin(cls, train_step: TrainStep, config: TrainConfig) -> Self:
+    def begin(cls, model_with_loss: ModelWithLoss, config: TrainConfig) -> Self:
         """The state before the first step."""
-        computing = computing_weights(train_step, config.precision)
-        return cls(train_step, Optimizer(train_step, config), Progress(), computing)
+        computing = computing_weights(model_with_loss, config.precision)
+        return cls(model_with_loss, Optimizer(model_with_loss, config), Progress(), computing)
 
     def gather(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All tensors by name, and all plain facts."""
-        tensors = {WEIGHTS + name: value for name, value in self.train_step.state_dict().items()}
+        tensors = {WEIGHTS + name: value for name, value in self.model_with_loss.saved_state().items()}
         tensors |= {OPTIMIZER + name: value for name, value in self.optimizer.tensors().items()}
         return tensors, vars(self.progress).copy()
 
@@ -85,7 +85,7 @@ class TrainState:
             InputError: they belong to another model.
         """
         try:
-            self.train_step.load_state_dict(_below(WEIGHTS, tensors))
+            self.model_with_loss.load_saved_state(_below(WEIGHTS, tensors))
         except RuntimeError as error:
             raise InputError(
                 f"the checkpoint is of another model: {error}", fix="resume with the config the run was begun with"

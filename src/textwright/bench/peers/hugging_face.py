@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from textwright.bench.job import VOCABULARY, Job
-from textwright.models.presets import preset
 
 SETTINGS = "GPT2LMHeadModel, float32, fused AdamW, clipping at 1.0: Trainer's defaults"
 
@@ -30,7 +29,7 @@ def make_model(job: Job) -> Any:
     """The model in training, without dropout, as ours is."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    size = preset(job.preset, vocab_size=VOCABULARY)
+    size = job.model
     config = GPT2Config(
         vocab_size=VOCABULARY,
         n_embd=size.hidden_size,

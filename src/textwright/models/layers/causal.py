@@ -11,7 +11,7 @@
                x x x x x x
 
 On a CPU this runs at the speed of bfloat16 matrix products, which torch's flash kernel there does not. The upper half
-is never computed but for the blocks on the diagonal; the pattern is kept for the backward pass, in bfloat16.
+is never computed but for the blocks on the diagonal; the probabilities are kept for the backward pass, in bfloat16.
 """
 
 from collections.abc import Callable
@@ -26,68 +26,68 @@ BLOCK = 128
 
 
 def blocked_causal_attention(
-    query: Float[Tensor, "rows heads time head_dim"],
-    key: Float[Tensor, "rows heads time head_dim"],
-    value: Float[Tensor, "rows heads time head_dim"],
+    query: Float[Tensor, "batch heads time head_dim"],
+    key: Float[Tensor, "batch heads time head_dim"],
+    value: Float[Tensor, "batch heads time head_dim"],
     scale: float,
-) -> Float[Tensor, "rows heads time head_dim"]:
+) -> Float[Tensor, "batch heads time head_dim"]:
     """softmax(scale x query @ key.T) @ value, each query looking at its own place and at those before it."""
     flat = (part.flatten(0, 1) for part in (query, key, value))
-    looked: Tensor = _attend(*flat, scale, torch.compiler.is_compiling())[0]
-    return looked.view(query.shape)
+    attn_out: Tensor = _attend(*flat, scale, torch.compiler.is_compiling())[0]
+    return attn_out.view(query.shape)
 
 
 # An operator of its own is one node to torch.compile: written out, each block of each length would be compiled apart,
 # which takes most of the waiting. What is element-wise in it is compiled once for all lengths.
 @torch.library.custom_op("textwright::causal_attention", mutates_args=())
-def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float, fused: bool) -> tuple[Tensor, Tensor]:
-    """Of [rows x heads, time, head width]; the same shape, and all patterns, one block's after the other's."""
+def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float, compiled: bool) -> tuple[Tensor, Tensor]:
+    """Of [batch x heads, time, head_dim]; the same shape, and all probabilities, one block's after the other's."""
     number, time, _ = query.shape
-    out, patterns = torch.empty_like(query), query.new_empty(_num_patterns(number, time))
-    fill, used = _maybe_fused(_fill_pattern, fused), 0
+    out, probs_of_blocks = torch.empty_like(query), query.new_empty(_num_probs(number, time))
+    fill, used = _maybe_compiled(_fill_probs, compiled), 0
     for start, stop in _blocks(time):
         scores = torch.bmm(query[:, start:stop], key[:, :stop].mT)
-        pattern = patterns[used : used + scores.numel()].view(scores.shape)
+        probs = probs_of_blocks[used : used + scores.numel()].view(scores.shape)
         used += scores.numel()
-        fill(scores, pattern, scale)
-        out[:, start:stop] = torch.bmm(pattern, value[:, :stop])
-    return out, patterns
+        fill(scores, probs, scale)
+        out[:, start:stop] = torch.bmm(probs, value[:, :stop])
+    return out, probs_of_blocks
 
 
 @torch.library.custom_op("textwright::causal_attention_backward", mutates_args=())
 def _attend_backward(
-    of_out: Tensor,
+    grad_out: Tensor,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     out: Tensor,
-    patterns: Tensor,
+    probs_of_blocks: Tensor,
     scale: float,
-    fused: bool,
+    compiled: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of query, key and value."""
     time = query.shape[1]
     # The gradient of a softmax row p, from the gradient g of its values: p x (g - sum(p x g)), and sum(p x g) is
     # what the output and its gradient give directly.
-    delta = _maybe_fused(_sum_of_products, fused)(of_out, out)
-    fill, used = _maybe_fused(_fill_score_gradient, fused), 0
-    of_query = torch.empty_like(query)
-    of_key, of_value = (torch.zeros(part.shape, dtype=torch.float32, device=part.device) for part in (key, value))
+    delta = _maybe_compiled(_sum_of_products, compiled)(grad_out, out)
+    fill, used = _maybe_compiled(_fill_score_gradient, compiled), 0
+    grad_query = torch.empty_like(query)
+    grad_key, grad_value = (torch.zeros(part.shape, dtype=torch.float32, device=part.device) for part in (key, value))
     for start, stop in _blocks(time):
-        here = of_out[:, start:stop]
-        of_pattern = torch.bmm(here, value[:, :stop].mT)
-        pattern = patterns[used : used + of_pattern.numel()].view(of_pattern.shape)
-        used += of_pattern.numel()
-        of_value[:, :stop] += torch.bmm(pattern.mT, here)
-        fill(pattern, of_pattern, delta[:, start:stop].contiguous(), scale)
-        of_query[:, start:stop] = torch.bmm(of_pattern, key[:, :stop])
-        of_key[:, :stop] += torch.bmm(of_pattern.mT, query[:, start:stop])
-    return of_query, of_key.to(key.dtype), of_value.to(value.dtype)
+        here = grad_out[:, start:stop]
+        grad_probs = torch.bmm(here, value[:, :stop].mT)
+        probs = probs_of_blocks[used : used + grad_probs.numel()].view(grad_probs.shape)
+        used += grad_probs.numel()
+        grad_value[:, :stop] += torch.bmm(probs.mT, here)
+        fill(probs, grad_probs, delta[:, start:stop].contiguous(), scale)
+        grad_query[:, start:stop] = torch.bmm(grad_probs, key[:, :stop])
+        grad_key[:, :stop] += torch.bmm(grad_probs.mT, query[:, start:stop])
+    return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype)
 
 
 @_attend.register_fake
 def _attend_shape(query: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(query), query.new_empty(_num_patterns(query.shape[0], query.shape[1]))
+    return torch.empty_like(query), query.new_empty(_num_probs(query.shape[0], query.shape[1]))
 
 
 @_attend_backward.register_fake
@@ -97,12 +97,12 @@ def _attend_backward_shape(_: Tensor, *inputs: Any) -> tuple[Tensor, Tensor, Ten
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.scale, ctx.fused = inputs
+    *tensors, ctx.scale, ctx.compiled = inputs
     ctx.save_for_backward(*tensors, *output)
 
 
-def _gradients(ctx: Any, of_out: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    return *_attend_backward(of_out.contiguous(), *ctx.saved_tensors, ctx.scale, ctx.fused), None, None
+def _gradients(ctx: Any, grad_out: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    return *_attend_backward(grad_out.contiguous(), *ctx.saved_tensors, ctx.scale, ctx.compiled), None, None
 
 
 _attend.register_autograd(_gradients, setup_context=_keep)
@@ -116,22 +116,22 @@ def _blocks(time: int) -> list[tuple[int, int]]:
     return [(start, min(time, start + BLOCK)) for start in reversed(range(0, time, BLOCK))]
 
 
-def _num_patterns(number: int, time: int) -> int:
-    """Elements of the patterns of all blocks."""
+def _num_probs(number: int, time: int) -> int:
+    """Probabilities of all blocks."""
     return number * sum((stop - start) * stop for start, stop in _blocks(time))
 
 
-def _fill_pattern(scores: Tensor, pattern: Tensor, scale: float) -> None:
-    """Softmax over the keys each query may see, into ``pattern``; the last query sees all of them."""
+def _fill_probs(scores: Tensor, probs: Tensor, scale: float) -> None:
+    """Softmax over the keys each query may see, into ``probs``; the last query sees all of them."""
     queries, keys = scores.shape[1:]
     last = torch.arange(queries, device=scores.device)[:, None] + (keys - queries)
     hidden = torch.arange(keys, device=scores.device) > last
-    pattern.copy_(torch.softmax((scores.float() * scale).masked_fill(hidden, float("-inf")), dim=-1))
+    probs.copy_(torch.softmax((scores.float() * scale).masked_fill(hidden, float("-inf")), dim=-1))
 
 
-def _fill_score_gradient(pattern: Tensor, of_pattern: Tensor, delta: Tensor, scale: float) -> None:
-    """The gradient of the scores, over that of the pattern."""
-    of_pattern.copy_(pattern.float() * (of_pattern.float() - delta) * scale)
+def _fill_score_gradient(probs: Tensor, grad_probs: Tensor, delta: Tensor, scale: float) -> None:
+    """The gradient of the scores, over that of the probabilities."""
+    grad_probs.copy_(probs.float() * (grad_probs.float() - delta) * scale)
 
 
 def _sum_of_products(left: Tensor, right: Tensor) -> Tensor:
@@ -139,9 +139,9 @@ def _sum_of_products(left: Tensor, right: Tensor) -> Tensor:
 
 
 @cache
-def _fused(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=True)
 
 
-def _maybe_fused(function: Callable[..., Any], fused: bool) -> Callable[..., Any]:
-    return _fused(function) if fused else function
+def _maybe_compiled(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+    return _compiled(function) if compiled else function

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from textwright.models.config import GPTConfig
+from textwright.models.hooks import BlockHooks
 from textwright.models.layers.linear import Linear
 
 
@@ -24,42 +24,62 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class MLP(nn.Module):
-    """Widen, bend, narrow."""
+    """Up-projection, activation, down-projection.
 
-    def __init__(self, config: GPTConfig) -> None:
+    Args:
+        hidden_size: width of what comes in and goes out.
+        intermediate_size: width between.
+        activation: a row of ``ACTIVATIONS``.
+        bias: whether the matrices have one.
+    """
+
+    def __init__(self, hidden_size: int, intermediate_size: int, activation: str, *, bias: bool = True) -> None:
         super().__init__()
-        self.up = Linear(config.hidden_size, config.intermediate_size)
-        self.down = Linear(config.intermediate_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.activation]
+        self.up = Linear(hidden_size, intermediate_size, bias=bias)
+        self.down = Linear(intermediate_size, hidden_size, bias=bias)
+        self.activation = ACTIVATIONS[activation]
 
-    def forward(self, x: Float[Tensor, "rows time width"]) -> Float[Tensor, "rows time width"]:
-        """down(activation(up(x)))"""
-        narrowed: Tensor = self.down(self.activation(self.up(x)))
-        return narrowed
+    def forward(
+        self, x: Float[Tensor, "batch time hidden"], hooks: BlockHooks | None = None
+    ) -> Float[Tensor, "batch time hidden"]:
+        """down(activation(up(x))), with the points ``mlp.hook_pre`` and ``mlp.hook_post`` around the activation."""
+        if hooks is None:
+            out: Tensor = self.down(self.activation(self.up(x)))
+            return out
+        mlp_out: Tensor = self.down(hooks("mlp.hook_post", self.activation(hooks("mlp.hook_pre", self.up(x)))))
+        return mlp_out
 
 
 class GatedMLP(nn.Module):
-    """Widen twice, let one gate the other, narrow. Without biases.
+    """Two up-projections, one of which gates the other, and a down-projection.
 
     Source: Shazeer 2020 (arXiv:2002.05202), SwiGLU when the activation is silu.
+
+    Args:
+        hidden_size: width of what comes in and goes out.
+        intermediate_size: width between.
+        activation: a row of ``ACTIVATIONS``, applied to the gate.
+        bias: whether the matrices have one.
     """
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, hidden_size: int, intermediate_size: int, activation: str, *, bias: bool = False) -> None:
         super().__init__()
-        self.gate = Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.up = Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down = Linear(config.intermediate_size, config.hidden_size, bias=False)
-        self.activation = ACTIVATIONS[config.activation]
+        self.gate = Linear(hidden_size, intermediate_size, bias=bias)
+        self.up = Linear(hidden_size, intermediate_size, bias=bias)
+        self.down = Linear(intermediate_size, hidden_size, bias=bias)
+        self.activation = ACTIVATIONS[activation]
 
-    def forward(self, x: Float[Tensor, "rows time width"]) -> Float[Tensor, "rows time width"]:
-        """down(activation(gate(x)) * up(x))"""
-        narrowed: Tensor = self.down(self.activation(self.gate(x)) * self.up(x))
-        return narrowed
-
-
-def make_mlp(config: GPTConfig) -> nn.Module:
-    """The family's MLP."""
-    return GatedMLP(config) if config.family == "qwen3" else MLP(config)
+    def forward(
+        self, x: Float[Tensor, "batch time hidden"], hooks: BlockHooks | None = None
+    ) -> Float[Tensor, "batch time hidden"]:
+        """down(activation(gate(x)) * up(x)); points ``mlp.hook_pre`` (the gate), ``mlp.hook_pre_linear`` and
+        ``mlp.hook_post``."""
+        if hooks is None:
+            out: Tensor = self.down(self.activation(self.gate(x)) * self.up(x))
+            return out
+        gated = self.activation(hooks("mlp.hook_pre", self.gate(x))) * hooks("mlp.hook_pre_linear", self.up(x))
+        mlp_out: Tensor = self.down(hooks("mlp.hook_post", gated))
+        return mlp_out
 
 
 def dropout(probability: float) -> nn.Module:

@@ -36,28 +36,30 @@ def sinusoidal_table(context_length: int, width: int) -> Float[Tensor, "context 
     return table
 
 
-class Rotation(NamedTuple):
-    """Cosines and sines by which queries and keys are turned, float32, rows x 1 x time x head width."""
+class RopeTable(NamedTuple):
+    """Cosines and sines by which queries and keys are rotated, float32 [batch, 1, time, head_dim]."""
 
     cos: Tensor
     sin: Tensor
 
 
-def rotation(position_ids: Int[Tensor, "rows time"], head_dim: int, base: float) -> Rotation:
-    """The turn of each position.
+def rope_table(position_ids: Int[Tensor, "batch time"], head_dim: int, theta: float) -> RopeTable:
+    """The rotation of each position.
 
     Computed afresh rather than kept as a buffer: a buffer would lose its float32 when the model is cast.
 
     Source: Su et al. 2021 (arXiv:2104.09864), in the half-and-half layout of most checkpoints.
     """
     exponent = torch.arange(0, head_dim, 2, dtype=torch.float32, device=position_ids.device) / head_dim
-    angle = position_ids[:, None, :, None].float() / base**exponent  # [rows, 1, time, head_dim / 2]
-    angle = torch.cat([angle, angle], dim=-1)  # [rows, 1, time, head_dim]
-    return Rotation(angle.cos(), angle.sin())
+    angle = position_ids[:, None, :, None].float() / theta**exponent  # [batch, 1, time, head_dim / 2]
+    angle = torch.cat([angle, angle], dim=-1)  # [batch, 1, time, head_dim]
+    return RopeTable(angle.cos(), angle.sin())
 
 
-def rotate(x: Float[Tensor, "rows heads time head_dim"], by: Rotation) -> Float[Tensor, "rows heads time head_dim"]:
-    """Turn each pair (x[i], x[i + head_dim / 2]) by its position's angle."""
+def apply_rope(
+    x: Float[Tensor, "batch heads time head_dim"], table: RopeTable
+) -> Float[Tensor, "batch heads time head_dim"]:
+    """Rotate each pair (x[i], x[i + head_dim / 2]) by its position's angle."""
     first, second = x.float().chunk(2, dim=-1)
-    turned = torch.cat([-second, first], dim=-1)
-    return (x * by.cos + turned * by.sin).to(x.dtype)
+    rotated = torch.cat([-second, first], dim=-1)
+    return (x * table.cos + rotated * table.sin).to(x.dtype)

@@ -8,10 +8,10 @@ import torch
 from textwright.bench.writing_job import Ids, Write, WritingJob
 from textwright.checkpoint.model_folder import load_model
 from textwright.generation.cpu_decoder import CPUDecoder
-from textwright.generation.decoder import Decoder
 from textwright.generation.loop import decode_one_token, prefill
 from textwright.generation.request import DecodingPrecision
-from textwright.models.gpt import GPT
+from textwright.models.gpt.network import GPT
+from textwright.models.protocols import Decoder
 
 SETTINGS = "CPUDecoder, float32"
 PACKAGES = ()

@@ -7,26 +7,26 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-FIRST_ROOM = 64
-ROOM_STEP = 16
-"""Room comes in multiples of it: kernels look at so many keys at once."""
+INITIAL_CAPACITY = 64
+CAPACITY_STEP = 16
+"""Capacity comes in multiples of it: kernels read so many keys at once."""
 
 
-class KeyValueState:
+class KVCache:
     """Keys and values of every token read so far, for rows of different lengths.
 
     ::
 
-        keys, values  [layers, rows, heads, room, head width]   row r is filled up to lengths[r]
+        keys, values  [layers, batch, heads, capacity, head_dim]   row r is filled up to lengths[r]
 
-    Room doubles as it is needed, up to the context length.
+    Capacity doubles as it is needed, up to the context length.
     """
 
     def __init__(
         self,
-        keys: Float[Tensor, "layers rows heads room head_dim"],
-        values: Float[Tensor, "layers rows heads room head_dim"],
-        lengths: Int[Tensor, " rows"],
+        keys: Float[Tensor, "layers batch heads capacity head_dim"],
+        values: Float[Tensor, "layers batch heads capacity head_dim"],
+        lengths: Int[Tensor, " batch"],
         context_length: int,
     ) -> None:
         self.keys, self.values, self.lengths, self.context_length = keys, values, lengths, context_length
@@ -48,7 +48,7 @@ class KeyValueState:
         return cls(nothing, nothing.clone(), torch.zeros(rows, dtype=torch.int64, device=device), context_length)
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """Tokens a row can hold before the cache grows."""
         return self.keys.shape[3]
 
@@ -57,14 +57,14 @@ class KeyValueState:
         """Memory the cache takes."""
         return 2 * self.keys.numel() * self.keys.element_size()
 
-    def make_room(self, length: int) -> None:
+    def reserve(self, length: int) -> None:
         """See that rows can hold ``length`` tokens."""
         assert length <= self.context_length, f"{length} tokens in a context of {self.context_length}"
-        if length <= self.room:
+        if length <= self.capacity:
             return
-        room = min(self.context_length, max(length, 2 * self.room, FIRST_ROOM))
-        room = -(-room // ROOM_STEP) * ROOM_STEP
-        self.keys, self.values = (_grown(tensor, room) for tensor in (self.keys, self.values))
+        capacity = min(self.context_length, max(length, 2 * self.capacity, INITIAL_CAPACITY))
+        capacity = -(-capacity // CAPACITY_STEP) * CAPACITY_STEP
+        self.keys, self.values = (_resized(tensor, capacity) for tensor in (self.keys, self.values))
 
     def select(self, rows: Sequence[int] | Int[Tensor, " chosen"]) -> Self:
         """The state of these rows, in this order; a row may come twice."""
@@ -76,23 +76,23 @@ class KeyValueState:
             self.context_length,
         )
 
-    def join(self, other: Self) -> Self:
+    def concat(self, other: Self) -> Self:
         """The rows of both, this one's first."""
-        room = max(self.room, other.room)
+        capacity = max(self.capacity, other.capacity)
         keys, values = (
-            torch.cat([_grown(mine, room), _grown(theirs, room)], dim=1)
+            torch.cat([_resized(mine, capacity), _resized(theirs, capacity)], dim=1)
             for mine, theirs in ((self.keys, other.keys), (self.values, other.values))
         )
         return type(self)(keys, values, torch.cat([self.lengths, other.lengths]), self.context_length)
 
-    def rewind(self, lengths: Int[Tensor, " rows"]) -> Self:
+    def crop(self, lengths: Int[Tensor, " batch"]) -> Self:
         """The state as it was when the rows held so many tokens. What lies beyond is written over later."""
         lengths = lengths.to(self.lengths)
         assert bool((lengths <= self.lengths).all()), "rewind cannot go forward"
         return type(self)(self.keys, self.values, lengths, self.context_length)
 
 
-def _grown(tensor: Tensor, room: int) -> Tensor:
+def _resized(tensor: Tensor, room: int) -> Tensor:
     """The tensor with room for more tokens; the new room is zeros, so that masked places never hold a NaN."""
     if tensor.shape[3] == room:
         return tensor

@@ -11,9 +11,9 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from textwright.batches import shards as shards_module
-from textwright.batches.shards import damage_of_data, open_data, prepare_data
 from textwright.core.errors import InputError
+from textwright.data import shards as shards_module
+from textwright.data.shards import damage_of_data, open_data, prepare_data
 from textwright.text.document import Document
 from textwright.tokens import Tokenizer, make_tokenizer
 

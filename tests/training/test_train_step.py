@@ -9,21 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
+from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
-from textwright.training.objectives.catalog import make_objective
+from textwright.training.losses.catalog import make_objective
+from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import hidden_matrices
-from textwright.training.step import TrainStep
 from textwright.training.train_state import TrainState
-from textwright.training.update import add_gradients, update
+from textwright.training.train_step import forward_backward, train_step
 
 RAGGED = Batch.from_rows([[1, 2, 3, 4, 5, 6, 7, 8], [9, 10], [3, 1, 4, 1, 5], [16], [2, 7, 1, 8, 2, 8], [4, 4, 4]])
 
 
 def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
-    return TrainState.begin(TrainStep(model, make_objective("next_token")), config)
+    return TrainState.begin(ModelWithLoss(model, make_objective("next_token")), config)
 
 
 def _decided(config: TrainConfig) -> TrainConfig:
@@ -34,7 +34,7 @@ def _decided(config: TrainConfig) -> TrainConfig:
 
 def _gradients(model: LanguageModel, micro_batches: list[Batch], whole: Batch) -> tuple[Tensor, list[Tensor]]:
     """Loss and gradients of a step split any way, written out by hand."""
-    step, total = TrainStep(model, make_objective("next_token")), torch.zeros(())
+    step, total = ModelWithLoss(model, make_objective("next_token")), torch.zeros(())
     for micro in micro_batches:
         loss = step(micro).total / whole.loss_weight.sum()
         loss.backward()
@@ -50,7 +50,7 @@ def test_every_split_into_micro_batches_gives_the_same_loss_and_gradient(
     results = []
     for rows in (6, micro_batch_size):
         state = _state(make_model(name=name), _decided(quick(micro_batch_size=rows)))
-        loss = add_gradients(state, RAGGED, _decided(quick(micro_batch_size=rows)))
+        loss, _ = forward_backward(state, RAGGED, _decided(quick(micro_batch_size=rows)))
         results.append((loss, [parameter.grad for parameter in state.optimizer.parameters]))
     (loss, gradients), (split_loss, split_gradients) = results
     torch.testing.assert_close(split_loss, loss, rtol=1e-5, atol=0)
@@ -78,7 +78,7 @@ def test_dropout_depends_on_seed_step_and_row_alone(
         state = _state(make_model(dropout=0.5), config)
         state.progress.step = step
         torch.rand(seed + step + 1)  # whatever was drawn before
-        return add_gradients(state, RAGGED, config).item()
+        return forward_backward(state, RAGGED, config)[0].item()
 
     assert loss(0, 0) == loss(0, 0)
     assert len({loss(0, 0), loss(1, 0), loss(0, 1)}) == 3
@@ -89,17 +89,17 @@ def test_a_non_finite_gradient_moves_nothing_and_is_counted(
 ) -> None:
     config = _decided(quick())
     state = _state(make_model(), config)
-    bias = state.train_step.model.get_parameter("final_norm.bias")
+    bias = state.model_with_loss.model.get_parameter("final_norm.bias")
     handle = bias.register_hook(lambda gradient: gradient * float("nan"))
-    before = {name: value.clone() for name, value in state.train_step.state_dict().items()}
-    done = update(state, RAGGED, config)
-    assert done.refusal is not None
+    before = {name: value.clone() for name, value in state.model_with_loss.state_dict().items()}
+    done = train_step(state, RAGGED, config)
+    assert done.skip_reason is not None
     assert (state.progress.step, state.progress.bad_steps, state.progress.skipped_steps) == (1, 1, 1)
-    assert all(torch.equal(value, before[name]) for name, value in state.train_step.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in state.model_with_loss.state_dict().items())
     assert state.optimizer.tensors() == {}
     assert all(parameter.grad is None for parameter in state.optimizer.parameters)
     handle.remove()
-    assert update(state, RAGGED, config).refusal is None
+    assert train_step(state, RAGGED, config).skip_reason is None
     assert (state.progress.bad_steps, state.progress.skipped_steps) == (0, 1)
 
 
@@ -108,7 +108,7 @@ def test_a_step_with_nothing_to_learn_is_refused(
 ) -> None:
     config = _decided(quick())
     with pytest.raises(InputError, match="no token to learn from"):
-        update(_state(make_model(), config), Batch.for_inputs(torch.ones(2, 4, dtype=torch.int64)), config)
+        train_step(_state(make_model(), config), Batch.for_inputs(torch.ones(2, 4, dtype=torch.int64)), config)
 
 
 def test_a_large_gradient_is_scaled_down_to_the_clip(
@@ -118,9 +118,11 @@ def test_a_large_gradient_is_scaled_down_to_the_clip(
     moved = []
     for config in (free, clipped):
         state = _state(make_model(), config)
-        before = state.train_step.model.head_weight.detach().clone()
+        before = state.model_with_loss.model.head_weight.detach().clone()
         # AdamW's epsilon outweighs a gradient this small.
-        moved.append((update(state, RAGGED, config).grad_norm, (state.train_step.model.head_weight - before).norm()))
+        moved.append(
+            (train_step(state, RAGGED, config).grad_norm, (state.model_with_loss.model.head_weight - before).norm())
+        )
     assert moved[0][0] == moved[1][0] > 0
     assert moved[1][1] < 0.2 * moved[0][1]
 
@@ -130,7 +132,7 @@ def test_muon_gets_the_hidden_matrices_and_cuts_fused_ones_in_three(
     make_model: Callable[..., LanguageModel], name: str
 ) -> None:
     model = make_model(name=name, num_key_value_heads=1, tie_embeddings=False)
-    found = hidden_matrices(TrainStep(model, make_objective("next_token")))
+    found = hidden_matrices(ModelWithLoss(model, make_objective("next_token")))
     assert not any("embedding" in name or "head" in name for name in found)
     assert found["model.blocks.0.attention.qkv.weight"] == (32, 16, 16)
     assert found["model.blocks.1.mlp.up.weight"] == (64,)
@@ -141,7 +143,7 @@ def test_only_matrices_decay(make_model: Callable[..., LanguageModel], quick: Ca
     for optimizer in ("muon", "adamw"):
         config = _decided(quick(optimizer=optimizer, weight_decay=0.5, learning_rate=0.1, muon_learning_rate=0.1))
         state = _state(make_model(), config)
-        before = {name: value.detach().clone() for name, value in state.train_step.named_parameters()}
+        before = {name: value.detach().clone() for name, value in state.model_with_loss.named_parameters()}
         state.optimizer.step(1.0, {parameter: torch.zeros_like(parameter) for parameter in state.optimizer.parameters})
-        for name, value in state.train_step.named_parameters():
+        for name, value in state.model_with_loss.named_parameters():
             torch.testing.assert_close(value.detach(), before[name] * (0.95 if value.ndim >= 2 else 1.0))

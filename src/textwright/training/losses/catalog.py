@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from textwright.core.errors import unknown_name
 
 if TYPE_CHECKING:
-    from textwright.training.step import Objective
+    from textwright.training.model_with_loss import Objective
 
 OBJECTIVES: dict[str, str] = {
-    "next_token": "textwright.training.objectives.next_token:NextToken",
+    "next_token": "textwright.training.losses.causal_lm:CausalLMLoss",
 }
 
 

@@ -4,12 +4,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from textwright.batches.batch import Batch
 from textwright.core.errors import InputError
-from textwright.training.objectives import next_token
-from textwright.training.objectives.catalog import OBJECTIVES, make_objective
-from textwright.training.objectives.next_token import cross_entropy_sum
-from textwright.training.step import Objective, TrainStep
+from textwright.data.batch import Batch
+from textwright.models.layers import cross_entropy
+from textwright.models.layers.cross_entropy import cross_entropy_sum
+from textwright.training.losses.catalog import OBJECTIVES, make_objective
+from textwright.training.model_with_loss import ModelWithLoss, Objective
 
 
 def _case(positions: int = 40, width: int = 8, vocabulary: int = 50) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -26,7 +26,7 @@ def _plainly(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor) -> 
 
 @pytest.mark.parametrize("max_logits", [1, 7 * 50, 2**24])
 def test_loss_and_gradients_equal_the_plain_cross_entropy(max_logits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_token, "MAX_LOGIT_BYTES", 4 * max_logits)
+    monkeypatch.setattr(cross_entropy, "MAX_LOGIT_BYTES", 4 * max_logits)
     hidden, head, targets, weights = _case()
     for function in (_plainly, cross_entropy_sum):
         total = function(hidden, head, targets, weights)
@@ -38,7 +38,7 @@ def test_loss_and_gradients_equal_the_plain_cross_entropy(max_logits: int, monke
 
 
 def test_without_a_gradient_the_loss_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_token, "MAX_LOGIT_BYTES", 4 * 350)
+    monkeypatch.setattr(cross_entropy, "MAX_LOGIT_BYTES", 4 * 350)
     case = _case()
     with torch.no_grad():
         torch.testing.assert_close(cross_entropy_sum(*case), _plainly(*case), rtol=1e-6, atol=1e-6)
@@ -80,7 +80,7 @@ class _Largest(TorchDispatchMode):
 
 
 def test_logits_of_all_positions_are_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_token, "MAX_LOGIT_BYTES", 4 * 3 * 500)
+    monkeypatch.setattr(cross_entropy, "MAX_LOGIT_BYTES", 4 * 3 * 500)
     hidden, head, targets, weights = _case(positions=100, width=4, vocabulary=500)
     with _Largest() as largest:
         cross_entropy_sum(hidden, head, targets, weights).backward()
@@ -88,10 +88,10 @@ def test_logits_of_all_positions_are_never_held(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_positions_of_weight_zero_take_no_part(make_model) -> None:
-    step = TrainStep(make_model(), make_objective("next_token"))
+    step = ModelWithLoss(make_model(), make_objective("next_token"))
     ragged = Batch.from_rows([[1, 2, 3, 4, 5], [6, 7], [8, 9, 10]])
     loss = step(ragged)
-    assert loss.weight == 4 + 1 + 2 == step.objective.weight(ragged)
+    assert loss.terms["next_token"].weight == 4 + 1 + 2 == step.objective.weights(ragged)["next_token"]
     alone = [step(Batch.from_rows([row])).total for row in ([1, 2, 3, 4, 5], [6, 7], [8, 9, 10])]
     torch.testing.assert_close(loss.total, sum(alone), rtol=1e-5, atol=1e-5)
 
@@ -99,8 +99,8 @@ def test_positions_of_weight_zero_take_no_part(make_model) -> None:
 def test_the_whole_step_equals_logits_and_cross_entropy(make_model) -> None:
     model = make_model()
     batch = Batch.from_ids(torch.randint(0, 17, (3, 17)))
-    loss = TrainStep(model, make_objective("next_token"))(batch)
-    logits = model.head(model.run(model.embed(batch), batch))
+    loss = ModelWithLoss(model, make_objective("next_token"))(batch)
+    logits = model.logits(model.hidden_states(model.embed(batch), batch))
     expected = F.cross_entropy(logits.flatten(0, 1), batch.target_ids.flatten(), reduction="sum")
     torch.testing.assert_close(loss.total, expected, rtol=1e-6, atol=1e-6)
 
@@ -113,3 +113,26 @@ def test_every_row_of_the_table_is_an_objective(name: str) -> None:
 def test_an_unknown_objective_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'next_token'"):
         make_objective("next_tokne")
+
+
+def test_what_is_frozen_costs_no_gradient() -> None:
+    """A frozen head, as in fine-tuning, and hidden states that nothing learns from, each without a product for it."""
+    hidden, head, targets, weights = _case()
+    products: list[tuple[int, ...]] = []
+
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm_.default):
+                products.append(tuple(args[0].shape))
+            return func(*args, **(kwargs or {}))
+
+    expected = torch.autograd.grad(cross_entropy_sum(hidden, head, targets, weights), (hidden, head))
+    for frozen, (gradient,), number in ((head, expected[:1], 2), (hidden, expected[1:], 2)):
+        products.clear()
+        frozen.requires_grad_(False)
+        moving = hidden if frozen is head else head
+        with Products():
+            total = cross_entropy_sum(hidden, head, targets, weights)
+        assert torch.equal(torch.autograd.grad(total, moving)[0], gradient)
+        assert len(products) == number
+        frozen.requires_grad_()

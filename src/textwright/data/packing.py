@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from textwright.batches.shuffle import shuffled
 from textwright.core.seeds import hash_u64
+from textwright.data.shuffle import shuffled
 
 Integers = npt.NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""Cross-entropy of the next token, without ever holding the logits of all positions."""
+"""Cross-entropy without ever holding the logits of all positions."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,46 +8,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textwright.batches.batch import Batch
-from textwright.models.language_model import LanguageModel
-from textwright.training.step import Loss, Objective
-
-LossAndGradient = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+LossAndGrad = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Logits [chunk, vocabulary], target ids and weights [chunk] to the weighted loss and the gradient of the logits."""
 MAX_LOGIT_BYTES = 2**27
 """Logits held at once, in the type of the products: enough rows for these to run at full speed."""
 
 
-class NextToken(Objective):
-    """The weighted sum of -log p(target) over the positions whose weight is not zero."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._loss_and_gradient: LossAndGradient = loss_and_gradient
-
-    def compile_for_training(self) -> None:
-        """Compile what is done to the logits: one pass over them instead of six."""
-        self._loss_and_gradient = torch.compile(fusible_loss_and_gradient, dynamic=False)
-
-    def weight(self, batch: Batch) -> Float[Tensor, ""]:
-        return batch.loss_weight.sum()
-
-    def forward(self, model: LanguageModel, hidden: Float[Tensor, "rows time width"], batch: Batch) -> Loss:
-        flat = hidden.flatten(0, 1)  # [positions, width]
-        targets = batch.target_ids.flatten()  # [positions]
-        weights = batch.loss_weight.flatten().float()  # [positions]
-        counted = weights.nonzero().squeeze(1)
-        if len(counted) < len(weights):
-            flat, targets, weights = flat[counted], targets[counted], weights[counted]
-        total = cross_entropy_sum(flat, model.head_weight, targets, weights, self._loss_and_gradient)
-        return Loss(total, weights.sum(), {})
-
-
 def cross_entropy_sum(
-    hidden: Float[Tensor, "positions width"],
-    head: Float[Tensor, "vocabulary width"],
+    hidden: Float[Tensor, "positions hidden"],
+    head: Float[Tensor, "vocabulary hidden"],
     targets: Int[Tensor, " positions"],
     weights: Float[Tensor, " positions"],
-    of_chunk: LossAndGradient | None = None,
+    of_chunk: LossAndGrad | None = None,
 ) -> Float[Tensor, ""]:
     """Sum over positions of weight x cross-entropy of ``hidden @ head.T`` against the target, in nats.
 
@@ -61,18 +33,21 @@ def cross_entropy_sum(
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
     if torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad):
         total: Tensor = _CrossEntropySum.apply(  # type: ignore[no-untyped-call]
-            hidden, head, targets, weights, dtype, of_chunk or loss_and_gradient
+            hidden, head, targets, weights, dtype, of_chunk or loss_and_grad
         )
         return total
     total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
     inputs, matrix = hidden.to(dtype), head.to(dtype)
     for part in _chunks(inputs, matrix):
-        total -= weights[part] @ _log_p(inputs[part], matrix).gather(1, targets[part, None]).squeeze(1)
+        total -= weights[part] @ _log_probs(inputs[part], matrix).gather(1, targets[part, None]).squeeze(1)
     return total
 
 
 class _CrossEntropySum(torch.autograd.Function):
-    """The sum with its gradient. Keeps one gradient the size of ``hidden`` and one the size of ``head``, no logits."""
+    """The sum with its gradient. Keeps one gradient the size of ``hidden`` and one the size of ``head``, no logits.
+
+    What needs no gradient, such as a frozen head, costs none.
+    """
 
     @staticmethod
     def forward(
@@ -82,44 +57,48 @@ class _CrossEntropySum(torch.autograd.Function):
         targets: Tensor,
         weights: Tensor,
         dtype: torch.dtype,
-        of_chunk: LossAndGradient,
+        of_chunk: LossAndGrad,
     ) -> Tensor:
         total = torch.zeros((), device=hidden.device, dtype=weights.dtype)
-        of_hidden = torch.empty_like(hidden)
-        of_head: Tensor | None = None
+        wants_hidden, wants_head = ctx.needs_input_grad[:2]
+        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+        grad_head: Tensor | None = None
         with torch.autocast(hidden.device.type, enabled=False):
             inputs, matrix = hidden.to(dtype), head.to(dtype)
             for part in _chunks(inputs, matrix):
-                loss, of_logits = of_chunk(inputs[part] @ matrix.t(), targets[part], weights[part])
+                loss, grad_logits = of_chunk(inputs[part] @ matrix.t(), targets[part], weights[part])
                 total += loss
-                of_hidden[part] = of_logits @ matrix
-                of_head = _plus_product(of_head, of_logits.t(), inputs[part])
-        if of_head is None:  # a micro-batch of nothing but padding
-            of_head = torch.zeros_like(head)
-        ctx.save_for_backward(of_hidden, of_head.to(head.dtype))
+                if grad_hidden is not None:
+                    grad_hidden[part] = grad_logits @ matrix
+                if wants_head:
+                    grad_head = _addmm(grad_head, grad_logits.t(), inputs[part])
+        if wants_head:
+            # There is none yet for a micro-batch of nothing but padding.
+            grad_head = torch.zeros_like(head) if grad_head is None else grad_head.to(head.dtype)
+        ctx.save_for_backward(grad_hidden, grad_head)
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_total: Tensor) -> tuple[Tensor | None, ...]:
-        of_hidden, of_head = ctx.saved_tensors
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
         # In place: the head's gradient can be the largest tensor of a step.
-        return of_hidden.mul_(of_total), of_head.mul_(of_total), None, None, None, None
+        scaled = (None if grad is None else grad.mul_(grad_total) for grad in ctx.saved_tensors)
+        return *scaled, None, None, None, None
 
 
-def loss_and_gradient(
+def loss_and_grad(
     logits: Float[Tensor, "chunk vocabulary"], targets: Int[Tensor, " chunk"], weights: Float[Tensor, " chunk"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "chunk vocabulary"]]:
     """The weighted loss of some positions, and its gradient in the logits' type; in place as far as it can be."""
-    log_p = torch.log_softmax(logits, dim=1, dtype=_at_least_float32(logits.dtype))
-    loss = -(weights @ log_p.gather(1, targets[:, None]).squeeze(1))
+    log_probs = torch.log_softmax(logits, dim=1, dtype=_at_least_float32(logits.dtype))
+    loss = -(weights @ log_probs.gather(1, targets[:, None]).squeeze(1))
     # The gradient of weight x -log softmax(z)[target] is weight x (softmax(z) - one_hot(target)).
-    of_logits = log_p.exp_()
-    of_logits.scatter_add_(1, targets[:, None], of_logits.new_full((len(log_p), 1), -1.0))
-    return loss, of_logits.mul_(weights[:, None]).to(logits.dtype)
+    grad_logits = log_probs.exp_()
+    grad_logits.scatter_add_(1, targets[:, None], grad_logits.new_full((len(log_probs), 1), -1.0))
+    return loss, grad_logits.mul_(weights[:, None]).to(logits.dtype)
 
 
-def fusible_loss_and_gradient(
+def compilable_loss_and_grad(
     logits: Float[Tensor, "chunk vocabulary"], targets: Int[Tensor, " chunk"], weights: Float[Tensor, " chunk"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "chunk vocabulary"]]:
     """The same, written so that a compiler makes one pass of it."""
@@ -130,7 +109,7 @@ def fusible_loss_and_gradient(
     return loss, (((z - log_total).exp() - hit.to(z.dtype)) * weights[:, None]).to(logits.dtype)
 
 
-def _plus_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+def _addmm(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
     """total + left @ right, in float32 at least; in place where there is a total."""
     if total is None:
         return (left @ right).to(_at_least_float32(left.dtype))
@@ -139,7 +118,7 @@ def _plus_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
     return total.add_(left @ right)
 
 
-def _log_p(hidden: Tensor, head: Tensor) -> Tensor:
+def _log_probs(hidden: Tensor, head: Tensor) -> Tensor:
     return torch.log_softmax(hidden @ head.t(), dim=1, dtype=_at_least_float32(hidden.dtype))
 
 

@@ -19,11 +19,11 @@ from typing import Any, BinaryIO, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from textwright.batches.packing import Packing, lay_out
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder, sha256_file
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.core.user_paths import given_path
+from textwright.data.packing import Packing, lay_out
 from textwright.text.document import Document
 from textwright.text.sources import OnInvalid, fingerprint, read_documents
 from textwright.text.split import is_validation
@@ -89,17 +89,35 @@ class Tokens:
         document_ends: where each document ends, counted from the stream's start.
         num_bytes: bytes of the text in UTF-8.
         num_characters: characters of the text.
+        fingerprint: a hash of ids and documents, where there is one already; else it is made when it is asked for.
     """
 
     def __init__(
-        self, parts: Sequence[Ids], document_ends: npt.NDArray[np.int64], *, num_bytes: int, num_characters: int
+        self,
+        parts: Sequence[Ids],
+        document_ends: npt.NDArray[np.int64],
+        *,
+        num_bytes: int,
+        num_characters: int,
+        fingerprint: str | None = None,
     ) -> None:
+        self._fingerprint = fingerprint
         self._parts = parts
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
         self.document_ends = document_ends
         self.num_bytes, self.num_characters = num_bytes, num_characters
         self.num_tokens, self.num_documents = int(self._starts[-1]), len(document_ends)
         self._packings: dict[tuple[int, int], Packing] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of ids and documents."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(self.document_ends.astype("<i8").tobytes())
+            for part in self._parts:
+                digest.update(part.astype("<u4").tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
     @property
     def stored_bytes(self) -> int:
@@ -430,7 +448,14 @@ def open_data(folder: Path) -> Data:
     for name, facts in manifest.splits.items():
         with given_path(folder):
             parts, ends = _open_shards(folder, facts, np.dtype("<u2" if manifest.dtype == "uint16" else "<u4"))
-        splits[name] = Tokens(parts, ends, num_bytes=facts.num_bytes, num_characters=facts.num_characters)
+        hashes = " ".join(shard.sha256_bin + shard.sha256_idx for shard in facts.shards)
+        splits[name] = Tokens(
+            parts,
+            ends,
+            num_bytes=facts.num_bytes,
+            num_characters=facts.num_characters,
+            fingerprint=hashlib.sha256(hashes.encode()).hexdigest(),
+        )
     val = splits["val"] if splits["val"].num_tokens else None
     return Data(splits["train"], val, manifest, folder)
 

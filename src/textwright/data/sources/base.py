@@ -1,0 +1,96 @@
+"""What training asks of a source of batches, and what is the same for sources of rows."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from textwright.core.seeds import hash_u64
+from textwright.core.world import World
+from textwright.data.batch import Batch
+from textwright.data.shuffle import shuffled
+
+SINGLE_PROCESS = World()
+Integers = npt.NDArray[np.int64]
+
+
+@runtime_checkable
+class BatchSource(Protocol):
+    """The batches of a training run: the same for the same step, on any number of ranks."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What the batches are made of, as a hash: the same fingerprint, the same batches."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Places of a step's rows, over all ranks."""
+
+    @property
+    def num_tokens(self) -> int:
+        """About what is read when everything was read once."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the tokens take on disk."""
+
+    def batch(self, step: int, world: World = SINGLE_PROCESS) -> Batch:
+        """This rank's rows of optimizer step ``step`` (from 0); joined over the ranks they are the whole."""
+
+
+class ShuffledRows(ABC):
+    """A source of so many rows, all of which are read once an epoch, in an order that differs each epoch.
+
+    Args:
+        num_rows: of an epoch.
+        batch_size: rows of a step, over all ranks.
+        sequence_length: tokens of a row, at most.
+        seed: fixes the order.
+    """
+
+    def __init__(self, *, num_rows: int, batch_size: int, sequence_length: int, seed: int) -> None:
+        self.num_rows, self.batch_size, self.sequence_length, self.seed = num_rows, batch_size, sequence_length, seed
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """As ``BatchSource``."""
+
+    @property
+    @abstractmethod
+    def num_tokens(self) -> int:
+        """As ``BatchSource``."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Nothing, where tokens are in memory."""
+        return 0
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Places of a step's rows."""
+        return self.batch_size * self.sequence_length
+
+    def batch(self, step: int, world: World = SINGLE_PROCESS) -> Batch:
+        """Ranks get equal shares where ``batch_size`` divides by their number, in order."""
+        start, stop = (self.batch_size * rank // world.size for rank in (world.rank, world.rank + 1))
+        return self.rows(np.arange(step * self.batch_size + start, step * self.batch_size + stop))
+
+    def rows(self, numbers: Integers) -> Batch:
+        """Rows by their number, counted from the first epoch's first on."""
+        epochs, places = np.divmod(numbers, self.num_rows)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            places[here] = shuffled(places[here], self.num_rows, hash_u64("order", self.seed, int(epoch)))
+        return self.make_rows(epochs, places)
+
+    @abstractmethod
+    def make_rows(self, epochs: Integers, places: Integers) -> Batch:
+        """Rows by their epoch and their place in the source."""
+
+
+def fingerprint_of(*parts: Any) -> str:
+    """The hash of plain values, in their order."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

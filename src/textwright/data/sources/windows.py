@@ -1,0 +1,83 @@
+"""Rows cut from one stream of documents, and the stream from end to end for evaluation."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from textwright.core.errors import InputError
+from textwright.core.seeds import hash_u64
+from textwright.data.batch import Batch
+from textwright.data.shards import Tokens
+from textwright.data.sources.base import Integers, ShuffledRows, fingerprint_of
+
+
+class Windows(ShuffledRows):
+    """Rows cut from the stream, every token once an epoch (but for less than two rows at its ends).
+
+    ::
+
+        the stream   t h e | a t o m | o f | ...
+        rows         [t h e | a] [t o m | o] ...    in an order that differs each epoch
+
+    Each epoch starts a little elsewhere, so that borders move.
+
+    Args:
+        tokens: the stream.
+        batch_size: rows of a step, over all ranks.
+        sequence_length: tokens of a row.
+        seed: fixes the order.
+
+    Raises:
+        InputError: the stream is shorter than one row.
+    """
+
+    def __init__(self, tokens: Tokens, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
+        if tokens.num_tokens < sequence_length + 1:
+            raise InputError(
+                f"the text has {tokens.num_tokens:,} tokens",
+                expected=f"at least {sequence_length + 1:,}, one row and what follows it",
+                fix="give more text, or a smaller --model.context-length",
+            )
+        fit = (tokens.num_tokens - 1) // sequence_length
+        super().__init__(num_rows=max(1, fit - 1), batch_size=batch_size, sequence_length=sequence_length, seed=seed)
+        self.tokens = tokens
+        self._slack = tokens.num_tokens - 1 - self.num_rows * sequence_length
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the stream and how it is cut."""
+        return fingerprint_of("windows", self.tokens.fingerprint, self.batch_size, self.sequence_length, self.seed)
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the stream."""
+        return self.tokens.num_tokens
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of the stream."""
+        return self.tokens.stored_bytes
+
+    def make_rows(self, epochs: Integers, places: Integers) -> Batch:
+        """Each row with what follows it."""
+        time = self.sequence_length
+        ids = np.empty((len(places), time + 1), dtype=np.int64)
+        for index, (epoch, place) in enumerate(zip(epochs.tolist(), places.tolist(), strict=True)):
+            start = hash_u64("offset", self.seed, epoch) % (self._slack + 1) + place * time
+            ids[index] = self.tokens.read(start, start + time + 1)
+        return Batch.from_ids(torch.from_numpy(ids))
+
+
+def evaluation_batches(tokens: Tokens, *, batch_size: int, sequence_length: int) -> Iterator[Batch]:
+    """The stream from its start to its end in rows: each token but the very first is predicted exactly once."""
+    starts = range(0, tokens.num_tokens - 1, sequence_length)
+    for first in range(0, len(starts), batch_size):
+        chosen = [
+            tokens.read(start, min(start + sequence_length + 1, tokens.num_tokens))
+            for start in starts[first : first + batch_size]
+        ]
+        if all(len(row) == sequence_length + 1 for row in chosen):
+            yield Batch.from_ids(torch.from_numpy(np.stack(chosen)))
+        else:
+            yield Batch.from_rows([row.tolist() for row in chosen])

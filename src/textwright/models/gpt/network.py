@@ -1,0 +1,338 @@
+"""GPT: a stack of blocks, each attention over other tokens and an MLP for each alone.
+
+::
+
+    ids ──> embedding + positions ──> block 0 ──> ... ──> block n-1 ──> final norm ──> head ──> logits
+
+    pre-norm (gpt2, qwen3)             post-norm (gpt1)
+    x + attention(norm(x))              norm(x + attention(x))
+    x + mlp(norm(x))                    norm(x + mlp(x))            and no final norm
+
+Source: gpt1: Radford et al. 2018; gpt2: Radford et al. 2019; qwen3: the Qwen3 report (arXiv:2505.09388).
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from textwright.data.batch import Batch
+from textwright.models.gpt.config import GPTConfig
+from textwright.models.hooks import BlockHooks, ModelHooks
+from textwright.models.kv_cache import KVCache
+from textwright.models.language_model import LanguageModel
+from textwright.models.layers.attention import (
+    Attention,
+    AttentionMask,
+    CacheWriter,
+    SingleTokenWriter,
+    make_attention_mask,
+)
+from textwright.models.layers.linear import Embedding, Linear
+from textwright.models.layers.mlp import MLP, GatedMLP, dropout
+from textwright.models.layers.norm import RMSNorm
+from textwright.models.layers.positions import RopeTable, SinusoidalPositions, rope_table, sinusoidal_table
+from textwright.models.protocols import DecodeState
+
+
+class PreNormBlock(nn.Module):
+    """Normalises what goes into each part; the residual stream itself is never normalised."""
+
+    points_around = ("hook_resid_pre", "hook_resid_post")
+    """What the model calls before and after the block, which is compiled all the same."""
+
+    def __init__(self, attention: Attention, mlp: nn.Module, norms: tuple[nn.Module, nn.Module], drop: nn.Module):
+        super().__init__()
+        self.attention_norm, self.mlp_norm = norms
+        self.attention, self.mlp, self.drop = attention, mlp, drop
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: AttentionMask,
+        writer: CacheWriter | SingleTokenWriter | None = None,
+        hooks: BlockHooks | None = None,
+    ) -> Tensor:
+        """[batch, time, hidden] -> [batch, time, hidden]"""
+        drop = self.drop if writer is None else _identity
+        attn_out = self.attention(self.attention_norm(x), mask, writer, hooks)
+        x = _at("hook_resid_mid", x + drop(_at("hook_attn_out", attn_out, hooks)), hooks)
+        mlp_out = self.mlp(self.mlp_norm(x), hooks)
+        return x + drop(_at("hook_mlp_out", mlp_out, hooks))
+
+
+class PostNormBlock(PreNormBlock):
+    """Normalises the residual stream after each part."""
+
+    points_around = ("hook_resid_pre", "hook_normalized_resid_post")
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: AttentionMask,
+        writer: CacheWriter | SingleTokenWriter | None = None,
+        hooks: BlockHooks | None = None,
+    ) -> Tensor:
+        """[batch, time, hidden] -> [batch, time, hidden]"""
+        drop = self.drop if writer is None else _identity
+        attn_out = self.attention(x, mask, writer, hooks)
+        x = self.attention_norm(_at("hook_resid_mid", x + drop(_at("hook_attn_out", attn_out, hooks)), hooks))
+        mlp_out = self.mlp(x, hooks)
+        resid_post = _at("hook_resid_post", x + drop(_at("hook_mlp_out", mlp_out, hooks)), hooks)
+        return cast(Tensor, self.mlp_norm(resid_post))
+
+
+def _identity(x: Tensor) -> Tensor:
+    """In dropout's place where text is written, whether the model is in training or not."""
+    return x
+
+
+def _at(point: str, value: Tensor, hooks: ModelHooks | BlockHooks | None) -> Tensor:
+    return value if hooks is None else hooks(point, value)
+
+
+class GPT(LanguageModel):
+    """The families gpt1, gpt2 and qwen3. See ``GPTConfig`` for what can differ."""
+
+    config: GPTConfig
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._compiled_block: Callable[[nn.Module, Tensor, AttentionMask], Tensor] | None = None
+        self._checkpoints_activations = False
+        self.token_embedding = Embedding(config.vocab_size, config.hidden_size)
+        if config.position_encoding == "learned":
+            self.position_embedding: nn.Module | None = Embedding(config.context_length, config.hidden_size)
+        elif config.position_encoding == "sinusoidal":
+            self.position_embedding = SinusoidalPositions(config.context_length, config.hidden_size)
+        else:
+            self.position_embedding = None
+        self.embedding_drop = dropout(config.dropout_embedding)
+        self.blocks = nn.ModuleList(_make_block(config, layer) for layer in range(config.num_layers))
+        self.final_norm = _make_norm(config) if config.norm_position == "pre" else nn.Identity()
+        if not config.tie_embeddings:
+            self.untied_head = Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def init_weights(self, generator: torch.Generator) -> None:
+        """GPT-2's start: small normal weights, smaller still where a part writes into the residual stream.
+
+        Source: Radford et al. 2019, section 2.3, for the 1 / sqrt(number of residual layers).
+        """
+        scaled = (2 * self.config.num_layers) ** -0.5 if self.config.norm_position == "pre" else 1.0
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                into_residual = name.endswith(("attention.out", "mlp.down"))
+                of_kind = self.config.embedding_std if isinstance(module, nn.Embedding) else self.config.init_std
+                std = of_kind * (scaled if into_residual else 1.0)
+                nn.init.normal_(module.weight, std=std, generator=generator)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of blocks."""
+        return self.config.num_layers
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.config.hidden_size
+
+    @property
+    def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
+        """The output matrix: the token embedding's own where the head is tied."""
+        return self.token_embedding.weight if self.config.tie_embeddings else self.untied_head.weight
+
+    def embed(self, batch: Batch, hooks: ModelHooks | None = None) -> Float[Tensor, "batch time hidden"]:
+        """Tokens as vectors, with their positions added where positions are vectors."""
+        return cast(Tensor, self.embedding_drop(self._embed(batch.input_ids, self._positions(batch), hooks)))
+
+    def hidden_states(
+        self, embedded: Float[Tensor, "batch time hidden"], batch: Batch, hooks: ModelHooks | None = None
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Through all blocks and the final norm."""
+        if hooks is not None:
+            hooks.check(self.hook_points())
+        mask, is_causal = make_attention_mask(batch)
+        attention_mask = AttentionMask(mask, is_causal, self._rope(self._positions(batch)))
+        return self._through_blocks(embedded, attention_mask, None, hooks)
+
+    def empty_cache(self, batch_size: int, source: Batch | None = None) -> KVCache:
+        """An empty key-value cache. A GPT reads no source."""
+        assert source is None, "a GPT has no encoder"
+        return KVCache.empty(
+            layers=self.config.num_layers,
+            rows=batch_size,
+            heads=self.config.num_key_value_heads,
+            head_dim=self.config.head_dim,
+            context_length=self.context_length,
+            device=self.token_embedding.weight.device,
+            dtype=self.token_embedding.weight.dtype,
+        )
+
+    @torch.no_grad()
+    def extend(
+        self,
+        ids: Int[Tensor, "batch time"],
+        lengths: Int[Tensor, " batch"],
+        state: DecodeState,
+        hooks: ModelHooks | None = None,
+    ) -> tuple[Float[Tensor, "batch time hidden"], KVCache]:
+        """Read more tokens against the cache, and add theirs to it in place."""
+        assert isinstance(state, KVCache)
+        if hooks is not None:
+            hooks.check(self.hook_points())
+        time, starts = ids.shape[1], state.lengths
+        ends = starts + lengths
+        longest = int(ends.max())
+        state.reserve(longest)
+        fills_all = bool((lengths == time).all()) and bool((starts == starts[0]).all())
+        place = starts[:, None] + torch.arange(time, device=ids.device)  # [batch, time]
+        position_ids = place.clamp(max=self.context_length - 1)  # padding may lie beyond the context
+        mask = torch.arange(longest, device=ids.device) <= place[:, :, None]  # [batch, time, longest]
+        attention_mask = AttentionMask(mask[:, None], False, self._rope(position_ids))
+        writer = CacheWriter(state, starts, lengths, longest, int(starts[0]) if fills_all else None)
+        hidden = self._through_blocks(self._embed(ids, position_ids, hooks), attention_mask, writer, hooks)
+        state.lengths = ends
+        return hidden, state
+
+    @torch.no_grad()
+    def decode_step(self, ids: Int[Tensor, "batch 1"], state: KVCache) -> Float[Tensor, "batch 1 hidden"]:
+        """The same for one token in every row, with room for it, without a question to the device.
+
+        So it can be recorded once and replayed, as a CUDA graph. The cache's lengths stay: its owner raises them.
+        """
+        position_ids = state.lengths[:, None]
+        mask = torch.arange(state.capacity, device=ids.device) <= position_ids[:, :, None]  # [batch, 1, capacity]
+        attention_mask = AttentionMask(mask[:, None], False, self._rope(position_ids))
+        return self._through_blocks(
+            self._embed(ids, position_ids, None), attention_mask, SingleTokenWriter(state), None
+        )
+
+    def compile_for_training(self) -> None:
+        """Compile the block, once for all layers: they differ in their tensors only."""
+        super().compile_for_training()
+        self._compiled_block = torch.compile(type(self.blocks[0]).forward, dynamic=False)
+
+    def enable_activation_checkpointing(self) -> None:
+        """Keep the residual stream between the blocks, and compute each block's inside again in the backward pass.
+
+        Source: Chen et al. 2016 (arXiv:1604.06174).
+        """
+        self._checkpoints_activations = True
+
+    def end_training(self) -> None:
+        """Undo both."""
+        super().end_training()
+        self._compiled_block, self._checkpoints_activations = None, False
+
+    def exported_tensors(self) -> dict[str, Tensor]:
+        """The state; a sinusoidal table too, which is the same as learned positions that are never trained."""
+        tensors = super().exported_tensors()
+        if self.config.position_encoding == "sinusoidal":
+            tensors["position_embedding.weight"] = sinusoidal_table(self.context_length, self.hidden_size)
+        return tensors
+
+    def hook_points(self) -> tuple[str, ...]:
+        """The points that hooks may use, in the order of computation."""
+        c = self.config
+        attention = ("attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern", "attn.hook_z", "hook_attn_out")
+        mlp = ("mlp.hook_pre", *(("mlp.hook_pre_linear",) if c.mlp == "gated" else ()), "mlp.hook_post", "hook_mlp_out")
+        after = ("hook_resid_post", *(("hook_normalized_resid_post",) if c.norm_position == "post" else ()))
+        of_block = ("hook_resid_pre", *attention, "hook_resid_mid", *mlp, *after)
+        blocks = [f"blocks.{layer}.{name}" for layer in range(c.num_layers) for name in of_block]
+        return (
+            *self._embedding_points(),
+            *blocks,
+            *(("ln_final.hook_normalized",) if c.norm_position == "pre" else ()),
+        )
+
+    def residual_contributions(self) -> tuple[str, ...]:
+        """The embeddings and what each part adds; a post-norm stream is no sum."""
+        if self.config.norm_position == "post":
+            return ()
+        parts = ("hook_attn_out", "hook_mlp_out")
+        added = [f"blocks.{layer}.{part}" for layer in range(self.config.num_layers) for part in parts]
+        return (*self._embedding_points(), *added)
+
+    def _embedding_points(self) -> tuple[str, ...]:
+        return ("hook_embed",) if self.position_embedding is None else ("hook_embed", "hook_pos_embed")
+
+    def _embed(self, ids: Tensor, position_ids: Tensor, hooks: ModelHooks | None) -> Tensor:
+        embedded = _at("hook_embed", self.token_embedding(ids), hooks)
+        if self.position_embedding is None:
+            return embedded
+        return embedded + _at("hook_pos_embed", self.position_embedding(position_ids), hooks)
+
+    def _positions(self, batch: Batch) -> Int[Tensor, "rows time"]:
+        if batch.position_ids is not None:
+            return batch.position_ids
+        return torch.arange(batch.time, device=batch.input_ids.device)[None]
+
+    def _rope(self, position_ids: Tensor) -> RopeTable | None:
+        if self.config.position_encoding != "rotary":
+            return None
+        return rope_table(position_ids, self.config.head_dim, self.config.rope_theta)
+
+    def _through_blocks(
+        self,
+        hidden: Tensor,
+        mask: AttentionMask,
+        writer: CacheWriter | SingleTokenWriter | None,
+        hooks: ModelHooks | None,
+    ) -> Tensor:
+        trains = self.training and writer is None
+        before, after = (
+            PreNormBlock.points_around if self.config.norm_position == "pre" else PostNormBlock.points_around
+        )
+        for layer, block in enumerate(self.blocks):
+            prefix = f"blocks.{layer}."
+            hidden = _at(prefix + before, hidden, hooks)
+            of_block = hooks.within(prefix, but=(before, after)) if hooks is not None else None
+            compiled = self._compiled_block if trains and of_block is None else None
+            if trains and self._checkpoints_activations and of_block is None:
+                hidden = checkpoint(compiled or type(block).forward, block, hidden, mask, use_reentrant=False)
+            elif compiled is not None:
+                hidden = compiled(block, hidden, mask)
+            else:
+                hidden = block(hidden, mask, writer, of_block)
+            hidden = _at(prefix + after, hidden, hooks)
+        return _at("ln_final.hook_normalized", self.final_norm(hidden), hooks)
+
+
+def _make_block(config: GPTConfig, layer: int) -> PreNormBlock:
+    c = config
+    scale = 1.0 / c.head_dim**0.5 if c.scales_attention else 1.0
+    norms_heads = c.normalises_queries_and_keys
+    bias = bool(c.bias)
+    attention = Attention(
+        c.hidden_size,
+        c.num_heads,
+        c.head_dim,
+        num_key_value_heads=c.num_key_value_heads,
+        layer=layer,
+        scale=scale / (layer + 1) if c.scales_attention_by_layer else scale,
+        dropout=c.dropout_attention,
+        bias=bias,
+        query_norm=RMSNorm(c.head_dim, c.norm_eps) if norms_heads else None,
+        key_norm=RMSNorm(c.head_dim, c.norm_eps) if norms_heads else None,
+    )
+    make_mlp = GatedMLP if c.mlp == "gated" else MLP
+    block = PostNormBlock if c.norm_position == "post" else PreNormBlock
+    return block(
+        attention,
+        make_mlp(c.hidden_size, c.intermediate_size, c.activation, bias=bias),
+        (_make_norm(c), _make_norm(c)),
+        dropout(c.dropout_residual),
+    )
+
+
+def _make_norm(config: GPTConfig) -> nn.Module:
+    """Source: Ba et al. 2016 (arXiv:1607.06450), for LayerNorm."""
+    if config.norm == "rms_norm":
+        return RMSNorm(config.hidden_size, config.norm_eps)
+    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps)

@@ -1,0 +1,54 @@
+"""What the loop asks of the stages above it, handed over by whoever starts it; callbacks hold no state of the run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textwright.models.network import Network
+from textwright.training.config import TrainConfig
+from textwright.training.plan import Plan
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, and what of it says which model is the best."""
+
+    metrics: dict[str, float]
+    """By name, for a ``val`` row."""
+    best_by: str = "val_loss_nats"
+    """The metric that decides."""
+    higher_is_better: bool = False
+    """Which way."""
+
+    def is_better_than(self, best: Mapping[str, float]) -> bool:
+        """Whether it is better than the metrics of the best one so far; the first one is."""
+        if not best:
+            return True
+        now, before = self.metrics[self.best_by], best[self.best_by]
+        return now > before if self.higher_is_better else now < before
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Functions the loop calls. Models come to them in evaluation mode."""
+
+    evaluate: Callable[[Network, TrainConfig], Evaluation] | None = None
+    """Measures the model in the config's precision."""
+    sample: Callable[[Network], dict[str, Any]] | None = None
+    """Fields of a ``sample`` row, ``text`` among them."""
+    on_row: Callable[[dict[str, Any]], None] = _ignore
+    """Gets every journal row as it is written."""
+    on_resolved: Callable[[TrainConfig], None] = _ignore
+    """Gets the config with nothing left open, before the first step, once a run that goes on was found in order, and
+    when the clock changes it."""
+    on_note: Callable[[str], None] = _ignore
+    """Gets a line about what is about to take a while, or could be better."""
+    on_plan: Callable[[Plan], None] = _ignore
+    """Gets what the run will take, before the first step."""
+    save_model: Callable[[Network, Path], None] | None = None
+    """Writes the finished model's folder."""

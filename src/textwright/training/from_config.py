@@ -1,0 +1,35 @@
+"""What a training config names, made: the source of batches, and a model with its loss."""
+
+from textwright.data.shards import Tokens
+from textwright.data.sources.base import BatchSource
+from textwright.data.sources.packed_documents import PackedDocuments
+from textwright.data.sources.windows import Windows
+from textwright.models.network import Network
+from textwright.training.config import TrainConfig
+from textwright.training.losses.catalog import make_objective
+from textwright.training.model_with_loss import ModelWithLoss
+
+
+def make_batches(tokens: Tokens, config: TrainConfig, context_length: int) -> BatchSource:
+    """The source of batches that a config describes.
+
+    Args:
+        tokens: the text.
+        config: given or resolved.
+        context_length: tokens of a row, where the config does not say.
+
+    Raises:
+        InputError: the text is too short for one row.
+    """
+    source = PackedDocuments if config.packing == "documents" else Windows
+    length = config.sequence_length or context_length
+    return source(tokens, batch_size=config.batch_size, sequence_length=length, seed=config.seed)
+
+
+def add_loss(model: Network, config: TrainConfig) -> ModelWithLoss:
+    """The model and what it learns, on the model's device.
+
+    Raises:
+        InputError: no objective has that name.
+    """
+    return ModelWithLoss(model, make_objective(config.objective).to(model.device))
