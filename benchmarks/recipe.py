@@ -30,7 +30,7 @@ from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.decide import prepare_step
 from textwright.training.from_config import add_loss
-from textwright.training.precision import autocast, choose_training_precision
+from textwright.training.precision import StepProbe, autocast
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
@@ -103,7 +103,7 @@ def learn(
     training = {key: value for key, value in settings.items() if key != "embedding_std"}
     model = build(preset(name, vocab_size=vocab_size, embedding_std=embedding_std), seed=seed)
     cpu = torch.device("cpu")
-    precision = choose_training_precision(cpu, "auto", model.hidden_size)
+    precision = StepProbe(model, batch_size=rows, sequence_length=row_tokens).measure_rates().faster
     config = TrainConfig(**{"batch_size": rows, "seed": seed, "compile": False} | training)
     config = config.decided(
         steps=steps,
