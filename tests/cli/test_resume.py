@@ -148,9 +148,9 @@ def test_a_strange_path_a_loop_of_links_and_ten_thousand_old_checkpoints(textwri
     os.utime(newest, (0, 0))  # clocks are not asked
     from textwright.training.run_folder import Run as RunFolder
 
-    begun_s = time.perf_counter()
+    begun_s = time.process_time()  # of the processor: other tests run beside it
     found, passed_over = RunFolder.open(odd).newest_checkpoint()
-    assert time.perf_counter() - begun_s < 1
+    assert time.process_time() - begun_s < 1
     assert found == newest
     assert len(passed_over) == 9_999
     done = textwright("train", "--resume", odd, "--steps", 5, "--json")
