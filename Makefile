@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?=
-ALONE := tests/bench tests/generation/test_cpu_decoder.py tests/generation/test_packing.py \
+ALONE := tests/bench tests/cli/test_chat.py tests/generation/test_cpu_decoder.py tests/generation/test_packing.py \
 	$(addprefix tests/training/test_,clock.py threads.py precision_choice.py plan.py)
 
 .PHONY: demo test test-kill check format clean
