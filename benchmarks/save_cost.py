@@ -21,13 +21,13 @@ from textwright.core.files import folder_size
 from textwright.data.shards import Tokens
 from textwright.models.catalog import build
 from textwright.models.presets import preset
+from textwright.runs.checkpointer import AsyncCheckpointer
+from textwright.runs.run_folder import Run
+from textwright.runs.run_logger import RunLogger
 from textwright.training.config import TrainConfig
-from textwright.training.diary import Diary
 from textwright.training.from_config import make_batches
 from textwright.training.losses.catalog import make_objective
 from textwright.training.model_with_loss import ModelWithLoss
-from textwright.training.run_folder import Run
-from textwright.training.saver import Saver
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
@@ -60,18 +60,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", config)
         extra, plain, blocked = [], [], []
-        with Diary(run, lambda _: None) as diary, Saver(run, diary, keep=2) as saver:
+        with RunLogger(run, lambda _: None) as logger, AsyncCheckpointer(run, logger, keep=2) as checkpointer:
             for _ in range(arguments.rounds):
                 took = {}
                 for saves in (False, True):
                     begun_s = time.perf_counter()
                     if saves:
                         tensors, facts = state.gather()
-                        saver.start(state.progress.step, tensors, {"progress": facts | {"best_step": None}})
+                        checkpointer.start(state.progress.step, tensors, {"progress": facts | {"best_step": None}})
                         blocked.append(time.perf_counter() - begun_s)
                     for _ in range(num_steps):
                         train_step(state, loader.batch(state.progress.step), config)
-                    if (failure := saver.wait()) is not None:
+                    if (failure := checkpointer.wait()) is not None:
                         raise failure
                     took[saves] = time.perf_counter() - begun_s
                 extra.append(took[True] - took[False])

@@ -13,17 +13,15 @@ import torch
 from pydantic import Field
 
 import textwright as tw
-from textwright.api import ModelOptions, RunConfig, TrainConfig, runs
+from textwright.api import ModelOptions, RunConfig, TrainConfig, runs, verify
 from textwright.api.config import read_for_new_run
-from textwright.api.verification import verify
 from textwright.core.config import AS_BEFORE
 from textwright.core.errors import InputError
 from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.presets import preset
+from textwright.runs.run_folder import Run
 from textwright.tokens import make_tokenizer
-from textwright.training import identity
-from textwright.training.run_folder import Run
 
 OLD = Path(__file__).parents[1] / "fixtures" / "v0.1" / "runs"
 TEXTS = ["The cat sat on the mat.", "   ", "The dog sat on the log, and the cat looked up at it.", "A bird sang."]
@@ -218,7 +216,6 @@ class LaterRunConfig(RunConfig):
 
 def test_a_run_goes_on_in_a_later_release_with_what_it_had(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "RunConfig", LaterRunConfig)
-    monkeypatch.setattr(identity, "TrainConfig", LaterTrainConfig)
     monkeypatch.setattr(runs, "preset", lambda *_, **__: pytest.fail("today's preset was asked for"))
     tw.resume(interrupted, quiet=True)
     assert same(interrupted, interrupted.parent / "whole")

@@ -14,7 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.test_bad_input import assert_one_line
 from textwright.core.journal import read_rows
 
-HELD = "import sys, pathlib\nfrom textwright.training.run_folder import Run\n"
+HELD = "import sys, pathlib\nfrom textwright.runs.run_folder import Run\n"
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_strange_path_a_loop_of_links_and_ten_thousand_old_checkpoints(textwri
     for step in range(5, 10_005):  # newer by name, and torn
         (odd / "checkpoints" / f"step-{step}").mkdir(exist_ok=True)
     os.utime(newest, (0, 0))  # clocks are not asked
-    from textwright.training.run_folder import Run as RunFolder
+    from textwright.runs.run_folder import Run as RunFolder
 
     begun_s = time.process_time()  # of the processor: other tests run beside it
     found, passed_over = RunFolder.open(odd).newest_checkpoint()

@@ -10,8 +10,8 @@ from tests.cli.conftest import Run as CommandLine
 from textwright.commands import runs
 from textwright.core import journal as journals
 from textwright.core.journal import Journal
+from textwright.runs.run_folder import Run
 from textwright.training.config import TrainConfig
-from textwright.training.run_folder import Run
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from rich.text import Text
 
 import textwright
 from textwright.core.console import Console, command_line, stdout_console, strip_controls
-from textwright.core.progress import TrainingDisplay
+from textwright.runs.display import TrainingDisplay
 
 SOURCES = Path(textwright.__file__).parent
 EVIL = "\x1b]0;title\x07\x9b2J\r月🙂"

@@ -1,52 +1,8 @@
-"""The display says what the rows say, in a terminal and in a file."""
-
-import io
+"""How far something is, as a person reads it."""
 
 import pytest
 
-from textwright.core.console import Console
-from textwright.core.progress import TrainingDisplay, bar, duration, sparkline
-
-ROWS = [
-    {
-        "kind": "event",
-        "step": 0,
-        "elapsed_s": 9.0,
-        "event": "started",
-        "num_steps": 100,
-        "message": "training for 100 steps",
-    },
-    {"kind": "train", "step": 50, "elapsed_s": 39.0, "loss_nats": 2.5, "tokens_per_s": 12345.0, "memory_bytes": 2e9},
-    {"kind": "val", "step": 50, "val_loss_nats": 2.25, "val_bits_per_byte": 1.5, "elapsed_s": 39.0},
-    {"kind": "sample", "step": 50, "text": "def [bold]not markup[/bold]"},
-]
-
-
-def draw(is_terminal: bool) -> str:
-    out = io.StringIO()
-    out.isatty = lambda: is_terminal  # type: ignore[method-assign]
-    with TrainingDisplay("a run", Console(file=out, width=110)) as display:
-        for row in ROWS:
-            display.show(row)
-    return out.getvalue()
-
-
-def test_a_terminal_shows_losses_speed_memory_time_left_and_the_sample() -> None:
-    text = draw(is_terminal=True)
-    for part in ("2.500", "2.250", "12,345", "2.00 GB", "30 s", "step 50 of 100", "def [bold]not markup[/bold]"):
-        assert part in text
-
-
-def test_a_file_gets_plain_lines_without_control_characters() -> None:
-    text = draw(is_terminal=False)
-    assert "step 50: validation loss 2.2500 nats, 1.500 bits/byte, time left 30 s" in text
-    assert "\x1b" not in text
-
-
-def test_a_curve_of_one_value_and_of_many_fits_its_width() -> None:
-    assert sparkline([], 10) == ""
-    assert sparkline([1.0], 10) == "▁"
-    assert sparkline([float(i) for i in range(1000)], 8) == "▁▂▃▄▅▆▇█"
+from textwright.core.progress import bar, duration
 
 
 def test_durations_read_as_a_person_says_them() -> None:

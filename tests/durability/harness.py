@@ -23,8 +23,8 @@ from textwright.api.config import ModelOptions, RunConfig
 from textwright.core.errors import TextwrightError
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.presets import preset
+from textwright.runs.run_folder import is_run
 from textwright.training.config import TrainConfig
-from textwright.training.run_folder import is_run
 
 
 def small(name: str, **choices: Any) -> GPTConfig:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.durability.oplog import Act, Disk, read_log
-from textwright.api.verification import verify
+from textwright.api import verify
 from textwright.checkpoint.training_state import checkpoints
 from textwright.core.files import TEMPORARY
 from textwright.core.journal import read_rows
-from textwright.training.run_folder import Run, is_run
+from textwright.runs.run_folder import Run, is_run
 
 HERE = Path(__file__).parent
 TEXT = " ".join(f"the number {n} is {'odd' if n % 2 else 'even'}, and {n * n} is its square;" for n in range(120))

@@ -15,7 +15,7 @@ import pytest
 from tests.durability.laboratory import Laboratory, result
 from tests.durability.oplog import Disk, spread
 from textwright.core.journal import read_rows
-from textwright.training.run_folder import Run
+from textwright.runs.run_folder import Run
 
 
 def test_a_run_killed_at_any_kind_of_act_ends_with_the_same_bits(lab: Laboratory) -> None:

@@ -19,6 +19,7 @@ from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import FAMILIES, build, read_model_config
 from textwright.models.network import Network
 from textwright.models.presets import preset
+from textwright.runs.run_folder import Run
 from textwright.tokens import make_tokenizer
 from textwright.training import loop
 from textwright.training.callbacks import Callbacks
@@ -27,7 +28,6 @@ from textwright.training.from_config import add_loss
 from textwright.training.loop import Resume
 from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
-from textwright.training.run_folder import Run
 
 LANES, HIDDEN, TIME, END = 3, 24, 8, 0
 

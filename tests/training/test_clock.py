@@ -14,12 +14,12 @@ from textwright.core.journal import read_rows
 from textwright.data.shards import Data
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
+from textwright.runs.run_folder import Run
 from textwright.training import loop
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock, StepTimings
 from textwright.training.config import TrainConfig
 from textwright.training.loop import Resume
-from textwright.training.run_folder import Run
 from textwright.training.schedules import learning_rate_fraction, place_in_schedule
 from textwright.training.train_step import StepResult
 

@@ -22,13 +22,13 @@ from textwright.data.sources.packed_documents import PackedDocuments
 from textwright.data.sources.windows import Windows
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
+from textwright.runs.run_folder import Run
 from textwright.training import loop
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss
 from textwright.training.loop import Resume
-from textwright.training.run_folder import Run
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
@@ -301,9 +301,9 @@ def test_a_second_signal_leaves_at_once_and_harms_nothing(
 def test_a_disk_that_does_not_take_a_checkpoint_ends_nothing(
     make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from textwright.training import saver
+    from textwright.runs import checkpointer
 
-    write, calls = saver.write_checkpoint, []
+    write, calls = checkpointer.write_checkpoint, []
 
     def sometimes_full(folder: Path, step: int, *rest: Any) -> Path:
         calls.append(step)
@@ -311,7 +311,7 @@ def test_a_disk_that_does_not_take_a_checkpoint_ends_nothing(
             raise OSError(28, "No space left on device")
         return write(folder, step, *rest)
 
-    monkeypatch.setattr(saver, "write_checkpoint", sometimes_full)
+    monkeypatch.setattr(checkpointer, "write_checkpoint", sometimes_full)
     run = Run.create(tmp_path / "run", quick())
     report = train(make_model(), data, quick(checkpoint_every=1), run=run)
     assert (report.end_reason, report.failed_saves) == ("finished", 2)
@@ -348,12 +348,12 @@ def test_a_clock_set_back_changes_nothing(
 def test_a_bug_in_the_saver_is_no_disk_error(
     make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from textwright.training import saver
+    from textwright.runs import checkpointer
 
     def broken(*_: object) -> Path:
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr(saver, "write_checkpoint", broken)
+    monkeypatch.setattr(checkpointer, "write_checkpoint", broken)
     with pytest.raises(ZeroDivisionError):
         train(make_model(), data, quick(), run=Run.create(tmp_path / "run", quick()))
 

@@ -12,11 +12,11 @@ from textwright.core.device import Precision, PrecisionRates, choose_precision, 
 from textwright.core.journal import read_rows
 from textwright.data.shards import Data
 from textwright.models.language_model import LanguageModel
+from textwright.runs.run_folder import Run
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.loop import Resume
 from textwright.training.precision import StepProbe
-from textwright.training.run_folder import Run
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]

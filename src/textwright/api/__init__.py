@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from textwright.api.runs import plan as plan
     from textwright.api.runs import resume as resume
     from textwright.api.runs import train as train
-    from textwright.api.verification import Finding as Finding
-    from textwright.api.verification import verify as verify
+    from textwright.api.runs import verify as verify
     from textwright.core.errors import InputError as InputError
     from textwright.core.errors import TextwrightError as TextwrightError
     from textwright.core.errors import TrainingStoppedError as TrainingStoppedError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from textwright.generation.request import Completion as Completion
     from textwright.generation.request import EngineConfig as EngineConfig
     from textwright.generation.request import SamplingConfig as SamplingConfig
+    from textwright.runs.verify import Finding as Finding
     from textwright.training.config import TrainConfig as TrainConfig
     from textwright.training.plan import Plan as Plan
     from textwright.training.report import TrainReport as TrainReport
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Completion": "generation.request",
     "EngineConfig": "generation.request",
-    "Finding": "api.verification",
+    "Finding": "runs.verify",
     "InputError": "core.errors",
     "Model": "api.model",
     "ModelOptions": "api.config",
@@ -47,7 +47,7 @@ _PLACES = {
     "plan": "api.runs",
     "resume": "api.runs",
     "train": "api.runs",
-    "verify": "api.verification",
+    "verify": "api.runs",
 }
 """Name -> module. Each is imported when it is asked for: torch takes seconds, and errors and configs do without it."""
 

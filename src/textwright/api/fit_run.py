@@ -13,11 +13,11 @@ from textwright.checkpoint.model_folder import damage_of_model, load_model, read
 from textwright.core.errors import InputError
 from textwright.data.shards import Data, Tokens, damage_of_data, open_data, write_tokens
 from textwright.models.language_model import LanguageModel
+from textwright.runs.run_folder import Run
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.run_folder import Run
 
 
 def begin_fit_run(

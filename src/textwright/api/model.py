@@ -18,7 +18,6 @@ from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
-from textwright.core.progress import TrainingDisplay
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
 from textwright.data.shards import Data, Tokens
@@ -40,6 +39,8 @@ from textwright.generation.speculative import (
 from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import LanguageModel
 from textwright.models.protocols import Decoder
+from textwright.runs.display import TrainingDisplay
+from textwright.runs.run_folder import Run, is_run
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
@@ -47,7 +48,6 @@ from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss, make_batches
 from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
-from textwright.training.run_folder import Run, is_run
 from textwright.training.signals import obey
 
 FIT_STEPS = 100

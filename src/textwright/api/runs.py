@@ -26,7 +26,7 @@ from textwright.core.device import choose_device, processor_name
 from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY
 from textwright.core.journal import read_rows
-from textwright.core.progress import TrainingDisplay, bar
+from textwright.core.progress import bar
 from textwright.data.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
 from textwright.evaluation.language_modelling import score_tokens
 from textwright.generation.engine import generate
@@ -36,7 +36,10 @@ from textwright.models.config import ModelConfig
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
 from textwright.models.presets import preset
-from textwright.report.run_report import write_run_report
+from textwright.runs.display import TrainingDisplay
+from textwright.runs.report import write_run_report
+from textwright.runs.run_folder import Run
+from textwright.runs.verify import Finding, verify_run
 from textwright.text.sources import find_files, fingerprint, read_documents
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
@@ -50,7 +53,6 @@ from textwright.training.losses.catalog import make_objective
 from textwright.training.plan import Plan, describe_plan
 from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
-from textwright.training.run_folder import Run
 from textwright.training.signals import obey
 
 EVALUATION_TOKENS_AT_ONCE = 4096
@@ -138,8 +140,8 @@ def resume(
     Args:
         folder: the run.
         steps: train up to this step instead of the one planned; the schedule is that of a run of so many steps.
-        changes: fields of the training config to change, of those in ``training.config.CHANGEABLE``. They are written
-            into the run once everything was found in order.
+        changes: fields of the training config to change, of those in ``training.config.RESUMABLE_CHANGES``. They are
+            written into the run once everything was found in order.
         accepts_changed_data: go on although the text or the token shards changed since the run was begun. A run learns
             from its shards; text that changed after it was begun is not read again.
         device: as for ``train``.
@@ -204,6 +206,17 @@ def read_run(run: Run) -> tuple[RunConfig | FitConfig, Resolved | None]:
                 fix="change it back, or start a new run",
             )
     return config, resolved
+
+
+def verify(folder: Path | str) -> list[Finding]:
+    """Check a run: its config, every checkpoint and best model, the token shards, the models it began and ended with.
+
+    Reads every byte of them. A part that the run has not come to yet is left out.
+
+    Raises:
+        InputError: there is no run.
+    """
+    return verify_run(Run.open(Path(folder)), read_run)
 
 
 def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quiet: bool = False) -> Plan:

@@ -12,8 +12,8 @@ from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
 from textwright.core.progress import bar, duration
+from textwright.runs.run_folder import Run, is_run
 from textwright.training.config import TrainConfig
-from textwright.training.run_folder import Run, is_run
 
 if TYPE_CHECKING:
     from textwright.api.runs import RunResult

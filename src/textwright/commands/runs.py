@@ -10,9 +10,10 @@ from rich.table import Column, Table
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.journal import Follower
-from textwright.core.progress import TrainingDisplay, duration
+from textwright.core.progress import duration
 from textwright.core.user_paths import given_path
-from textwright.training.run_folder import Run, find_runs
+from textwright.runs.display import TrainingDisplay
+from textwright.runs.run_folder import Run, find_runs
 
 ROOT = Path("runs")
 WATCH_EVERY_S = 0.5

@@ -10,10 +10,10 @@ from textwright.core.config import read_config
 from textwright.core.console import command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.progress import duration
-from textwright.training.config import CHANGEABLE, TrainConfig
+from textwright.training.config import RESUMABLE_CHANGES, TrainConfig
 
 WITH_RESUME = frozenset(("resume", "accept_changed_data", "device", "json", "training"))
-"""Parameters of ``train`` that a run which goes on takes; of ``training`` those in ``CHANGEABLE``."""
+"""Parameters of ``train`` that a run which goes on takes; of ``training`` those in ``RESUMABLE_CHANGES``."""
 
 
 def train(
@@ -104,11 +104,11 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     training = given["training"]
     changes = training.model_dump(exclude_unset=True) if training else {}
     refused = [name for name, value in given.items() if name not in WITH_RESUME and value is not None]
-    extra = [_option(name) for name in [*refused, *sorted(changes.keys() - CHANGEABLE)]]
+    extra = [_option(name) for name in [*refused, *sorted(changes.keys() - RESUMABLE_CHANGES)]]
     if extra:
         raise InputError(
             f"--resume with {', '.join(extra)}",
-            expected=f"with --resume only {', '.join(map(_option, sorted(CHANGEABLE)))}",
+            expected=f"with --resume only {', '.join(map(_option, sorted(RESUMABLE_CHANGES)))}",
             fix="a run goes on as it was begun; start a new one to change it",
         )
     return changes

@@ -16,7 +16,7 @@ def verify(run: Path, /, *, json: bool = False) -> int:
     json
         Print one JSON object on standard output.
     """
-    from textwright.api.verification import verify as verify_run
+    from textwright.api.runs import verify as verify_run
 
     findings = verify_run(run)
     damaged = [finding.damage for finding in findings if finding.damage is not None]

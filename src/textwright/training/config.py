@@ -16,7 +16,7 @@ DEFAULT_EVAL_TOKENS = 131_072
 LEARNING_RATES = {"muon": 6e-3, "adamw": 1e-3}
 """AdamW's, by optimizer: beside Muon it moves only embeddings, norms and biases, which bear more."""
 
-CHANGEABLE = frozenset(
+RESUMABLE_CHANGES = frozenset(
     (
         *("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "early_stopping_patience"),
         *("max_skipped_steps", "compile", "max_eval_tokens", "threads"),
@@ -164,8 +164,8 @@ class TrainConfig(Config):
             InputError: a value that does not fit, or that must not change.
         """
         for name in changes:
-            if name not in CHANGEABLE:
-                raise unknown_name("change of a run that goes on", name, CHANGEABLE)
+            if name not in RESUMABLE_CHANGES:
+                raise unknown_name("change of a run that goes on", name, RESUMABLE_CHANGES)
         # Steps that are given take the place of the minutes that a run was planned by.
         also = {"minutes": None} if changes.get("steps") is not None else {}
         return changed(self, dict(changes) | also, "what is to change")

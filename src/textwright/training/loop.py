@@ -16,18 +16,18 @@ from textwright.core.errors import InputError, TrainingStoppedError
 from textwright.core.files import remove_folder
 from textwright.core.journal import read_rows
 from textwright.data.sources.base import BatchSource
+from textwright.runs.checkpointer import AsyncCheckpointer, BestCheckpoint
+from textwright.runs.fingerprint import RunFingerprint
+from textwright.runs.run_folder import Run
+from textwright.runs.run_logger import RunLogger
 from textwright.training.callbacks import Callbacks
 from textwright.training.clock import Clock, Length, read_length
-from textwright.training.config import TrainConfig
+from textwright.training.config import RESUMABLE_CHANGES, TrainConfig
 from textwright.training.decide import decide, prepare_step
-from textwright.training.diary import Diary
-from textwright.training.identity import Identity
 from textwright.training.memory import peak_bytes, used_bytes
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.plan import make_plan
 from textwright.training.report import TrainReport
-from textwright.training.run_folder import Run
-from textwright.training.saver import Best, Saver
 from textwright.training.schedules import place_in_schedule
 from textwright.training.signals import Interruption, finish_step_first
 from textwright.training.threads import Threads
@@ -87,11 +87,11 @@ def train(
         # Dropout seeds torch's generator at every step; the caller's is given back as it was.
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         stack.callback(model_with_loss.model.end_training)
-        diary = stack.enter_context(Diary(run, callbacks.on_row))
-        session = _Session(model_with_loss, batches, config, run, callbacks, diary, fingerprint or batches.fingerprint)
+        logger = stack.enter_context(RunLogger(run, callbacks.on_row))
+        session = _Session(model_with_loss, batches, config, run, callbacks, logger, fingerprint or batches.fingerprint)
         stack.callback(session.threads.close)
-        if session.saver is not None:
-            stack.enter_context(session.saver)
+        if session.checkpointer is not None:
+            stack.enter_context(session.checkpointer)
         if resume is not None:
             session.resume(resume)
         callbacks.on_resolved(session.config)
@@ -108,11 +108,11 @@ class _Session:
         config: TrainConfig,
         run: Run | None,
         callbacks: Callbacks,
-        diary: Diary,
+        logger: RunLogger,
         fingerprint: str,
     ) -> None:
         self.begun_s = time.perf_counter()
-        self.run, self.callbacks, self.diary = run, callbacks, diary
+        self.run, self.callbacks, self.logger = run, callbacks, logger
         self.device = model_with_loss.model.device
         keep_freed_memory()
         self.earlier_s = 0.0
@@ -132,11 +132,11 @@ class _Session:
         if decision.length is not None:
             self.state.progress.lengths.append(asdict(decision.length))
         self.decision = decision
-        self.identity = Identity.of(model_with_loss.model, fingerprint, self.config)
-        self.saver: Saver | None = None
+        self.fingerprint = RunFingerprint.of(model_with_loss.model, fingerprint, self.config)
+        self.checkpointer: AsyncCheckpointer | None = None
         if run is not None:
             run.check_space(sum(p.nbytes for p in model_with_loss.parameters()), self.config.keep_checkpoints)
-            self.saver = Saver(run, diary, self.config.keep_checkpoints)
+            self.checkpointer = AsyncCheckpointer(run, logger, self.config.keep_checkpoints)
         self.failed_saves = 0
         self.disk_is_full = False
         self.pace = _Pace()
@@ -149,12 +149,14 @@ class _Session:
         notes = [*resume.notes, *(f"passed over: {why}" for why in passed_over)]
         if newest is not None:
             tensors, facts = read_checkpoint(newest)
-            notes += self.identity.compare(facts["identity"], accepts_changed_data=resume.accepts_changed_data)
+            notes += self.fingerprint.compare(
+                facts["identity"], may_change=RESUMABLE_CHANGES, accepts_changed_data=resume.accepts_changed_data
+            )
             self.state.restore(tensors, facts["progress"])
         progress = self.state.progress
         self.earlier_s = progress.elapsed_s
         self._go_on_with_lengths()
-        self.diary.cut_after(progress.step, but=LENGTH if self.changes_to_come else None)
+        self.logger.cut_after(progress.step, but=LENGTH if self.changes_to_come else None)
         for folder in checkpoints(self.run.best):
             if step_of(folder) > progress.step:
                 remove_folder(folder)
@@ -233,7 +235,7 @@ class _Session:
     def _take_length(self, length: Length) -> None:
         """From this step on the run is to be so long."""
         self.config = length.applied_to(self.config)
-        self.identity = replace(self.identity, training=self.config.model_dump(mode="json"))
+        self.fingerprint = replace(self.fingerprint, training=self.config)
         self.state.progress.lengths.append(asdict(length))
         self.callbacks.on_resolved(self.config)
 
@@ -296,8 +298,8 @@ class _Session:
         self.state.model_with_loss.train()
         if evaluation.is_better_than(progress.best):
             progress.best, progress.best_step, progress.evaluations_without_gain = dict(numbers), progress.step, 0
-            if self.saver is not None:
-                self.saver.best = Best(progress.step, snapshot(self.state.weights()), dict(numbers))
+            if self.checkpointer is not None:
+                self.checkpointer.best = BestCheckpoint(progress.step, snapshot(self.state.weights()), dict(numbers))
         else:
             progress.evaluations_without_gain += 1
         self._write("val", **numbers)
@@ -324,28 +326,28 @@ class _Session:
 
     def _save(self) -> None:
         """Begin to write a checkpoint; training goes on meanwhile."""
-        if self.saver is None:
+        if self.checkpointer is None:
             return
         self._finish_saving()
         progress = self.state.progress
         progress.elapsed_s = self._elapsed_s()
         tensors, facts = self.state.gather()
-        self.saver.start(progress.step, tensors, {"progress": facts, "identity": self.identity.as_json()})
+        self.checkpointer.start(progress.step, tensors, {"progress": facts, "identity": self.fingerprint.as_json()})
 
     def _finish_saving(self) -> None:
         """Wait for the checkpoint in the making. A disk that does not take it ends nothing."""
-        failure = self.saver.wait() if self.saver is not None else None
+        failure = self.checkpointer.wait() if self.checkpointer is not None else None
         if failure is not None:
             self.failed_saves += 1
             self._tell("save_failed", f"a checkpoint could not be written: {failure}; the one before is whole")
 
     def _finish(self) -> None:
         """Go back to the best model and write its folder, once."""
-        if self.run is None or self.saver is None:
+        if self.run is None or self.checkpointer is None:
             return
         best_step = self.state.progress.best_step
-        if self.saver.best is not None:
-            self.state.restore_weights(self.saver.best.weights)
+        if self.checkpointer.best is not None:
+            self.state.restore_weights(self.checkpointer.best.weights)
         elif best_step is not None:
             best = self.run.best / f"step-{best_step}"
             if (found := damage(best)) is not None:
@@ -378,8 +380,8 @@ class _Session:
 
     def _write(self, kind: str, **fields: Any) -> None:
         elapsed_s = round(self._elapsed_s(), 3)
-        self.diary.write(kind, step=self.state.progress.step, elapsed_s=elapsed_s, **fields)
-        failure = self.diary.failure
+        self.logger.write(kind, step=self.state.progress.step, elapsed_s=elapsed_s, **fields)
+        failure = self.logger.failure
         if (failure is not None) != self.disk_is_full:
             self.disk_is_full = failure is not None
             said = f"the journal waits in memory: {failure}" if failure else "the journal is written again"

@@ -1,15 +1,15 @@
 """Whether everything a run left on disk is still as it was written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from textwright.api.runs import read_run
 from textwright.checkpoint.model_folder import damage_of_model
 from textwright.checkpoint.training_state import checkpoints, damage
 from textwright.core.config import SCHEMA_KEY, SCHEMA_VERSION, read_toml_values
 from textwright.core.errors import InputError
 from textwright.data.shards import damage_of_data
-from textwright.training.run_folder import Run
+from textwright.runs.run_folder import Run
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Finding:
     """Names the file; None where every byte is as it was written."""
 
 
-def verify(folder: Path | str) -> list[Finding]:
+def verify_run(run: Run, read_config: Callable[[Run], object]) -> list[Finding]:
     """Check a run: its config, every checkpoint and best model, the token shards, the models it began and ended with.
 
     Reads every byte of them. A part that the run has not come to yet is left out.
 
-    Raises:
-        InputError: there is no run.
+    Args:
+        run: what is checked.
+        read_config: reads its config; raises InputError where that does not fit.
     """
-    run = Run.open(Path(folder))
-    found = [Finding(run.config, _damage_of_config(run))]
+    found = [Finding(run.config, _damage_of_config(run, read_config))]
     found += [Finding(path, damage(path)) for part in (run.checkpoints, run.best) for path in checkpoints(part)]
     if run.data.exists():
         found.append(Finding(run.data, damage_of_data(run.data)))
@@ -40,11 +40,11 @@ def verify(folder: Path | str) -> list[Finding]:
     return found
 
 
-def _damage_of_config(run: Run) -> str | None:
+def _damage_of_config(run: Run, read_config: Callable[[Run], object]) -> str | None:
     """Of a run of another schema version only that it is TOML: what its keys mean is not known here."""
     try:
         if read_toml_values(run.config).get(SCHEMA_KEY) == SCHEMA_VERSION:
-            read_run(run)
+            read_config(run)
     except InputError as error:
         return str(error)
     return None

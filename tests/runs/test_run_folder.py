@@ -4,8 +4,8 @@ import pytest
 
 from textwright.core.errors import InputError
 from textwright.core.journal import Journal
+from textwright.runs.run_folder import Run, find_runs
 from textwright.training.config import TrainConfig
-from textwright.training.run_folder import Run, find_runs
 
 
 def _run(folder: Path, last_event: str = "finished") -> Run:

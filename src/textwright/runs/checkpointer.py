@@ -8,12 +8,12 @@ from torch import Tensor
 
 from textwright.checkpoint.training_state import checkpoints, prune, snapshot, step_of, write_checkpoint
 from textwright.core.files import remove_folder
-from textwright.training.diary import Diary
-from textwright.training.run_folder import Run
+from textwright.runs.run_folder import Run
+from textwright.runs.run_logger import RunLogger
 
 
 @dataclass(frozen=True)
-class Best:
+class BestCheckpoint:
     """The weights of the best evaluation so far, and its numbers."""
 
     step: int
@@ -21,17 +21,17 @@ class Best:
     numbers: dict[str, float]
 
 
-class Saver:
+class AsyncCheckpointer:
     """Writes the checkpoints of a run, one at a time, each with the best model it knows of.
 
     The best model waits in memory for the next checkpoint: until there is one, resuming finds it again.
     """
 
-    def __init__(self, run: Run, diary: Diary, keep: int) -> None:
-        self.best: Best | None = None
+    def __init__(self, run: Run, logger: RunLogger, keep: int) -> None:
+        self.best: BestCheckpoint | None = None
         """The best model, where it is not on disk yet. Only the thread that trains sets it."""
-        self._written: Best | None = None
-        self._run, self._diary, self._keep = run, diary, keep
+        self._written: BestCheckpoint | None = None
+        self._run, self._logger, self._keep = run, logger, keep
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
@@ -40,7 +40,7 @@ class Saver:
         assert self._thread is None, "one save in flight"
         arguments = (step, snapshot(tensors), facts, self.best)
         # A daemon: who leaves at once does not wait for it, and what it left half-written has no name yet.
-        self._thread = threading.Thread(target=self._work, args=arguments, name="saver", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=arguments, name="checkpointer", daemon=True)
         self._thread.start()
 
     def wait(self) -> OSError | None:
@@ -64,9 +64,9 @@ class Saver:
         if self._thread is not None and not (kind is not None and issubclass(kind, KeyboardInterrupt)):
             self._thread.join()
 
-    def _work(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], best: Best | None) -> None:
+    def _work(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], best: BestCheckpoint | None) -> None:
         try:
-            self._diary.sync()
+            self._logger.sync()
             if best is not None:
                 write_checkpoint(self._run.best, best.step, best.weights, best.numbers)
                 self._written = best

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from textwright.report.chart import MAX_POINTS, Line, bar_chart, line_chart
-from textwright.report.run_report import write_run_report
+from textwright.runs.report import write_run_report
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from textwright.core.journal import Journal
-from textwright.training.run_folder import Run
+from textwright.runs.run_folder import Run
 
 
-class Diary:
+class RunLogger:
     """Writes rows as they happen. Without a run they only go to the watcher."""
 
     def __init__(self, run: Run | None, on_row: Callable[[dict[str, Any]], None]) -> None:

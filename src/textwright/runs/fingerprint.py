@@ -1,0 +1,102 @@
+"""What makes a run the run it is: recorded in every checkpoint, and compared when the run goes on."""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+
+from textwright.core.config import SCHEMA_VERSION, Config, check_schema_version, read_stored
+from textwright.core.device import processor_name
+from textwright.core.errors import InputError
+from textwright.models.network import Network
+
+
+@dataclass(frozen=True)
+class RunFingerprint:
+    """A run's data, model, resolved config and machine."""
+
+    data_sha256: str | None
+    model: Config
+    training: Config
+    machine: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: Network, data_sha256: str | None, training: Config) -> Self:
+        """The fingerprint of a run that begins or goes on now.
+
+        Args:
+            model: on the device it is trained on.
+            data_sha256: of what is learned from.
+            training: how, with nothing left open.
+        """
+        device = model.device
+        machine = {
+            "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+        return cls(data_sha256, model.config, training, machine)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for the facts of a checkpoint."""
+        return {
+            "data_sha256": self.data_sha256,
+            "model": self.model.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "machine": self.machine,
+            "schema_version": SCHEMA_VERSION,
+        }
+
+    def compare(
+        self, before: Mapping[str, Any], *, may_change: Container[str], accepts_changed_data: bool
+    ) -> list[str]:
+        """What is different now from ``before``, an earlier ``as_json()``, and harmless; each as a line.
+
+        What ``before`` lacks was as it is declared to have been before there was a field for it: a new field with a
+        default makes no run another one.
+
+        Args:
+            before: of a checkpoint.
+            may_change: fields of the training config.
+            accepts_changed_data: whether the data may.
+
+        Raises:
+            InputError: ``before`` is of another schema version, the data changed and that is not accepted, or
+                the model or the config changed in a way that would make this another run.
+        """
+        check_schema_version(before, "the checkpoint")
+        notes = []
+        if self.data_sha256 != before["data_sha256"]:
+            if not accepts_changed_data:
+                raise InputError(
+                    "the data is not what this run was begun with",
+                    fix="put the run's data folder back, or accept it with --accept-changed-data",
+                )
+            notes.append("the data is not what the run was begun with; accepted")
+        refused = [line for _, line in _changes(self.model, before["model"])]
+        for name, line in _changes(self.training, before["training"]):
+            (notes if name in may_change else refused).append(line)
+        if refused:
+            raise InputError(
+                f"the config was changed since the run was begun: {'; '.join(refused)}",
+                fix="change it back, or start a new run",
+            )
+        machine = [line for _, line in _differences(before["machine"], self.machine)]
+        if machine:
+            notes.append(f"another machine ({'; '.join(machine)}): the last bits of the weights may differ")
+        return notes
+
+
+def _changes(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where a config is another than the stored values; what was left open then is no change."""
+    found = read_stored(type(config), before, "the checkpoint").model_dump(mode="json")
+    stored = {name: value for name, value in found.items() if name in before or value is not None}
+    return _differences(stored, config.model_dump(mode="json"))
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name, and how it changed as a line."""
+    return [
+        (name, f"{name} {value} -> {now.get(name)}") for name, value in sorted(before.items()) if value != now.get(name)
+    ]
