@@ -1,17 +1,28 @@
-"""The table of verbs, and where errors become exit codes. Imports nothing heavy: a verb loads when it is called."""
+"""The table of verbs: what is printed of their results, and where errors become exit codes.
 
+Imports nothing heavy: a verb loads when it is called. A verb is a function in ``commands/``; what all have in common is
+here: one that takes a ``device`` has ``--device``, one that returns a result has ``--json``, and one that shows how it
+goes takes ``live``, the console to show it on, which is there unless a program waits for JSON.
+"""
+
+import functools
+import inspect
 import os
 import signal
 import sys
 import traceback
-from typing import NoReturn
+from collections.abc import Callable
+from importlib import import_module
+from types import NoneType
+from typing import Annotated, Any, NoReturn, get_type_hints
 
-from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from pydantic import ValidationError
 
 from textwright import __version__
 from textwright.core.errors import TextwrightError, unknown_name
 from textwright.core.renamed import new_option
+from textwright.core.result import Result
 from textwright.core.user_paths import explain_os_error
 
 # verb -> (where its function is, its line in the help)
@@ -38,6 +49,8 @@ GROUPS = {
     "tokenizer": "Train and inspect tokenizers.",
     "runs": "List, watch, measure and delete runs.",
 }
+Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
+Json = Annotated[bool, Parameter(help="Print one JSON object on standard output; progress stays on standard error.")]
 
 
 def build_app() -> App:
@@ -55,12 +68,52 @@ def build_app() -> App:
     groups = {name: App(name=name, help=text, help_format="plaintext") for name, text in GROUPS.items()}
     for group in groups.values():
         app.command(group)
-    for verb, (target, text) in VERBS.items():
+    for verb, (_, text) in VERBS.items():
         group_name, _, name = verb.rpartition(" ")
+        # By its place, so that it is imported on use: see ``__getattr__``.
         (groups[group_name] if group_name else app).command(
-            f"textwright.commands.{target}", name=name, help=text, help_format="plaintext"
+            f"{__name__}:{verb}", name=name, help=text, help_format="plaintext"
         )
     return app
+
+
+def __getattr__(name: str) -> Callable[..., int]:
+    """The command of a row of the table, ready for the command line: ``getattr(cli, "runs list")``."""
+    if name not in VERBS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, function = VERBS[name][0].partition(":")
+    return _for_command_line(getattr(import_module(f"textwright.commands.{module}"), function))
+
+
+def _for_command_line(command: Callable[..., Result | None]) -> Callable[..., int]:
+    """The command with the options that commands have in common; it prints its result and returns the exit code."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters = dict(inspect.signature(command).parameters)
+    is_live = parameters.pop("live", None) is not None
+    if "device" in parameters:
+        hints["device"] = Device
+    if hints["return"] is not NoneType:
+        hints["json"] = Json
+        parameters["json"] = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False)
+
+    @functools.wraps(command)
+    def run(*arguments: Any, json: bool = False, **options: Any) -> int:
+        from textwright.core.console import stdout_console
+
+        if is_live and not json:
+            options["live"] = stdout_console()
+        result = command(*arguments, **options)
+        if result is None:
+            return 0
+        if json:
+            stdout_console().write_json(result.as_json())
+        else:
+            result.show()
+        return result.exit_code
+
+    run.__annotations__ = {**hints, "return": int}
+    run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    return run
 
 
 def main() -> None:

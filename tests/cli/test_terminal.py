@@ -1,6 +1,5 @@
 """What commands show in a terminal: no escape sequence of a model's, a file's or a user's, and no dead ends."""
 
-import inspect
 import io
 import sys
 from collections.abc import Callable
@@ -10,8 +9,7 @@ import pytest
 
 from tests.cli.conftest import TEXT, Run
 from tests.cli.test_bad_input import assert_one_line
-from textwright.commands.train import WITH_RESUME
-from textwright.commands.train import train as train_command
+from textwright.api.config import RunConfig
 from textwright.core.console import command_line
 
 EVIL = "\x1b]0;title\x07\x9b2J"
@@ -130,7 +128,7 @@ def test_resume_refuses_every_option_that_it_would_not_heed(textwright: Run, fin
         "model": ("--model.preset", "nano"),
         "config": ("--config", "x.toml"),
     }
-    names = [name for name in inspect.signature(train_command).parameters if name not in WITH_RESUME]
+    names = [*(name for name in RunConfig.model_fields if name != "training"), "out", "config"]
     assert {"data", "text_field", "invalid_utf8", "tokenizer", "model", "out", "config"} <= set(names)
     for name in names:
         option = f"--{name.replace('_', '-')}"

@@ -2,15 +2,29 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from cyclopts import Parameter
 from pydantic import Field, SerializeAsAny, field_validator
 
-from textwright.core.config import RESOLVED, SCHEMA_KEY, Config, check_schema_version, read_stored, read_toml_values
+from textwright.core.config import (
+    RESOLVED,
+    SCHEMA_KEY,
+    Config,
+    check_schema_version,
+    read_config,
+    read_stored,
+    read_toml_values,
+)
+from textwright.core.console import command_line
 from textwright.core.errors import InputError
 from textwright.models.catalog import find_family
 from textwright.models.config import ModelConfig
 from textwright.training.config import TrainConfig
+
+Paths = Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
+Texts = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
+"""As options: several values after one name."""
 
 
 class ModelOptions(Config):
@@ -28,24 +42,39 @@ class ModelOptions(Config):
     """Standard deviation of the initial embeddings; the preset's when not given."""
 
 
-class RunConfig(Config):
-    """A training run: its text, its tokenizer, its model and how it trains."""
+class ReadingOptions(Config):
+    """How files of text are read."""
 
-    data: tuple[Path, ...] = ()
-    """Files and folders of text to train on."""
-    val_data: tuple[Path, ...] = ()
-    """Files and folders to validate on; without it a tenth of the documents, or of a single document its end."""
     text_field: str = "text"
     """The field, column or key that holds the text in jsonl, json, csv and parquet files."""
     invalid_utf8: Literal["error", "replace"] = "error"
-    """What to do with bytes that are not UTF-8: refuse the file, or put U+FFFD for them."""
+    """error: refuse a file with bytes that are not UTF-8. replace: put U+FFFD for them."""
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Arguments of ``text.sources.read_documents``."""
+        return {"text_field": self.text_field, "invalid_utf8": self.invalid_utf8}
+
+
+class DataPaths(Config):
+    """Where text is."""
+
+    data: Paths = ()
+    """Files and folders of text: txt, md, py and other text, jsonl, json, csv, parquet, each also .gz or .zst."""
+    val_data: Paths = ()
+    """Files and folders to validate on. Without it: a tenth of the documents, or the end of a single document."""
+
+
+class RunConfig(ReadingOptions, DataPaths):
+    """A training run: its text, its tokenizer, its model and how it trains."""
+
     tokenizer: str = "bpe:8192"
     """byte, char, bpe:N (trained on the data, at most N tokens), or a folder that holds a tokenizer."""
-    sample_prompts: tuple[str, ...] = ()
+    sample_prompts: Texts = ()
     """What the samples during training continue; without it the start of a document."""
     model: ModelOptions = ModelOptions()
     """The model."""
-    training: TrainConfig = TrainConfig()
+    training: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig()
     """The training."""
 
 
@@ -92,3 +121,38 @@ def read_for_new_run(path: Path) -> dict[str, Any]:
             f"{path} is of a run of fit", expected="the config of a run of texts in files", fix="call fit again"
         )
     return values
+
+
+def default_folder(config: RunConfig) -> Path:
+    """``runs/`` and the name of the first data path."""
+    name = config.data[0].resolve().name.split(".")[0] if config.data else ""
+    return Path("runs") / (name or "text")
+
+
+def merge_run_config(path: Path | None, given: RunConfig | None) -> RunConfig:
+    """The file's values with the command line's on top; only what was really given overrides.
+
+    Raises:
+        InputError: a value does not fit, or there is no text to train on.
+    """
+    values = read_for_new_run(path) if path else {}
+    if given is not None:
+        values = _merged(values, given.model_dump(exclude_unset=True))
+    config = read_config(RunConfig, values, str(path) if path else "the command line")
+    if not config.data:
+        raise InputError(
+            "no --data", expected="files or folders of text", fix=command_line("train", "--data", "FILE_OR_FOLDER")
+        )
+    return config
+
+
+def _merged(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with the given ones on top, tables one by one; what should be a table is left to be refused."""
+    merged = dict(values)
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            inner = values.get(name, {})
+            merged[name] = _merged(inner, value) if isinstance(inner, dict) else inner
+        else:
+            merged[name] = value
+    return merged

@@ -342,10 +342,9 @@ def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Toke
     """The tokenizer and the shards: those of the run where they are there already."""
     if isinstance(config, FitConfig) or run.data.is_dir():
         return load_tokenizer(run.data), open_data(run.data)
-    reading: dict[str, Any] = {"invalid_utf8": config.invalid_utf8, "text_field": config.text_field}
 
     def texts() -> Iterator[str]:
-        return (document.text for document in read_documents(config.data, **reading))
+        return (document.text for document in read_documents(config.data, **config.reading))
 
     if not quiet:
         stderr_console().print(f"tokenizer: {config.tokenizer}")
@@ -354,7 +353,12 @@ def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Toke
         total = sum(file.stat().st_size for file in find_files(config.data))
         progress = None if quiet else stack.enter_context(bar("preparing data", total, unit="bytes"))
         data = prepare_data(
-            config.data, tokenizer, run.data, val_documents=config.val_data or None, progress=progress, **reading
+            config.data,
+            tokenizer,
+            run.data,
+            val_documents=config.val_data or None,
+            progress=progress,
+            **config.reading,
         )
     return tokenizer, data
 

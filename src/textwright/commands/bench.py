@@ -1,12 +1,87 @@
 """``textwright bench``: how fast this machine trains and writes, beside what others make of it."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.table import Table
 
-from textwright.core.console import stderr_console, stdout_console
+from textwright.core.console import Console, stderr_console, stdout_console
 from textwright.core.errors import InputError
+from textwright.core.result import Result
+
+
+@dataclass(frozen=True)
+class TrainBench(Result):
+    """How fast each trained."""
+
+    figures: dict[str, Any]
+    turns: int
+
+    def as_json(self) -> dict[str, Any]:
+        return self.figures
+
+    def show(self) -> None:
+        out = stdout_console()
+        table = Table("", "tokens/s", "of the matrix rate", "memory", "first step", box=None)
+        for row in self.figures["rows"]:
+            table.add_row(
+                row["peer"],
+                f"{row['tokens_per_s']:,.0f}",
+                f"{row['share_of_matrix_rate']:.0%}",
+                f"{row['peak_memory_bytes'] / 1e9:.2f} GB",
+                f"{row['first_step_s']:.1f} s",
+            )
+        _show_ratios(out, table, self.figures["ratios"])
+        job, machine = self.figures["job"], self.figures["machine"]
+        out.print(
+            f"{machine['processor']}, {machine['threads']} threads, {machine['matrix_flops_per_s'] / 1e9:,.0f} GFLOP/s "
+            f"in {job['precision']}, torch {machine['torch']}; {job['preset']}, "
+            f"{job['batch_size']} x {job['sequence_length']} tokens, medians of {self.turns} turns"
+        )
+
+
+@dataclass(frozen=True)
+class GenerateBench(Result):
+    """How fast each decoded."""
+
+    figures: dict[str, Any]
+    turns: int
+
+    def as_json(self) -> dict[str, Any]:
+        return self.figures
+
+    def show(self) -> None:
+        out = stdout_console()
+        job, machine = self.figures["job"], self.figures["machine"]
+        batches = [str(batch) for batch in job["batches"]]
+        speeds = [f"tokens/s x{batch}" for batch in batches]
+        table = Table("", *speeds, "first token", "first step", "agrees", box=None)
+        for row in self.figures["rows"]:
+            table.add_row(row["peer"], *_cells(row, batches))
+        for name, floor in self.figures["floors"].items():
+            table.add_row(f"floor, {name}", *(f"{floor[batch]:,.0f}" for batch in batches))
+        _show_ratios(out, table, self.figures["ratios"])
+        out.print(
+            f"{machine['processor']}, {machine['threads']} threads, {machine['memory_bytes_per_s'] / 1e9:,.1f} GB/s, "
+            f"torch {machine['torch']}; {job['preset']}, {job['prompt_tokens']} + {job['new_tokens']} tokens, "
+            f"medians of {self.turns} turns"
+        )
+
+
+def _cells(row: dict[str, Any], batches: list[str]) -> list[str]:
+    """The figures of one that decoded, or why there are none."""
+    if row["state"] != "measured":
+        return [row["state"]]
+    speeds = [f"{row['tokens_per_s'][batch]:,.0f}" for batch in batches]
+    agrees = f"{min(row['agrees'].values()):.0%}" if row["agrees"] else ""
+    return [*speeds, f"{row['first_token_s'] * 1000:,.0f} ms", f"{row['first_step_s']:.1f} s", agrees]
+
+
+def _show_ratios(out: Console, table: Table, ratios: dict[str, float]) -> None:
+    out.print(table)
+    for name, ratio in ratios.items():
+        out.print(f"{ratio:6.2f}  {name}")
 
 
 def train(
@@ -19,8 +94,7 @@ def train(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     threads: int | None = None,
     peers: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
-    json: bool = False,
-) -> None:
+) -> TrainBench:
     """Compare our training step with Hugging Face's and with the machine's matrix products, in one interleaved run.
 
     Parameters
@@ -42,8 +116,6 @@ def train(
         Threads of each; as many as torch takes, when not given.
     peers
         Only these: textwright_step (compiled), textwright_eager, hugging_face, hugging_face_best.
-    json
-        Print one JSON object on standard output; progress stays on standard error.
     """
     import torch
 
@@ -68,27 +140,7 @@ def train(
         peers=peers or (*OURS, *THEIRS),
         say=stderr_console().print,
     )
-    if json:
-        stdout_console().write_json(found)
-        return
-    table = Table("", "tokens/s", "of the matrix rate", "memory", "first step", box=None)
-    for row in found["rows"]:
-        table.add_row(
-            row["peer"],
-            f"{row['tokens_per_s']:,.0f}",
-            f"{row['share_of_matrix_rate']:.0%}",
-            f"{row['peak_memory_bytes'] / 1e9:.2f} GB",
-            f"{row['first_step_s']:.1f} s",
-        )
-    stdout_console().print(table)
-    for name, ratio in found["ratios"].items():
-        stdout_console().print(f"{ratio:6.2f}  {name}")
-    machine = found["machine"]
-    stdout_console().print(
-        f"{machine['processor']}, {machine['threads']} threads, {machine['matrix_flops_per_s'] / 1e9:,.0f} GFLOP/s "
-        f"in {job.precision}, torch {machine['torch']}; {preset}, {batch_size} x {sequence_length} tokens, "
-        f"medians of {turns} turns"
-    )
+    return TrainBench(found, turns)
 
 
 def generate(
@@ -100,8 +152,7 @@ def generate(
     turns: int = 5,
     threads: int | None = None,
     peers: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
-    json: bool = False,
-) -> None:
+) -> GenerateBench:
     """Compare our decoding with Hugging Face, CTranslate2, llama.cpp and the machine's memory, in one interleaved run.
 
     Everybody has the same random weights and prompts, and takes the likeliest token. Seconds include reading the
@@ -124,8 +175,6 @@ def generate(
     peers
         Only these: ours_float32, ours_bfloat16, ours_int8, hugging_face, hugging_face_best, ctranslate2_float32,
         ctranslate2_int8, llama_cpp_f32, llama_cpp_bf16, llama_cpp_q8_0.
-    json
-        Print one JSON object on standard output; progress stays on standard error.
     """
     import torch
 
@@ -140,33 +189,4 @@ def generate(
         preset, prompt_tokens, new_tokens, tuple(dict.fromkeys(batches)), threads or torch.get_num_threads()
     )
     found = bench_generate(job, turns=turns, peers=peers or (*OURS, *THEIRS), say=stderr_console().print)
-    if json:
-        stdout_console().write_json(found)
-        return
-    _show_writing(found, turns)
-
-
-def _show_writing(found: dict[str, Any], turns: int) -> None:
-    """The figures as a table, then the ratios."""
-    job, machine = found["job"], found["machine"]
-    batches = [str(batch) for batch in job["batches"]]
-    table = Table("", *(f"tokens/s x{batch}" for batch in batches), "first token", "first step", "agrees", box=None)
-    for row in found["rows"]:
-        if row["state"] != "measured":
-            table.add_row(row["peer"], row["state"])
-            continue
-        speeds = [f"{row['tokens_per_s'][batch]:,.0f}" for batch in batches]
-        agrees = f"{min(row['agrees'].values()):.0%}" if row["agrees"] else ""
-        table.add_row(
-            row["peer"], *speeds, f"{row['first_token_s'] * 1000:,.0f} ms", f"{row['first_step_s']:.1f} s", agrees
-        )
-    for name, floor in found["floors"].items():
-        table.add_row(f"floor, {name}", *(f"{floor[batch]:,.0f}" for batch in batches))
-    stdout_console().print(table)
-    for name, ratio in found["ratios"].items():
-        stdout_console().print(f"{ratio:6.2f}  {name}")
-    stdout_console().print(
-        f"{machine['processor']}, {machine['threads']} threads, {machine['memory_bytes_per_s'] / 1e9:,.1f} GB/s, torch "
-        f"{machine['torch']}; {job['preset']}, {job['prompt_tokens']} + {job['new_tokens']} tokens, medians of {turns} "
-        "turns"
-    )
+    return GenerateBench(found, turns)

@@ -2,34 +2,49 @@
 
 import contextlib
 import importlib
-import json as json_format
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import Field
 
-from textwright.commands.generate import Options
 from textwright.core.config import read_config
-from textwright.core.console import stderr_console, stdout_console
+from textwright.core.console import Console, stderr_console, stdout_console
 from textwright.core.errors import InputError, check_is_text, unknown_name
 from textwright.core.files import write_atomically
 from textwright.core.interrupts import finish_piece_first
+from textwright.core.result import Result
 from textwright.core.user_paths import check_can_be_written, given_path
 from textwright.generation.conversation import Conversation, Show
 from textwright.generation.request import Completion, EngineConfig, SamplingConfig
 from textwright.text.dialogue import DialogueFormat
 
 
-class ChatSampling(Options):
+class ChatSampling(SamplingConfig):
     """How to choose the tokens of an answer."""
 
     max_new_tokens: int = Field(default=200, ge=1)
     """Most tokens to write for each answer."""
+
+
+@dataclass(frozen=True)
+class Chatted(Result):
+    """A dialogue that ended; a person has seen it."""
+
+    turns: list[dict[str, str]]
+    tokens_per_s: float
+
+    def as_json(self) -> dict[str, Any]:
+        return vars(self)
+
+    def show(self) -> None:
+        pass
 
 
 def chat(
@@ -40,8 +55,8 @@ def chat(
     sampling: Annotated[ChatSampling | None, Parameter(name="*")] = None,
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     device: str = "auto",
-    json: bool = False,
-) -> None:
+    live: Console | None = None,
+) -> Chatted:
     """Talk with a model: each line is a turn; a line that ends in a backslash goes on. /help lists the commands.
 
     Ctrl-C stops an answer; Ctrl-C at an empty prompt, Ctrl-D or /quit end the chat. Without a terminal, lines come from
@@ -57,10 +72,8 @@ def chat(
         How to choose tokens. Every answer has the next seed.
     engine
         What computes.
-    device
-        auto, cpu or cuda.
-    json
-        Print one JSON object on standard output, at the end.
+    live
+        Where answers go as they are written.
     """
     chosen = sampling or read_config(ChatSampling, {}, "the command line")
     if chosen.n != 1:
@@ -71,17 +84,14 @@ def chat(
     check_is_text(system)
     with stderr_console().announced(f"loading {model} ..."):
         conversation = open_conversation(model, chosen, system, device, engine or EngineConfig())
-    is_drawn = not json and sys.stdin.isatty() and sys.stdout.isatty()
-    session = Session(conversation, is_drawn=is_drawn, on_text=_ignore if json else stdout_console().write)
+    is_drawn = live is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    session = Session(conversation, is_drawn=is_drawn, on_text=_ignore if live is None else live.write)
     if is_drawn:
         stderr_console().print(f"a chat with {model}; /help lists the commands, Ctrl-D ends it")
     with _line_editing() if is_drawn else contextlib.nullcontext() as readline:
         session.run(lambda: ask(readline) if is_drawn else read())
-    if json:
-        seconds = conversation.elapsed_s
-        tokens_per_s = conversation.num_tokens / seconds if seconds else 0.0
-        report = {"turns": conversation.as_json(), "tokens_per_s": tokens_per_s}
-        stdout_console().write_json(report)
+    seconds = conversation.elapsed_s
+    return Chatted(conversation.as_json(), conversation.num_tokens / seconds if seconds else 0.0)
 
 
 def open_conversation(
@@ -198,7 +208,7 @@ class Session:
         check_can_be_written(path, is_file=True)
         if os.path.lexists(path) and path not in self._saved:
             raise InputError(f"{path} is there already", fix="choose another name")
-        rows = [json_format.dumps(row, ensure_ascii=False) + "\n" for row in self._conversation.as_json()]
+        rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in self._conversation.as_json()]
         with given_path(path):
             write_atomically(path, "".join(rows), is_private=True)
         self._saved.add(path)

@@ -2,27 +2,91 @@
 
 import math
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from textwright.api.config import ModelOptions, RunConfig
-from textwright.core.console import stderr_console, stdout_console
+from textwright.core.console import stderr_console
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
 from textwright.core.progress import bar, duration
+from textwright.core.result import Result
 from textwright.runs.run_folder import Run, is_run
 from textwright.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from textwright.api.runs import RunResult
+    from textwright.evaluation.language_modelling import TextScore
 
 PROMPTS = ("def read_lines(path):\n", "class Stack:\n", "# Return true if the file")
 OWN_RUN = Path("runs/demo")
 MEASURING_S = 12.0
 """About how long measuring on the held-out text may take, reading each of its tokens twice."""
 LEFT_OUT = frozenset(("test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the demo made of a finished run."""
+
+    score: "TextScore"
+    bits_per_byte: dict[str, float]
+    """Of the model, and of compressors."""
+    completions: list[dict[str, str]]
+    report: Path
+
+
+@dataclass(frozen=True)
+class Demonstrated(Result):
+    """The run, and what was made of it unless it was interrupted."""
+
+    run: "RunResult"
+    minutes: float
+    measured: Measured | None
+
+    @property
+    def exit_code(self) -> int:
+        return self.run.report.exit_code
+
+    def as_json(self) -> dict[str, Any]:
+        if self.measured is None:
+            return self.run.as_json()
+        return self.run.as_json() | {
+            "held_out": self.measured.score.as_json(),
+            "baselines": self.measured.bits_per_byte,
+            "completions": self.measured.completions,
+            "report": str(self.measured.report),
+        }
+
+    def show(self) -> None:
+        notes = stderr_console()
+        from textwright.evaluation.compression import XZ
+
+        run, measured = self.run, self.measured
+        if measured is None:
+            notes.show_command("interrupted; go on with:  ", "train", "--resume", run.run)
+            return
+        for item in measured.completions:
+            notes.rule("a prompt and what the model makes of it")
+            notes.print(item["prompt"], style="bold", end="")
+            notes.print(item["text"])
+        notes.rule()
+        size = f"{measured.score.num_bytes:,} bytes of {measured.score.num_texts} documents"
+        notes.print(f"held-out text, {size}, in bits per byte:")
+        for name, bits in measured.bits_per_byte.items():
+            notes.print(f"  {bits:6.3f}  {name}")
+        notes.print(f"\n{run.report.summary}")
+        if measured.score.bits_per_byte > measured.bits_per_byte.get(XZ, math.inf):
+            for line in _why_behind(run, XZ):
+                notes.print(line)
+        notes.print(f"\n  run      {run.run}\n  model    {run.model}")
+        notes.print(f"  report   {measured.report}   (open it in a browser)")
+        notes.print("\nWhat to type next:")
+        notes.show_command("  ", "generate", run.model, "def main():", "--temperature", 0.7)
+        notes.show_command("  ", "demo", "--text", "YOUR_FILES", "--minutes", math.ceil(3 * self.minutes))
 
 
 def demo(
@@ -32,8 +96,7 @@ def demo(
     out: Path = OWN_RUN,
     seed: int = 0,
     device: str = "auto",
-    json: bool = False,
-) -> int:
+) -> Demonstrated:
     """From raw text to a text generator: collect, clean, split, tokenize, train, measure, write.
 
     Parameters
@@ -47,10 +110,6 @@ def demo(
         The run folder. An earlier demo in runs/demo is replaced; a run anywhere else is never touched.
     seed
         Everything random follows from it.
-    device
-        auto, cpu or cuda.
-    json
-        Print one JSON object on standard output; progress stays on standard error.
     """
     screen = stderr_console()
     if not 0 < minutes < math.inf:
@@ -59,58 +118,45 @@ def demo(
     subject = "your text" if text else f"{len(paths):,} files of Python's standard library"
     screen.print(f"textwright demo: {subject}, {minutes:g} minutes of training")
     with screen.announced("loading torch ..."):
-        from textwright.api import load
-        from textwright.api.runs import train_until_signal, write_report
-        from textwright.evaluation.compression import XZ, compressed_bits_per_byte
-        from textwright.generation.kernels import are_compiled
-        from textwright.generation.request import EngineConfig
-
+        from textwright.api.runs import train_until_signal
     if out == OWN_RUN and is_run(out):
         Run(out).delete()
     config = demo_config(paths, minutes, seed, prompts=() if text else PROMPTS[:1])
-    result = train_until_signal(config, out, device=device)
-    if result.report.exit_code:
-        screen.show_command("interrupted; go on with:  ", "train", "--resume", out)
-        return result.report.exit_code
+    run = train_until_signal(config, out, device=device)
+    measured = None if run.report.exit_code else measure(run, None if text else PROMPTS, seed=seed, device=device)
+    return Demonstrated(run, minutes, measured)
 
-    model = load(result.model, device=device)
+
+def measure(run: "RunResult", prompts: tuple[str, ...] | None, *, seed: int, device: str) -> Measured:
+    """How well the model of a run predicts and continues; also as the run's report.
+
+    Args:
+        run: finished.
+        prompts: what is continued; beginnings of held-out documents when None.
+        seed: of what is drawn.
+        device: to compute on.
+    """
+    from textwright.api import load
+    from textwright.api.runs import write_report
+    from textwright.evaluation.compression import compressed_bits_per_byte
+    from textwright.generation.kernels import are_compiled
+    from textwright.generation.request import EngineConfig
+
+    model = load(run.model, device=device)
     # Each token is read twice, in windows that overlap, and reading one takes a third of what learning from it takes.
-    held_out = list(result.held_out_texts(max_tokens=int(MEASURING_S * result.report.tokens_per_s)))
+    held_out = list(run.held_out_texts(max_tokens=int(MEASURING_S * run.report.tokens_per_s)))
     with bar("measuring on the held-out text", sum(len(one.encode()) for one in held_out), unit="bytes") as progress:
         score = model.evaluate(held_out, progress=progress)
-    screen.print("compressing the same text with xz and zstd, and continuing three prompts ...")
-    metrics = {"this model": score.bits_per_byte} | compressed_bits_per_byte(held_out)
-    prompts = PROMPTS if not text else tuple(_beginning(document) for document in held_out[:3])
+    stderr_console().print("compressing the same text with xz and zstd, and continuing three prompts ...")
+    bits_per_byte = {"this model": score.bits_per_byte} | compressed_bits_per_byte(held_out)
+    if prompts is None:
+        prompts = tuple(_beginning(document) for document in held_out[:3])
     # Kernels that are not compiled yet take longer to compile than the whole measuring may.
     engine = EngineConfig(engine="auto" if are_compiled() else "torch")
     completions = model.complete(prompts, engine=engine, max_new_tokens=80, temperature=0.7, top_p=0.95, seed=seed)
     shown = [{"prompt": completion.prompt, "text": completion.text} for completion in completions]
-    report = write_report(result, metrics=metrics, completions=shown)
-
-    if json:
-        figures = {"held_out": score.as_json(), "baselines": metrics, "completions": shown, "report": str(report)}
-        stdout_console().write_json(result.as_json() | figures)
-        return 0
-    for item in shown:
-        screen.rule("a prompt and what the model makes of it")
-        screen.print(item["prompt"], style="bold", end="")
-        screen.print(item["text"])
-    screen.rule()
-    screen.print(f"held-out text, {score.num_bytes:,} bytes of {score.num_texts} documents, in bits per byte:")
-    for name, bits in metrics.items():
-        screen.print(f"  {bits:6.3f}  {name}")
-    screen.print(
-        f"\n{result.report.steps:,} steps, {result.report.tokens:,} tokens in {duration(result.report.elapsed_s)}, "
-        f"{result.report.tokens_per_s:,.0f} tokens/s, at most {result.report.peak_memory_bytes / 1e9:.2f} GB of memory"
-    )
-    if score.bits_per_byte > metrics.get(XZ, math.inf):
-        for line in _why_behind(result, XZ):
-            screen.print(line)
-    screen.print(f"\n  run      {result.run}\n  model    {result.model}\n  report   {report}   (open it in a browser)")
-    screen.print("\nWhat to type next:")
-    screen.show_command("  ", "generate", result.model, "def main():", "--temperature", 0.7)
-    screen.show_command("  ", "demo", "--text", "YOUR_FILES", "--minutes", math.ceil(3 * minutes))
-    return 0
+    report = write_report(run, metrics=bits_per_byte, completions=shown)
+    return Measured(score, bits_per_byte, shown, report)
 
 
 def _why_behind(result: "RunResult", compressor: str) -> list[str]:

@@ -2,43 +2,124 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from cyclopts import Parameter
-from pydantic import BeforeValidator, Field
+from pydantic import Field, model_validator
 
-from textwright.core.config import read_config
-from textwright.core.console import command_line, stderr_console, stdout_console
+from textwright.core.config import Config, changed
+from textwright.core.console import Console, command_line, stderr_console, stdout_console
 from textwright.core.errors import InputError, check_is_text
+from textwright.core.result import Result
 from textwright.core.user_paths import read_text
-from textwright.generation.request import CONSTRAINT, Bias, Completion, EngineConfig, SamplingConfig
+from textwright.generation.request import CONSTRAINT, Completion, EngineConfig, SamplingConfig
 
 if TYPE_CHECKING:
     from textwright.api.model import Model
+    from textwright.generation.speculative import Speculation
 
 
-def read_biases(given: str | dict[int, float]) -> dict[int, float]:
-    """Biases by token id, from a text such as ``262=1.5,50256=-100``; what is read already stays."""
-    if not isinstance(given, str):
-        return given
-    try:
-        pairs = [pair.split("=") for pair in given.split(",")]
-        return {int(token_id): float(bias) for token_id, bias in pairs}
-    except ValueError:
-        raise ValueError("ID=BIAS,ID=BIAS, for example 262=1.5,50256=-100") from None
+class SpeculationOptions(Config):
+    """How to guess ahead."""
+
+    draft: str | None = None
+    """A smaller model with the same tokenizer, to guess ahead: the same text, sooner."""
+    prompt_lookup: Annotated[bool, Parameter(negative="")] = False
+    """Guess ahead from what the text itself says, without a model."""
+    num_speculative_tokens: int | None = Field(default=None, ge=1, le=64)
+    """Tokens guessed at a time, at most; 3 when not given. A draft model stops where it is not sure."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.draft is not None and self.prompt_lookup:
+            raise ValueError("--draft and --prompt-lookup; expected one of them")
+        if self.num_speculative_tokens is not None and self.draft is None and not self.prompt_lookup:
+            raise ValueError("--num-speculative-tokens without --draft or --prompt-lookup; add one of them")
+        return self
+
+    def make(self, model: "Model", engine: EngineConfig, device: str) -> "Speculation | None":
+        """What guesses for a model; None where that was not asked for."""
+        if self.draft is None and not self.prompt_lookup:
+            return None
+        from textwright.api import load
+
+        drafter = load(self.draft, device=device) if self.draft is not None else None
+        given = {} if self.num_speculative_tokens is None else {"num_speculative_tokens": self.num_speculative_tokens}
+        return model.speculation(drafter, engine=engine, **given)
 
 
-class Options(SamplingConfig):
-    """``SamplingConfig`` as options: a command line has no dictionaries with numbers for keys."""
+class MixtureOptions(Config):
+    """Several models as one."""
 
-    logit_bias: Annotated[
-        dict[int, Bias],
-        BeforeValidator(read_biases),
-        Parameter(accepts_keys=False, n_tokens=1, show_default=False),
-    ] = Field(default_factory=dict)
-    """ID=BIAS,ID=BIAS: added to the logits of these tokens; -100 as good as bans a token, 100 as good as forces it."""
+    models: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = ()
+    """Several models with the same tokenizer, whose probabilities are mixed."""
+    weights: Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = ()
+    """How much each of --models counts; all the same when not given."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights and len(self.weights) != len(self.models):
+            raise ValueError(
+                f"{len(self.weights)} weights for {len(self.models)} models; give --weights one number a model"
+            )
+        if not all(weight > 0 for weight in self.weights):
+            raise ValueError(f"--weights {' '.join(map(str, self.weights))}; expected positive numbers")
+        return self
+
+    @property
+    def shares(self) -> list[float]:
+        """How much each model counts beside the first."""
+        return [weight / self.weights[0] for weight in self.weights] or [1.0] * len(self.models)
+
+
+@dataclass(frozen=True)
+class Generated(Result):
+    """The completions."""
+
+    completions: list[Completion]
+    model: "Model"
+    sampling: SamplingConfig
+    seconds: float
+    acceptance_rate: float | None
+    """Of what was guessed ahead."""
+    was_streamed: bool
+    """Whether a person has seen the text already."""
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(completion.num_tokens for completion in self.completions)
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.num_tokens / self.seconds
+
+    def as_json(self) -> dict[str, Any]:
+        completions = [_as_json(completion, self.model) for completion in self.completions]
+        found: dict[str, Any] = {"completions": completions, "tokens_per_s": self.tokens_per_s}
+        return found if self.acceptance_rate is None else found | {"acceptance_rate": self.acceptance_rate}
+
+    def show(self) -> None:
+        out = stdout_console()
+        notes = stderr_console()
+        if not self.was_streamed:
+            _show_texts(self.completions, out)
+        if self.sampling.top_logprobs is not None:
+            for completion in self.completions:
+                _show_report(completion, self.model, out)
+        self._show_notes(notes)
+        rate = self.acceptance_rate
+        accepted = f", {rate:.0%} of the guessed ones accepted" if rate is not None else ""
+        notes.print(f"{self.num_tokens:,} tokens, {self.tokens_per_s:,.1f} tokens/s{accepted}")
+
+    def _show_notes(self, notes: Console) -> None:
+        if any(completion.context_shifted for completion in self.completions):
+            length = self.model.network.context_length
+            notes.print(f"note: the text outgrew the context of {length:,} tokens; its beginning was forgotten")
+        unmet = sum(one.finish_reason == "length" or one.stop_reason == CONSTRAINT for one in self.completions)
+        if self.sampling.constrained_by is not None and unmet:
+            notes.print(f"note: {unmet} of {len(self.completions)} completions ended before the constraint was met")
 
 
 def generate(
@@ -47,16 +128,13 @@ def generate(
     /,
     *,
     prompts_file: Path | None = None,
-    sampling: Annotated[Options | None, Parameter(name="*")] = None,
+    sampling: Annotated[SamplingConfig | None, Parameter(name="*")] = None,
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
-    draft: str | None = None,
-    prompt_lookup: Annotated[bool, Parameter(negative="")] = False,
-    num_speculative_tokens: int | None = None,
-    models: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
-    weights: Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
+    speculation: Annotated[SpeculationOptions | None, Parameter(name="*")] = None,
+    mixture: Annotated[MixtureOptions | None, Parameter(name="*")] = None,
     device: str = "auto",
-    json: bool = False,
-) -> None:
+    live: Console | None = None,
+) -> Generated:
     """Continue prompts.
 
     Parameters
@@ -67,88 +145,59 @@ def generate(
         Texts to continue; an empty one ('') starts a document.
     prompts_file
         A file with a prompt on each line, instead.
-    sampling
-        How to choose tokens.
-    engine
-        What computes.
-    draft
-        A smaller model with the same tokenizer, to guess ahead: the same text, sooner.
-    prompt_lookup
-        Guess ahead from what the text itself says, without a model.
-    num_speculative_tokens
-        Tokens guessed at a time, at most; 3 when not given. A draft model stops where it is not sure.
-    models
-        Several models with the same tokenizer, whose probabilities are mixed.
-    weights
-        How much each of --models counts; all the same when not given.
-    device
-        auto, cpu or cuda.
-    json
-        Print one JSON object on standard output.
+    live
+        Where a single text goes as it is written.
     """
-    if models and model is not None:
-        prompts = (model, *prompts)
-    folders = models or ((model,) if model is not None else ())
-    if not folders:
-        example = command_line("generate", "runs/NAME/model", "Once upon a time")
-        raise InputError("no model", fix=f"for example: {example}")
-    chosen = _with_schema_read(sampling or read_config(SamplingConfig, {}, "the command line"))
-    texts = _texts(prompts, prompts_file, folders[0])
-    _check_speculation(draft, prompt_lookup, num_speculative_tokens, models)
-    _check_weights(models, weights)
-
-    computing = engine or EngineConfig()
+    sampling = _with_schema_read(sampling or SamplingConfig())
+    engine, speculation, mixture = (
+        engine or EngineConfig(),
+        speculation or SpeculationOptions(),
+        mixture or MixtureOptions(),
+    )
+    folders, texts = _folders_and_texts(model, prompts, prompts_file, mixture)
+    if mixture.models and speculation.draft is not None:
+        raise InputError("--draft with --models", fix="use --prompt-lookup, or one model")
     with stderr_console().announced(f"loading {', '.join(folders)} ..."):
         from textwright.api import load
 
-        loaded = [load(folder, device=device) for folder in folders]
-    speculation = None
-    if draft is not None or prompt_lookup:
-        drafter = load(draft, device=device) if draft is not None else None
-        given = {} if num_speculative_tokens is None else {"num_speculative_tokens": num_speculative_tokens}
-        speculation = loaded[0].speculation(drafter, engine=computing, **given)
-    shares = [weight / weights[0] for weight in weights] or [1.0] * len(loaded)
-    stream = Stream(texts[0]) if not json and len(texts) * chosen.n == 1 else None
-    loaded[0].decoder(computing)  # made ready before the clock starts
+        first, *others = [load(folder, device=device) for folder in folders]
+    guessing = speculation.make(first, engine, device)
+    stream = Stream(texts[0], live) if live is not None and len(texts) * sampling.n == 1 else None
+    first.decoder(engine)  # made ready before the clock starts
     begun_s = time.perf_counter()
-    completions = loaded[0].complete(
+    completions = first.complete(
         texts,
         on_text=stream.push if stream else None,
-        engine=computing,
-        speculation=speculation,
-        mixed_with=dict(zip(loaded[1:], shares[1:], strict=True)),
-        **chosen.model_dump(),
+        engine=engine,
+        speculation=guessing,
+        mixed_with=dict(zip(others, mixture.shares[1:], strict=True)),
+        **sampling.model_dump(),
     )
     seconds = time.perf_counter() - begun_s
-    tokens_per_s = sum(completion.num_tokens for completion in completions) / seconds
-
-    if json:
-        found: dict[str, Any] = {
-            "completions": [_as_json(completion, loaded[0]) for completion in completions],
-            "tokens_per_s": tokens_per_s,
-        }
-        if speculation is not None:
-            found["acceptance_rate"] = speculation.acceptance_rate
-        stdout_console().write_json(found)
-        return
     if stream is not None:
         stream.close()
-    else:
-        _show_texts(completions)
-    if chosen.top_logprobs is not None:
-        for completion in completions:
-            _show_report(completion, loaded[0])
-    _show_notes(completions, chosen, loaded[0].network.context_length)
-    accepted = f", {speculation.acceptance_rate:.0%} of the guessed ones accepted" if speculation is not None else ""
-    num_tokens = sum(completion.num_tokens for completion in completions)
-    stderr_console().print(f"{num_tokens:,} tokens, {tokens_per_s:,.1f} tokens/s{accepted}")
+    accepted = guessing.acceptance_rate if guessing is not None else None
+    return Generated(completions, first, sampling, seconds, accepted, stream is not None)
+
+
+def _folders_and_texts(
+    model: str | None, prompts: Sequence[str], prompts_file: Path | None, mixture: MixtureOptions
+) -> tuple[tuple[str, ...], list[str]]:
+    """The models, and what they continue: with --models the first word is a prompt too."""
+    if mixture.models and model is not None:
+        prompts = (model, *prompts)
+    folders = mixture.models or ((model,) if model is not None else ())
+    if not folders:
+        example = command_line("generate", "runs/NAME/model", "Once upon a time")
+        raise InputError("no model", fix=f"for example: {example}")
+    return folders, _texts(prompts, prompts_file, folders[0])
 
 
 class Stream:
-    """A prompt and its text on standard output as it grows; nothing before there is some, so that an error is alone."""
+    """A prompt and its text as it grows; nothing before there is some, so that an error is alone."""
 
-    def __init__(self, prompt: str) -> None:
-        self._prompt, self._out = prompt, stdout_console()
+    def __init__(self, prompt: str, out: Console) -> None:
+        self._prompt, self._out = prompt, out
 
     def push(self, _: int, text: str) -> None:
         """The next piece of the text."""
@@ -160,23 +209,10 @@ class Stream:
         self._out.write(self._prompt + "\n")
 
 
-def _show_texts(completions: Sequence[Completion]) -> None:
-    out = stdout_console()
+def _show_texts(completions: Sequence[Completion], out: Console) -> None:
     for index, completion in enumerate(completions):
         out.write(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.logprob:,.2f})\n")
         out.write(f"{completion.prompt}{completion.text}\n")
-
-
-def _show_notes(completions: Sequence[Completion], chosen: SamplingConfig, context_length: int) -> None:
-    """What a person should know of them, on standard error."""
-    screen = stderr_console()
-    if any(completion.context_shifted for completion in completions):
-        screen.print(f"note: the text outgrew the context of {context_length:,} tokens; its beginning was forgotten")
-    unmet = sum(
-        completion.finish_reason == "length" or completion.stop_reason == CONSTRAINT for completion in completions
-    )
-    if chosen.constrained_by is not None and unmet:
-        screen.print(f"note: {unmet} of {len(completions)} completions ended before the constraint was met")
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -189,7 +225,7 @@ def _with_schema_read(sampling: SamplingConfig) -> SamplingConfig:
     path = sampling.json_schema
     if path is None or not path.endswith(".json"):
         return sampling
-    return sampling.model_copy(update={"json_schema": read_text(Path(path))})
+    return changed(sampling, {"json_schema": read_text(Path(path))}, path)
 
 
 def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> list[str]:
@@ -202,26 +238,6 @@ def _texts(prompts: Sequence[str], prompts_file: Path | None, model: str) -> lis
         raise InputError("no prompt", fix=f"for example: {command_line('generate', model, 'Once upon a time')}")
     check_is_text(*texts)
     return texts
-
-
-def _check_speculation(
-    draft: str | None, prompt_lookup: bool, num_speculative_tokens: int | None, models: Sequence[str]
-) -> None:
-    if draft is not None and prompt_lookup:
-        raise InputError("--draft and --prompt-lookup", expected="one of them")
-    if num_speculative_tokens is not None and draft is None and not prompt_lookup:
-        raise InputError("--num-speculative-tokens without --draft or --prompt-lookup", fix="add one of them")
-    if num_speculative_tokens is not None and not 1 <= num_speculative_tokens <= 64:
-        raise InputError(f"--num-speculative-tokens {num_speculative_tokens}", expected="1 to 64")
-    if models and draft is not None:
-        raise InputError("--draft with --models", fix="use --prompt-lookup, or one model")
-
-
-def _check_weights(models: Sequence[str], weights: Sequence[float]) -> None:
-    if weights and len(weights) != len(models):
-        raise InputError(f"{len(weights)} weights for {len(models)} models", fix="give --weights one number a model")
-    if not all(0 < weight < float("inf") for weight in weights):
-        raise InputError(f"--weights {' '.join(map(str, weights))}", expected="positive numbers")
 
 
 def _as_json(completion: Completion, model: "Model") -> dict[str, Any]:
@@ -245,8 +261,7 @@ def _with_texts(report: dict[str, Any], model: "Model") -> dict[str, Any]:
     return {**report, "text": model.tokenizer.decode([report["token_id"]]), "top_logprobs": alternatives}
 
 
-def _show_report(completion: Completion, model: "Model") -> None:
-    out = stdout_console()
+def _show_report(completion: Completion, model: "Model", out: Console) -> None:
     out.write(f"\n{'token':16} {'p':>7} {'drawn with':>10} {'rank':>6} {'nats':>6}  likeliest\n")
     for report in completion.reports:
         others = "  ".join(f"{model.tokenizer.decode([o.token_id])!r} {o.p:.3f}" for o in report.top_logprobs)

@@ -1,8 +1,9 @@
 """``textwright runs``: list, watch, measure and delete runs."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Column, Table
@@ -11,44 +12,53 @@ from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.journal import Follower
 from textwright.core.progress import duration
+from textwright.core.result import Result
 from textwright.core.user_paths import given_path
 from textwright.runs.display import TrainingDisplay
-from textwright.runs.run_folder import Run, find_runs
+from textwright.runs.run_folder import Run, RunStatus, find_runs
 
 ROOT = Path("runs")
 WATCH_EVERY_S = 0.5
 
 
-def list_runs(folder: Path = ROOT, /, *, json: bool = False) -> None:
+@dataclass(frozen=True)
+class Listed(Result):
+    """The runs of a folder, with how they stand."""
+
+    folder: Path
+    statuses: list[tuple[Run, RunStatus]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"runs": [{"run": str(run.folder)} | vars(status) for run, status in self.statuses]}
+
+    def show(self) -> None:
+        out = stdout_console()
+        table = Table(
+            Column("run", overflow="fold"), "state", "step", "of", "loss", "best validation", "tokens", "time", box=None
+        )
+        for run, status in self.statuses:
+            table.add_row(
+                str(run.folder),
+                status.state,
+                f"{status.step:,}",
+                f"{status.num_steps:,}" if status.num_steps else "-",
+                f"{status.loss_nats:.4f}" if status.loss_nats is not None else "-",
+                f"{status.val_loss_nats:.4f}" if status.val_loss_nats is not None else "-",
+                f"{status.tokens:,}",
+                duration(status.elapsed_s),
+            )
+        out.print(table if self.statuses else f"no runs in {self.folder}")
+
+
+def list_runs(folder: Path = ROOT, /) -> Listed:
     """List the runs in a folder, with how they stand.
 
     Parameters
     ----------
     folder
         A folder of runs, or one run.
-    json
-        Print one JSON object on standard output.
     """
-    statuses = [(run, run.status()) for run in _found(folder)]
-    if json:
-        rows = [{"run": str(run.folder)} | vars(status) for run, status in statuses]
-        stdout_console().write_json({"runs": rows})
-        return
-    table = Table(
-        Column("run", overflow="fold"), "state", "step", "of", "loss", "best validation", "tokens", "time", box=None
-    )
-    for run, status in statuses:
-        table.add_row(
-            str(run.folder),
-            status.state,
-            f"{status.step:,}",
-            f"{status.num_steps:,}" if status.num_steps else "-",
-            f"{status.loss_nats:.4f}" if status.loss_nats is not None else "-",
-            f"{status.val_loss_nats:.4f}" if status.val_loss_nats is not None else "-",
-            f"{status.tokens:,}",
-            duration(status.elapsed_s),
-        )
-    stdout_console().print(table if statuses else f"no runs in {folder}")
+    return Listed(folder, [(run, run.status()) for run in _found(folder)])
 
 
 def watch(run: Path, /) -> None:
@@ -78,26 +88,35 @@ def _watch_until_cut_back(run: Run) -> bool:
             time.sleep(WATCH_EVERY_S)
 
 
-def disk(folder: Path = ROOT, /, *, json: bool = False) -> None:
+@dataclass(frozen=True)
+class Measured(Result):
+    """Bytes on disk, by run and part."""
+
+    folder: Path
+    usage: dict[str, dict[str, int]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"runs": self.usage}
+
+    def show(self) -> None:
+        out = stdout_console()
+        table = Table(Column("run", overflow="fold"), "part", "megabytes", box=None)
+        for name, parts in self.usage.items():
+            for part, size in parts.items():
+                table.add_row(name, part, f"{size / 1e6:,.2f}")
+            table.add_row(name, "all", f"{sum(parts.values()) / 1e6:,.2f}", style="bold")
+        out.print(table if self.usage else f"no runs in {self.folder}")
+
+
+def disk(folder: Path = ROOT, /) -> Measured:
     """Show what runs take on disk, by part.
 
     Parameters
     ----------
     folder
         A folder of runs, or one run.
-    json
-        Print one JSON object on standard output.
     """
-    usage = {str(run.folder): run.disk_bytes() for run in _found(folder)}
-    if json:
-        stdout_console().write_json({"runs": usage})
-        return
-    table = Table(Column("run", overflow="fold"), "part", "megabytes", box=None)
-    for name, parts in usage.items():
-        for part, size in parts.items():
-            table.add_row(name, part, f"{size / 1e6:,.2f}")
-        table.add_row(name, "all", f"{sum(parts.values()) / 1e6:,.2f}", style="bold")
-    stdout_console().print(table if usage else f"no runs in {folder}")
+    return Measured(folder, {str(run.folder): run.disk_bytes() for run in _found(folder)})
 
 
 def delete(runs: Annotated[tuple[Path, ...], Parameter(show_default=False)] = (), /, *, yes: bool = False) -> None:

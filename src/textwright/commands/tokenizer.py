@@ -1,22 +1,47 @@
 """``textwright tokenizer train`` and ``textwright tokenizer inspect``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
 
+from textwright.api.config import ReadingOptions
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError, check_is_text
+from textwright.core.result import Result
 from textwright.core.user_paths import check_can_be_written, given_path
 from textwright.text.sources import find_files, read_documents
+
+if TYPE_CHECKING:
+    from textwright.tokens import Tokenizer
 
 COLOURS = ("black on bright_cyan", "black on bright_yellow", "black on bright_green", "black on bright_magenta")
 MEASURED_CHARACTERS = 4 << 20
 SPECIMEN = (
     "Hello, world! The quick brown fox doesn't jump in 2024.\n    def f(x): return x\n床前明月光，疑是地上霜。 😀"
 )
+
+
+@dataclass(frozen=True)
+class Trained(Result):
+    """A tokenizer that was written, with how it cut the text it was made from."""
+
+    out: Path
+    vocab_size: int
+    bytes_per_token: float
+    round_trip: bool
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("vocab_size", "bytes_per_token", "round_trip")
+        return {name: getattr(self, name) for name in names}
+
+    def show(self) -> None:
+        notes = stderr_console()
+        notes.print(f"{self.vocab_size:,} tokens, {self.bytes_per_token:.2f} bytes a token, in {self.out}")
+        notes.show_command("next:  ", "tokenizer", "inspect", self.out)
 
 
 def train_tokenizer(
@@ -27,10 +52,8 @@ def train_tokenizer(
     vocab_size: int | None = None,
     kind: Literal["bpe", "char", "byte"] = "bpe",
     seed: int = 0,
-    text_field: str = "text",
-    invalid_utf8: Literal["error", "replace"] = "error",
-    json: bool = False,
-) -> None:
+    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
+) -> Trained:
     """Train a tokenizer and write it as a folder that Hugging Face's tokenizers reads too.
 
     Parameters
@@ -45,12 +68,8 @@ def train_tokenizer(
         bpe: byte-pair encoding over bytes. char: a token for each character. byte: a token for each byte.
     seed
         Fixes which text is learned from, where there is more than a sample's worth.
-    text_field
-        The field that holds the text in jsonl, json, csv and parquet files.
-    invalid_utf8
-        error: refuse a file with bytes that are not UTF-8. replace: put U+FFFD for them.
-    json
-        Print one JSON object on standard output.
+    reading
+        How files are read.
     """
     if (vocab_size is None) == (kind == "bpe"):
         raise InputError(
@@ -65,12 +84,20 @@ def train_tokenizer(
 
     from textwright.tokens import make_tokenizer
 
+    how = reading or ReadingOptions()
+
     def texts() -> Iterator[str]:
-        return (document.text for document in read_documents(inputs, invalid_utf8=invalid_utf8, text_field=text_field))
+        return (document.text for document in read_documents(inputs, **how.reading))
 
     tokenizer = make_tokenizer(f"bpe:{vocab_size}" if kind == "bpe" else kind, texts, seed=seed)
     with given_path(out):
         tokenizer.save(out)
+    bytes_per_token, round_trip = _measure(tokenizer, texts)
+    return Trained(out, tokenizer.vocab_size, bytes_per_token, round_trip)
+
+
+def _measure(tokenizer: "Tokenizer", texts: Callable[[], Iterator[str]]) -> tuple[float, bool]:
+    """Bytes a token, and whether texts come back as they were, over the first megabytes."""
     num_bytes, num_tokens, is_same = 0, 0, True
     for text in texts():
         ids = tokenizer.encode(text)
@@ -78,20 +105,47 @@ def train_tokenizer(
         is_same &= tokenizer.decode(ids) == text
         if num_bytes > MEASURED_CHARACTERS:
             break
-    figures = {
-        "vocab_size": tokenizer.vocab_size,
-        "bytes_per_token": num_bytes / max(1, num_tokens),
-        "round_trip": is_same,
-    }
-    if json:
-        stdout_console().write_json(figures)
-        return
-    screen = stderr_console()
-    screen.print(f"{tokenizer.vocab_size:,} tokens, {figures['bytes_per_token']:.2f} bytes a token, in {out}")
-    screen.show_command("next:  ", "tokenizer", "inspect", out)
+    return num_bytes / max(1, num_tokens), is_same
 
 
-def inspect_tokenizer(folder: Path, text: str = SPECIMEN, /, *, json: bool = False) -> None:
+@dataclass(frozen=True)
+class Inspected(Result):
+    """How a tokenizer cut a text."""
+
+    tokenizer: "Tokenizer"
+    text: str
+    ids: list[int]
+
+    @property
+    def bytes_per_token(self) -> float:
+        return len(self.text.encode()) / max(1, len(self.ids))
+
+    @property
+    def round_trip(self) -> bool:
+        """Whether the text comes back as it was."""
+        return self.tokenizer.decode(self.ids) == self.text
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "vocab_size": self.tokenizer.vocab_size,
+            "bytes_per_token": self.bytes_per_token,
+            "round_trip": self.round_trip,
+            "ids": self.ids,
+            "tokens": [self.tokenizer.decode([index]) for index in self.ids],
+        }
+
+    def show(self) -> None:
+        out = stdout_console()
+        exact = "exact" if self.round_trip else "NOT exact: some characters are unknown to it"
+        out.print(
+            f"{self.tokenizer.kind}, {self.tokenizer.vocab_size:,} tokens; this text: {len(self.ids):,} tokens, "
+            f"{self.bytes_per_token:.2f} bytes a token, round trip {exact}",
+            soft_wrap=True,
+        )
+        out.print(coloured(self.tokenizer.token_bytes, self.ids), soft_wrap=True)
+
+
+def inspect_tokenizer(folder: Path, text: str = SPECIMEN, /) -> Inspected:
     """Show how a tokenizer cuts a text: bytes per token, the way back, and the tokens in colour.
 
     Parameters
@@ -100,32 +154,12 @@ def inspect_tokenizer(folder: Path, text: str = SPECIMEN, /, *, json: bool = Fal
         A tokenizer's or a model's folder.
     text
         The text to cut.
-    json
-        Print one JSON object on standard output.
     """
     check_is_text(text)
     from textwright.tokens import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
-    ids = tokenizer.encode(text)
-    back = tokenizer.decode(ids)
-    figures = {
-        "vocab_size": tokenizer.vocab_size,
-        "bytes_per_token": len(text.encode()) / max(1, len(ids)),
-        "round_trip": back == text,
-    }
-    if json:
-        tokens = [tokenizer.decode([index]) for index in ids]
-        stdout_console().write_json(figures | {"ids": ids, "tokens": tokens})
-        return
-    screen = stdout_console()
-    screen.print(
-        f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens; this text: {len(ids):,} tokens, "
-        f"{figures['bytes_per_token']:.2f} bytes a token, "
-        + ("round trip exact" if back == text else "round trip NOT exact: some characters are unknown to it"),
-        soft_wrap=True,
-    )
-    screen.print(coloured(tokenizer.token_bytes, ids), soft_wrap=True)
+    return Inspected(tokenizer, text, tokenizer.encode(text))
 
 
 def coloured(token_bytes: list[bytes], ids: list[int]) -> Text:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from cyclopts import Parameter
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from textwright.core.config import Config
 
@@ -35,6 +36,23 @@ BadWord = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check_
 Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
+def read_biases(given: str | dict[int, float]) -> dict[int, float]:
+    """Biases by token id, from a text such as ``262=1.5,50256=-100``; what is read already stays."""
+    if not isinstance(given, str):
+        return given
+    try:
+        pairs = [pair.split("=") for pair in given.split(",")]
+        return {int(token_id): float(bias) for token_id, bias in pairs}
+    except ValueError:
+        raise ValueError("ID=BIAS,ID=BIAS, for example 262=1.5,50256=-100") from None
+
+
+# A command line has no dictionaries with numbers for keys.
+Biases = Annotated[
+    dict[int, Bias], BeforeValidator(read_biases), Parameter(accepts_keys=False, n_tokens=1, show_default=False)
+]
+
+
 class SamplingConfig(Config):
     """How to continue prompts. What is not set is off, but for the temperature."""
 
@@ -50,8 +68,8 @@ class SamplingConfig(Config):
     """Draw from tokens at least this fraction as likely as the likeliest."""
     typical_p: float | None = Field(default=None, gt=0, le=1)
     """Draw from the fewest tokens, the most typical first, that together have this probability."""
-    logit_bias: dict[int, Bias] = Field(default_factory=dict)
-    """Added to the logits of these token ids; -100 as good as bans a token, 100 as good as forces it."""
+    logit_bias: Biases = Field(default_factory=dict)
+    """ID=BIAS,ID=BIAS: added to the logits of these tokens; -100 as good as bans a token, 100 as good as forces it."""
     bad_words: tuple[BadWord, ...] = Field(default=(), max_length=MOST_TEXTS)
     """Texts that are never written, however they are cut into tokens. Upper and lower case differ."""
     no_repeat_ngram_size: int | None = Field(default=None, ge=1)

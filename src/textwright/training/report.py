@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from textwright.core.progress import duration
+
 
 @dataclass(frozen=True)
 class TrainReport:
@@ -44,3 +46,11 @@ class TrainReport:
     def exit_code(self) -> int:
         """0, or as shells have it 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
         return 0 if self.signal_number is None else 128 + self.signal_number
+
+    @property
+    def summary(self) -> str:
+        """How much was learned from, how fast, and in how much memory."""
+        return (
+            f"{self.steps:,} steps, {self.tokens:,} tokens in {duration(self.elapsed_s)}, "
+            f"{self.tokens_per_s:,.0f} tokens/s, at most {self.peak_memory_bytes / 1e9:.2f} GB of memory"
+        )
