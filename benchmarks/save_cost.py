@@ -26,7 +26,7 @@ from textwright.runs.run_folder import Run
 from textwright.runs.run_logger import RunLogger
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import make_batches
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
@@ -48,7 +48,7 @@ def main() -> None:
     config = TrainConfig(steps=10**6, batch_size=arguments.batch_size).decided(
         steps=10**6, sequence_length=time_, micro_batch_size=arguments.batch_size, precision="bfloat16"
     )
-    state = TrainState.begin(ModelWithLoss(model, make_objective("next_token")).train(), config)
+    state = TrainState.begin(ModelWithLoss(model, CausalLMLoss()).train(), config)
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 500_000)
     loader = make_batches(Tokens.from_documents([ids]), config, time_)
     for _ in range(3):
@@ -66,7 +66,7 @@ def main() -> None:
                 for saves in (False, True):
                     begun_s = time.perf_counter()
                     if saves:
-                        tensors, facts = state.gather()
+                        tensors, facts = state.state_dict()
                         checkpointer.start(state.progress.step, tensors, {"progress": facts | {"best_step": None}})
                         blocked.append(time.perf_counter() - begun_s)
                     for _ in range(num_steps):

@@ -47,16 +47,16 @@ def new_model() -> tw.Model:
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
     """Have the signal come in the middle of a step."""
-    from textwright.training import loop
+    from textwright.training import trainer
 
-    plain, calls = loop.train_step, iter(range(1, 1000))
+    plain, calls = trainer.train_step, iter(range(1, 1000))
 
     def and_then(*arguments: Any, **options: Any) -> Any:
         if next(calls) == step:
             signal.raise_signal(number)
         return plain(*arguments, **options)
 
-    monkeypatch.setattr(loop, "train_step", and_then)
+    monkeypatch.setattr(trainer, "train_step", and_then)
 
 
 def same(one: Path, other: Path) -> bool:

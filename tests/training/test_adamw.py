@@ -23,13 +23,13 @@ def test_weights_state_and_copies_are_those_of_torch(compiles: bool, dtype: torc
         ours = [nn.Parameter(parameter.detach().t().contiguous().t()) for parameter in ours]
     theirs = [nn.Parameter(parameter.detach().clone()) for parameter in ours]
     copies: dict[Tensor, Tensor] = {parameter: parameter.detach().to(torch.bfloat16) for parameter in ours[:2]}
-    mine = AdamW([{"params": ours, "weight_decay": 0.1}], lr=0.01, beta2=0.97, compiles=compiles)
+    mine = AdamW([{"params": ours, "weight_decay": 0.1, "lr": 0.01}], beta2=0.97, compiles=compiles)
     reference = torch.optim.AdamW(theirs, lr=0.01, betas=(0.9, 0.97), weight_decay=0.1, foreach=False)
     for scale in (1.0, 0.25, 0.5):
         gradients = {parameter: torch.randn(parameter.shape, generator=generator).to(dtype) for parameter in ours}
         for its, gradient in zip(theirs, gradients.values(), strict=True):
             its.grad = gradient.float() * scale
-        mine.move(gradients, scale, copies)
+        mine.step(gradients, scale, copies)
         reference.step()
     for parameter, its in zip(ours, theirs, strict=True):
         torch.testing.assert_close(parameter, its, rtol=1e-5, atol=1e-6)

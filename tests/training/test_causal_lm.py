@@ -8,7 +8,8 @@ from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.models.layers import cross_entropy
 from textwright.models.layers.cross_entropy import cross_entropy_sum
-from textwright.training.losses.catalog import OBJECTIVES, make_objective
+from textwright.training.losses.catalog import OBJECTIVES, read_objective
+from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss, Objective
 
 
@@ -88,7 +89,7 @@ def test_logits_of_all_positions_are_never_held(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_positions_of_weight_zero_take_no_part(make_model) -> None:
-    step = ModelWithLoss(make_model(), make_objective("next_token"))
+    step = ModelWithLoss(make_model(), CausalLMLoss())
     ragged = Batch.from_rows([[1, 2, 3, 4, 5], [6, 7], [8, 9, 10]])
     loss = step(ragged)
     assert loss.terms["next_token"].weight == 4 + 1 + 2 == step.objective.weights(ragged)["next_token"]
@@ -99,20 +100,20 @@ def test_positions_of_weight_zero_take_no_part(make_model) -> None:
 def test_the_whole_step_equals_logits_and_cross_entropy(make_model) -> None:
     model = make_model()
     batch = Batch.from_ids(torch.randint(0, 17, (3, 17)))
-    loss = ModelWithLoss(model, make_objective("next_token"))(batch)
+    loss = ModelWithLoss(model, CausalLMLoss())(batch)
     logits = model.logits(model.hidden_states(model.embed(batch), batch))
     expected = F.cross_entropy(logits.flatten(0, 1), batch.target_ids.flatten(), reduction="sum")
     torch.testing.assert_close(loss.total, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_row_of_the_table_is_an_objective(name: str) -> None:
-    assert isinstance(make_objective(name), Objective)
+def test_every_row_of_the_table_is_an_objective(make_model, name: str) -> None:
+    assert isinstance(read_objective(name).build(make_model()), Objective)
 
 
 def test_an_unknown_objective_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'next_token'"):
-        make_objective("next_tokne")
+        read_objective("next_tokne")
 
 
 def test_what_is_frozen_costs_no_gradient() -> None:

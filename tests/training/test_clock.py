@@ -15,7 +15,7 @@ from textwright.data.shards import Data
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
 from textwright.runs.run_folder import Run
-from textwright.training import loop
+from textwright.training import loop, trainer
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock, StepTimings
 from textwright.training.config import TrainConfig
@@ -105,13 +105,13 @@ def test_a_machine_that_changes_its_pace_ends_the_run_on_time_all_the_same(
 ) -> None:
     """After two thirds of a second every step takes six times, or a sixth of, what it took before."""
     pace = [0.024 if slower < 1 else 0.004]
-    really, begun_s = loop.train_step, time.perf_counter()
+    really, begun_s = trainer.train_step, time.perf_counter()
 
     def train_step(*arguments: object) -> StepResult:
         time.sleep(pace[0] * (slower if time.perf_counter() - begun_s > 0.66 else 1.0))
         return really(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "train_step", train_step)
+    monkeypatch.setattr(trainer, "train_step", train_step)
     monkeypatch.setattr("textwright.training.decide.train_step", train_step)
     rows: list[dict[str, object]] = []
     begun_s = time.perf_counter()

@@ -11,7 +11,6 @@ from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
 from textwright.training.config import TrainConfig
-from textwright.training.losses.catalog import make_objective
 from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import Loss, ModelWithLoss, Objective, Term, mean_loss, task_losses
 from textwright.training.train_state import TrainState
@@ -54,9 +53,9 @@ def test_tasks_are_told_apart_however_a_step_is_split(
     for task, name in enumerate(("code", "prose")):
         rows = mixed().select([task, task + 2]).with_fields(task_ids=None, tasks=())
         alone[name] = forward_backward(state, rows, config)[0].item()
-        state.computing.free_gradients()
+        state.compute.zero_grad()
     unnamed, _ = forward_backward(state, mixed().with_fields(task_ids=None, tasks=()), config)
-    state.computing.free_gradients()
+    state.compute.zero_grad()
     done = train_step(state, mixed(), config)
     assert done.task_losses == pytest.approx(alone, rel=1e-5)
     assert done.loss_nats == pytest.approx(unnamed.item(), rel=1e-5)
@@ -93,7 +92,7 @@ def test_a_teacher_teaches_and_is_neither_saved_nor_moved(
     batch = Batch.from_ids(torch.arange(1, 16).view(3, 5))
     losses = [train_step(state, batch, config).loss_nats for _ in range(5)]
     assert losses[-1] < losses[0]
-    tensors, facts = state.gather()
+    tensors, facts = state.state_dict()
     assert not [name for name in tensors if "teacher" in name]
     assert "weights/objective.bridge.weight" in tensors
     for name, value in model_with_loss.state_dict().items():
@@ -101,7 +100,7 @@ def test_a_teacher_teaches_and_is_neither_saved_nor_moved(
 
     tensors = {name: value.clone() for name, value in tensors.items()}
     other = TrainState.begin(ModelWithLoss(make_model(seed=8), WithTeacher(make_model(seed=5))).train(), config)
-    other.restore(tensors, facts)
+    other.load_state_dict(tensors, facts)
     assert train_step(other, batch, config).loss_nats == train_step(state, batch, config).loss_nats
 
 
@@ -114,5 +113,5 @@ def test_a_model_that_does_not_predict_tokens_is_refused(make_model: MakeModel) 
         def init_weights(self, generator: torch.Generator) -> None:
             """There is nothing."""
 
-    with pytest.raises(InputError, match="a gpt2 model does not predict tokens"):
-        ModelWithLoss(Silent(make_model()), make_objective("next_token"))(mixed())
+    with pytest.raises(InputError, match="a gpt2 model cannot learn the next token"):
+        ModelWithLoss(Silent(make_model()), CausalLMLoss())(mixed())

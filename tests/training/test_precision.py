@@ -8,10 +8,11 @@ from torch import Tensor
 
 from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
+from textwright.training.compute_weights import BFloat16Copies, PlainWeights
 from textwright.training.config import TrainConfig
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
-from textwright.training.precision import BFloat16Weights, Float32Weights, autocast
+from textwright.training.precision import autocast
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
@@ -34,8 +35,8 @@ def gradients(model_with_loss: ModelWithLoss, loss: Callable[[Batch], Tensor], t
 @pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 @pytest.mark.parametrize("time", [16, 160])  # attention in one piece, and by blocks
 def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeModel, name: str, time: int) -> None:
-    model_with_loss = ModelWithLoss(make_model(name=name, context_length=time), make_objective("next_token")).train()
-    exact = gradients(model_with_loss, lambda b: Float32Weights(model_with_loss).loss(b).total, time)
+    model_with_loss = ModelWithLoss(make_model(name=name, context_length=time), CausalLMLoss()).train()
+    exact = gradients(model_with_loss, lambda b: PlainWeights(model_with_loss).loss(b).total, time)
     device = torch.device("cpu")
 
     def under_autocast(micro: Batch) -> Tensor:
@@ -44,13 +45,9 @@ def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeM
         return total
 
     theirs = gradients(model_with_loss, under_autocast, time)
-    copies = BFloat16Weights(model_with_loss)
+    copies = BFloat16Copies(model_with_loss)
 
-    def with_copies(micro: Batch) -> Tensor:
-        copies.add_up()
-        return copies.loss(micro).total
-
-    gradients(model_with_loss, with_copies, time)
+    gradients(model_with_loss, lambda b: copies.loss(b).total, time)
     found = copies.gradients()
     ours = {name: found[p] for name, p in model_with_loss.named_parameters() if p in found}
     assert ours.keys() == exact.keys()
@@ -63,34 +60,31 @@ def test_what_moves_is_float32_and_what_computes_follows(
     make_model: MakeModel, quick: Callable[..., TrainConfig]
 ) -> None:
     config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
-    state = TrainState.begin(ModelWithLoss(make_model(), make_objective("next_token")).train(), config)
-    before = state.computing.loss(batch()).total.item()
+    state = TrainState.begin(ModelWithLoss(make_model(), CausalLMLoss()).train(), config)
+    before = state.compute.loss(batch()).total.item()
     for _ in range(5):
         train_step(state, batch(), config)
-    assert {tensor.dtype for tensor in state.gather()[0].values()} == {torch.float32}
-    after = state.computing.loss(batch()).total.item()
+    assert {tensor.dtype for tensor in state.state_dict()[0].values()} == {torch.float32}
+    after = state.compute.loss(batch()).total.item()
     assert after < before
-    fresh = BFloat16Weights(state.model_with_loss).loss(batch()).total.item()
+    fresh = BFloat16Copies(state.model_with_loss).loss(batch()).total.item()
     assert after == fresh
 
 
 def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick: Callable[..., TrainConfig]) -> None:
     config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
-    states = [
-        TrainState.begin(ModelWithLoss(make_model(seed=seed), make_objective("next_token")).train(), config)
-        for seed in (0, 1)
-    ]
-    tensors, facts = states[0].gather()
-    states[1].restore({name: value.clone() for name, value in tensors.items()}, facts)
-    losses = [state.computing.loss(batch()).total.item() for state in states]
+    states = [TrainState.begin(ModelWithLoss(make_model(seed=seed), CausalLMLoss()).train(), config) for seed in (0, 1)]
+    tensors, facts = states[0].state_dict()
+    states[1].load_state_dict({name: value.clone() for name, value in tensors.items()}, facts)
+    losses = [state.compute.loss(batch()).total.item() for state in states]
     assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("name", ["nano", "qwen3-nano", "gpt1-nano"])
 def test_float32_is_plain_pytorch(make_model: MakeModel, name: str) -> None:
-    model_with_loss = ModelWithLoss(make_model(name=name), make_objective("next_token")).train()
+    model_with_loss = ModelWithLoss(make_model(name=name), CausalLMLoss()).train()
     model, micro = model_with_loss.model, batch()
-    ours = Float32Weights(model_with_loss).loss(micro).total
+    ours = PlainWeights(model_with_loss).loss(micro).total
     ours.backward()  # type: ignore[no-untyped-call]
     found = {key: p.grad.clone() for key, p in model_with_loss.named_parameters() if p.grad is not None}
     model_with_loss.zero_grad()

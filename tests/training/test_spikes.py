@@ -8,7 +8,7 @@ import torch
 from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.spikes import MIN_RECENT, NUM_RECENT, deviations_above
 from textwright.training.train_state import TrainState
@@ -26,7 +26,7 @@ def test_deviations_are_counted_from_the_mean_of_the_recent_losses() -> None:
 
 
 def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
-    state = TrainState.begin(ModelWithLoss(model, make_objective("next_token")), config)
+    state = TrainState.begin(ModelWithLoss(model, CausalLMLoss()), config)
     draw = random.Random(0)
     state.progress.recent_losses = [0.5 + draw.random() / 100 for _ in range(NUM_RECENT)]
     return state

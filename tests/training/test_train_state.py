@@ -9,7 +9,7 @@ from textwright.data.shards import Data
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import make_batches
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
@@ -55,7 +55,7 @@ def test_everything_the_loop_changes_is_restored(
 ) -> None:
     config = quick(micro_batch_size=3).decided(steps=6, sequence_length=16, micro_batch_size=3, precision="float32")
     loader = make_batches(data.train, config, 16)
-    state = TrainState.begin(ModelWithLoss(make_model(dropout=0.1), make_objective("next_token")), config)
+    state = TrainState.begin(ModelWithLoss(make_model(dropout=0.1), CausalLMLoss()), config)
     untouched = _reachable(state, loader)
     for step in range(3):
         train_step(state, loader.batch(step), config)
@@ -63,8 +63,8 @@ def test_everything_the_loop_changes_is_restored(
     assert len(_differences(untouched, changed)) > 50
 
     fresh_loader = make_batches(data.train, config, 16)
-    fresh = TrainState.begin(ModelWithLoss(make_model(seed=9, dropout=0.1), make_objective("next_token")), config)
-    fresh.restore(*state.gather())
+    fresh = TrainState.begin(ModelWithLoss(make_model(seed=9, dropout=0.1), CausalLMLoss()), config)
+    fresh.load_state_dict(*state.state_dict())
     # The learning rate in a group is set anew before it is used.
     left = {path for path in _differences(changed, _reachable(fresh, fresh_loader)) if not path.endswith("['lr']")}
     assert left == set()
@@ -74,7 +74,7 @@ def test_a_change_that_is_not_gathered_is_noticed(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
     config = quick().decided(steps=6, sequence_length=16, micro_batch_size=4, precision="float32")
-    state = TrainState.begin(ModelWithLoss(make_model(), make_objective("next_token")), config)
+    state = TrainState.begin(ModelWithLoss(make_model(), CausalLMLoss()), config)
     before = _reachable(state)
     state.model_with_loss.model.carry = torch.ones(3)  # type: ignore[assignment]
     assert any("carry" in path for path in _differences(before, _reachable(state)))

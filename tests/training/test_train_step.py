@@ -13,7 +13,7 @@ from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import hidden_matrices
 from textwright.training.train_state import TrainState
@@ -23,7 +23,7 @@ RAGGED = Batch.from_rows([[1, 2, 3, 4, 5, 6, 7, 8], [9, 10], [3, 1, 4, 1, 5], [1
 
 
 def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
-    return TrainState.begin(ModelWithLoss(model, make_objective("next_token")), config)
+    return TrainState.begin(ModelWithLoss(model, CausalLMLoss()), config)
 
 
 def _decided(config: TrainConfig) -> TrainConfig:
@@ -34,7 +34,7 @@ def _decided(config: TrainConfig) -> TrainConfig:
 
 def _gradients(model: LanguageModel, micro_batches: list[Batch], whole: Batch) -> tuple[Tensor, list[Tensor]]:
     """Loss and gradients of a step split any way, written out by hand."""
-    step, total = ModelWithLoss(model, make_objective("next_token")), torch.zeros(())
+    step, total = ModelWithLoss(model, CausalLMLoss()), torch.zeros(())
     for micro in micro_batches:
         loss = step(micro).total / whole.loss_weight.sum()
         loss.backward()
@@ -96,7 +96,7 @@ def test_a_non_finite_gradient_moves_nothing_and_is_counted(
     assert done.skip_reason is not None
     assert (state.progress.step, state.progress.bad_steps, state.progress.skipped_steps) == (1, 1, 1)
     assert all(torch.equal(value, before[name]) for name, value in state.model_with_loss.state_dict().items())
-    assert state.optimizer.tensors() == {}
+    assert state.optimizer.state_dict() == {}
     assert all(parameter.grad is None for parameter in state.optimizer.parameters)
     handle.remove()
     assert train_step(state, RAGGED, config).skip_reason is None
@@ -132,7 +132,7 @@ def test_muon_gets_the_hidden_matrices_and_cuts_fused_ones_in_three(
     make_model: Callable[..., LanguageModel], name: str
 ) -> None:
     model = make_model(name=name, num_key_value_heads=1, tie_embeddings=False)
-    found = hidden_matrices(ModelWithLoss(model, make_objective("next_token")))
+    found = hidden_matrices(ModelWithLoss(model, CausalLMLoss()))
     assert not any("embedding" in name or "head" in name for name in found)
     assert found["model.blocks.0.attention.qkv.weight"] == (32, 16, 16)
     assert found["model.blocks.1.mlp.up.weight"] == (64,)

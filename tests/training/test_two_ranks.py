@@ -17,7 +17,7 @@ from textwright.data.batch import Batch
 from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
 from textwright.training.config import TrainConfig
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import Optimizer
 
@@ -28,7 +28,7 @@ RAGGED = Batch.from_rows([[1, 2, 3, 4, 5, 6, 7, 8], [9, 10], [3, 1, 4, 1, 5], [2
 
 def _train(rank: int, size: int) -> dict[str, Tensor]:
     """A few steps on this rank's rows: the whole batch's losses, and the whole gradients of the first step by name."""
-    model_with_loss = ModelWithLoss(build(CONFIG, seed=1), make_objective("next_token"))
+    model_with_loss = ModelWithLoss(build(CONFIG, seed=1), CausalLMLoss())
     if size > 1:
         for block in model_with_loss.model.blocks:  # type: ignore[union-attr]
             fully_shard(block)

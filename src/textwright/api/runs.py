@@ -33,7 +33,7 @@ from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import build
 from textwright.models.config import ModelConfig
-from textwright.models.language_model import LanguageModel
+from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.network import Network
 from textwright.models.presets import preset
 from textwright.runs.display import TrainingDisplay
@@ -49,7 +49,7 @@ from textwright.training.foresee import foresee
 from textwright.training.from_config import add_loss, make_batches
 from textwright.training.loop import Resume
 from textwright.training.loop import train as run_loop
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.catalog import read_objective
 from textwright.training.plan import Plan, describe_plan
 from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
@@ -268,7 +268,7 @@ def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) 
 
 def _check(config: RunConfig) -> None:
     """See what can be seen of a config before any work is done."""
-    make_objective(config.training.objective)
+    read_objective(config.training.objective)
     parse_spec(config.tokenizer)
     preset(config.model.preset, vocab_size=257, **_choices(config))
     find_files(config.data)
@@ -328,7 +328,7 @@ def _begin(
             expected=f"at most {shape.vocab_size:,}, the model's",
             fix="put the run's data folder back, or start a new run",
         )
-    model = build(shape, seed=config.training.seed)
+    model = as_language_model(build(shape, seed=config.training.seed))
     if isinstance(config, FitConfig):
         restore_base(run, model)
     return tokenizer, data, model.to(device)

@@ -64,8 +64,9 @@ class WritingJob:
 
         from textwright.checkpoint.safetensors_writer import write_safetensors
         from textwright.models.catalog import adapter_of, build
+        from textwright.models.language_model import as_language_model
 
-        folder, model = Path(self.folder), build(self.config)
+        folder, model = Path(self.folder), as_language_model(build(self.config))
         generator = torch.Generator().manual_seed(0)
         for parameter in model.parameters():
             if parameter.ndim == 1:

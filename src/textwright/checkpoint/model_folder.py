@@ -25,7 +25,7 @@ from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.models.catalog import adapter_of, build_uninitialised, find_adapter
 from textwright.models.config import ModelConfig
 from textwright.models.hugging_face import HuggingFaceAdapter
-from textwright.models.language_model import LanguageModel
+from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.network import Network
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer, load_tokenizer
@@ -151,7 +151,7 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
     config, adapter = _read_config(folder)
     where = str(folder)
     tensors = adapter.from_hf(read_tensors(folder), config, where)
-    model = build_uninitialised(config)
+    model = as_language_model(build_uninitialised(config))
     _check_shapes(model, tensors, adapter, where)
     model.load_state_dict({name: _plain(tensor) for name, tensor in tensors.items()}, assign=True)
     for parameter in model.parameters():

@@ -222,6 +222,8 @@ def _toml_key(key: str) -> str:
 def _toml_value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items() if v is not None) + "}"
     if isinstance(value, str):
         # TOML's basic strings are JSON's, but for the DEL character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -9,8 +9,8 @@ import torch
 
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
-from textwright.evaluation.language_modelling import token_losses
-from textwright.models.language_model import LanguageModel
+from textwright.evaluation.language_modelling import eval_mode, last_hidden, token_losses
+from textwright.models.protocols import Decoder
 from textwright.tokens import Tokenizer
 
 
@@ -31,7 +31,7 @@ class LastWordScore:
 
 @torch.inference_mode()
 def last_word_accuracy(
-    model: LanguageModel,
+    model: Decoder,
     tokenizer: Tokenizer,
     passages: Iterable[str],
     *,
@@ -48,14 +48,14 @@ def last_word_accuracy(
 
     Source: Paperno et al. 2016 (arXiv:1606.06031); scored as in Radford et al. 2019, without its stop-word filter.
     """
-    model.eval()
+    eval_mode(model)
     hits, total, count = 0, 0.0, 0
     waiting: list[tuple[list[int], int]] = []
 
     def flush() -> None:
         nonlocal hits, total, count
-        batch = Batch.from_rows([ids for ids, _ in waiting]).to(model.head_weight.device)
-        hidden = model.hidden_states(model.embed(batch), batch)
+        batch = Batch.from_rows([ids for ids, _ in waiting]).to(model.device)
+        hidden = last_hidden(model, batch)
         for row, (ids, length) in enumerate(waiting):
             here = slice(len(ids) - 1 - length, len(ids) - 1)
             targets = batch.target_ids[row, here]

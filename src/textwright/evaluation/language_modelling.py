@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from textwright.core.errors import InputError
-from textwright.data.batch import Batch
+from textwright.data.batch import PADDING, Batch
 from textwright.data.shards import Tokens
 from textwright.data.sources.windows import evaluation_batches
-from textwright.models.language_model import LanguageModel
+from textwright.models.protocols import Backbone, Decoder
 from textwright.tokens import Tokenizer
 from textwright.tokens.tokenizer import UNKNOWN
 
@@ -64,7 +64,7 @@ class TextScore:
 
 
 def score_text(
-    model: LanguageModel,
+    model: Decoder,
     tokenizer: Tokenizer,
     texts: Iterable[str],
     *,
@@ -76,7 +76,7 @@ def score_text(
     """Predict texts, each from its own start.
 
     Args:
-        model: put into evaluation mode.
+        model: anything that predicts tokens; a module is put into evaluation mode.
         tokenizer: the model's.
         texts: as many and as long as you like; one is held at a time.
         window: tokens seen at most; the model's context length when not given.
@@ -93,7 +93,7 @@ def score_text(
         raise InputError(f"a window of {window}", expected=f"1 to {model.context_length}, the model's context length")
     if not 1 <= stride <= window:
         raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
-    model.eval()
+    eval_mode(model)
     total, num_tokens, num_words, num_detokenised, num_bytes, num_characters, num_texts = 0.0, 0, 0, 0, 0, 0, 0
     num_unknown = 0
     for text in texts:
@@ -132,12 +132,12 @@ def score_text(
 
 
 def score_tokens(
-    model: LanguageModel, tokens: Tokens, *, time: int, rows: int = 8, max_tokens: int | None = None
+    model: Decoder, tokens: Tokens, *, time: int, rows: int = 8, max_tokens: int | None = None
 ) -> dict[str, float]:
     """The validation figures of a training run: windows side by side, each token predicted once.
 
     Args:
-        model: put into evaluation mode.
+        model: anything that predicts tokens; a module is put into evaluation mode.
         tokens: the validation stream, end tokens counted.
         time: tokens of a window.
         rows: windows at once.
@@ -146,7 +146,7 @@ def score_tokens(
     Returns:
         ``val_loss_nats``, and ``val_bits_per_byte`` where the stream knows its bytes.
     """
-    model.eval()
+    eval_mode(model)
     total, count = 0.0, 0
     for batch in evaluation_batches(tokens, batch_size=rows, sequence_length=time):
         loss, num = sum_of_losses(model, batch)
@@ -162,18 +162,33 @@ def score_tokens(
 
 
 @torch.inference_mode()
-def sum_of_losses(model: LanguageModel, batch: Batch) -> tuple[float, int]:
+def sum_of_losses(model: Decoder, batch: Batch) -> tuple[float, int]:
     """Sum of -log p(target) over the places with weight, in nats, and how many they are."""
-    batch = batch.to(model.head_weight.device)
-    hidden = model.hidden_states(model.embed(batch), batch)
+    batch = batch.to(model.device)
+    hidden = last_hidden(model, batch)
     counted = batch.loss_weight > 0
     losses = token_losses(model, hidden[counted], batch.target_ids[counted])
     return float(losses.double().sum()), int(counted.sum())
 
 
-def token_losses(
-    model: LanguageModel, hidden: Float[Tensor, "places width"], targets: Tensor
-) -> Float[Tensor, " places"]:
+def eval_mode(model: Decoder) -> None:
+    """No dropout from here on, where a model has any."""
+    if isinstance(model, nn.Module):
+        model.eval()
+
+
+def last_hidden(model: Decoder, batch: Batch) -> Float[Tensor, "rows time width"]:
+    """What the model's ``logits`` take, at every place: of a backbone in one pass, else as decoding reads a prompt."""
+    if isinstance(model, Backbone):
+        return model.hidden_states(model.embed(batch), batch)
+    lengths = torch.full((batch.num_rows,), batch.time, device=batch.input_ids.device)
+    if batch.document_ids is not None:
+        lengths = (batch.document_ids != PADDING).sum(1)
+    with model.at_work():
+        return model.extend(batch.input_ids, lengths, model.empty_cache(batch.num_rows))[0]
+
+
+def token_losses(model: Decoder, hidden: Float[Tensor, "places width"], targets: Tensor) -> Float[Tensor, " places"]:
     """-log p(target) at each place, float32; logits are made for a part of the places at a time."""
     size = max(1, LOGITS_AT_ONCE // model.vocab_size)
     parts = [

@@ -14,7 +14,7 @@ from textwright.generation.loop import decode_one_token, prefill
 from textwright.generation.request import DecodingPrecision, EngineConfig
 from textwright.generation.rounded import keep_rounded, read_rounded
 from textwright.models.catalog import build
-from textwright.models.language_model import LanguageModel
+from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.protocols import Decoder
 
 PROBE_VOCABULARY, PROBE_PROMPT, PROBE_STEPS = 4096, 32, 6
@@ -61,7 +61,8 @@ def choose_decoding_precision(model: LanguageModel, engine: str) -> DecodingPrec
     """
     if model.device.type != "cpu":
         return choose_precision(model.device)
-    probe = build(model.config.reduced(num_layers=2, vocab_size=PROBE_VOCABULARY)).eval()
+    small = build(model.config.reduced(num_layers=2, vocab_size=PROBE_VOCABULARY))
+    probe = as_language_model(small).eval()
     decoders = {precision: make_decoder(probe, engine, precision) for precision in get_args(Precision)}
     num_tokens = min(PROBE_PROMPT, model.context_length - PROBE_STEPS)
     if num_tokens < 1:

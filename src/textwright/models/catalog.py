@@ -11,7 +11,7 @@ from textwright.models.family import Family
 
 if TYPE_CHECKING:
     from textwright.models.hugging_face import HuggingFaceAdapter
-    from textwright.models.language_model import LanguageModel
+    from textwright.models.network import Network
 
 FAMILIES = Catalog(
     "family",
@@ -68,13 +68,13 @@ def adapter_of(config: ModelConfig) -> "HuggingFaceAdapter":
     raise InputError(f"a {config.family} model of this shape has no model folder", where="the table of families")
 
 
-def build_uninitialised(config: ModelConfig) -> "LanguageModel":
+def build_uninitialised(config: ModelConfig) -> "Network":
     """A model whose matrices hold anything yet: their memory is asked for, and not touched."""
-    model: LanguageModel = _load(find_family(config.family).network)(config)
+    model: Network = _load(find_family(config.family).network)(config)
     return model
 
 
-def build(config: ModelConfig, *, seed: int = 0) -> "LanguageModel":
+def build(config: ModelConfig, *, seed: int = 0) -> "Network":
     """A model with fresh weights that depend on ``seed`` alone; torch's own generator, which is everybody's, stays."""
     import torch
 

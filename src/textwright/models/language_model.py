@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.models.hooks import ModelHooks
 from textwright.models.layers.cross_entropy import LossAndGrad, compilable_loss_and_grad, cross_entropy_sum
@@ -24,6 +25,7 @@ class LanguageModel(Network):
 
     can_crop = True
     _compiled_loss: LossAndGrad | None = None
+    _cast_head: Tensor | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -78,20 +80,26 @@ class LanguageModel(Network):
         counted = flat_weights.nonzero().squeeze(1)
         if len(counted) < len(flat_weights):
             flat, targets, flat_weights = flat[counted], targets[counted], flat_weights[counted]
-        return cross_entropy_sum(flat, self.head_weight, targets, flat_weights, self._compiled_loss)
+        head = self.head_weight if self._cast_head is None else self._cast_head
+        return cross_entropy_sum(flat, head, targets, flat_weights, self._compiled_loss)
 
-    def hidden_matrices(self) -> dict[str, nn.Linear]:
-        """All linear layers but the head."""
+    def hidden_matrices(self) -> dict[str, tuple[int, ...]]:
+        """Those of all linear layers but the head."""
         found = super().hidden_matrices()
-        return {name: module for name, module in found.items() if module.weight is not self.head_weight}
+        return {name: splits for name, splits in found.items() if self.get_parameter(name) is not self.head_weight}
+
+    def cast_frozen(self, dtype: torch.dtype) -> None:
+        """Keep a frozen head as the loss's products take it: a tied one is an embedding too, which stays as it is."""
+        frozen = not self.head_weight.requires_grad
+        self._cast_head = self.head_weight.detach().to(dtype) if frozen else None
 
     def compile_for_training(self) -> None:
         """Compile what is done to the logits: one pass over them instead of six."""
         self._compiled_loss = torch.compile(compilable_loss_and_grad, dynamic=False)
 
     def end_training(self) -> None:
-        """Undo it."""
-        self._compiled_loss = None
+        """Undo what was done to the loss."""
+        self._compiled_loss, self._cast_head = None, None
 
     def at_work(self) -> AbstractContextManager[None]:
         """A context to decode in. Nothing has to be prepared: ``extend`` is the same in training."""
@@ -114,3 +122,14 @@ class LanguageModel(Network):
         Without dropout, whether the model is in training or not, and without touching that: samples are drawn in the
         middle of training, and by several threads at once.
         """
+
+
+def as_language_model(network: Network) -> LanguageModel:
+    """The network, which is a language model.
+
+    Raises:
+        InputError: it is not: it predicts no tokens.
+    """
+    if not isinstance(network, LanguageModel):
+        raise InputError(f"a {network.config.family} model is no language model", expected="one that predicts tokens")
+    return network

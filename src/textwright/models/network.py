@@ -1,11 +1,13 @@
 """What every family's network is to those who build it, train it and save it."""
 
 from abc import ABC, abstractmethod
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from textwright.models.config import ModelConfig
+from textwright.models.layers.linear import Linear
 
 
 class Network(nn.Module, ABC):
@@ -15,8 +17,9 @@ class Network(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
+        """Where the weights are; on the CPU where there are none, such as in a table of counts."""
+        first = next(chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if first is None else first.device
 
     @property
     def num_layers(self) -> int:
@@ -27,12 +30,23 @@ class Network(nn.Module, ABC):
     def init_weights(self, generator: torch.Generator) -> None:
         """Give every matrix its value before training, drawn from the generator: until then they hold anything."""
 
-    def hidden_matrices(self) -> dict[str, nn.Linear]:
-        """The layers, by name, whose matrices lie between hidden states: not embeddings, not what meets tokens.
+    def hidden_matrices(self) -> dict[str, tuple[int, ...]]:
+        """The matrices that lie between hidden states: not embeddings, not what meets tokens. Muon moves these.
 
-        Muon moves these. A matrix that is several stacked ones says so by ``splits``; see ``layers.linear``.
+        Returns:
+            By name, for each the rows of the matrices stacked in it, as its layer declares them; see ``layers.linear``.
         """
-        return {name: module for name, module in self.named_modules() if isinstance(module, nn.Linear)}
+        return {
+            f"{name}.weight": module.splits if isinstance(module, Linear) else (module.out_features,)
+            for name, module in self.named_modules()
+            if isinstance(module, nn.Linear)
+        }
+
+    def cast_frozen(self, dtype: torch.dtype) -> None:
+        """Keep copies in this type of frozen weights that are used in it by more than their own layer.
+
+        Those of plain linear layers are kept by whoever trains. A family without such weights leaves it out.
+        """
 
     def compile_for_training(self) -> None:
         """Compile what a training step spends its time in, with torch.compile; evaluating and decoding stay.
@@ -47,7 +61,7 @@ class Network(nn.Module, ABC):
         """
 
     def end_training(self) -> None:
-        """Undo ``compile_for_training`` and ``enable_activation_checkpointing``: they belong to a run."""
+        """Undo ``compile_for_training``, ``enable_activation_checkpointing`` and ``cast_frozen``: they are a run's."""
 
     def exported_tensors(self) -> dict[str, Tensor]:
         """What a model folder holds, by name: the state, and what other programs keep as weights."""

@@ -28,20 +28,19 @@ class AdamW:
     Source: Loshchilov and Hutter 2019 (arXiv:1711.05101).
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, beta2: float, compiles: bool) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], *, beta2: float, compiles: bool) -> None:
         """
         Args:
-            groups: parameters and their weight decay.
-            lr: the learning rate.
+            groups: ``params``, with their ``lr`` and ``weight_decay``.
             beta2: how much of the mean of squares is kept in a step; of the mean it is always 0.9.
             compiles: use a compiled pass, which needs a C++ compiler on a CPU.
         """
-        self.param_groups: list[dict[str, Any]] = [{"lr": lr, "beta2": beta2, **group} for group in groups]
+        self.param_groups: list[dict[str, Any]] = [{"beta2": beta2, **group} for group in groups]
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
-        self._pass: Callable[..., None] | None = torch.compile(one_pass, dynamic=True) if compiles else None
+        self._fused: Callable[..., None] | None = torch.compile(fused_adamw, dynamic=True) if compiles else None
 
     @torch.no_grad()
-    def move(self, gradients: Mapping[Tensor, Tensor], scale: float, copies: Mapping[Tensor, Tensor]) -> None:
+    def step(self, gradients: Mapping[Tensor, Tensor], scale: float, copies: Mapping[Tensor, Tensor]) -> None:
         """Move every parameter that has a gradient.
 
         Args:
@@ -57,20 +56,20 @@ class AdamW:
                 copy = copies.get(parameter)
                 moved = [parameter, state["exp_avg"], state["exp_avg_sq"], *([] if copy is None else [copy])]
                 is_flat = all(tensor.is_contiguous() for tensor in moved)
-                if self._pass is not None and parameter.numel() >= LARGE and is_flat:
+                if self._fused is not None and parameter.numel() >= LARGE and is_flat:
                     state["step"] += 1
                     gradient = gradients[parameter].reshape(-1)
                     flat = (parameter.view(-1), gradient, state["exp_avg"].view(-1), state["exp_avg_sq"].view(-1))
-                    self._pass(*flat, None if copy is None else copy.view(-1), _factors(group, state["step"], scale))
+                    self._fused(*flat, None if copy is None else copy.view(-1), _factors(group, state["step"], scale))
                 else:
                     rest.append(parameter)
             if rest:
-                self._move_together(rest, gradients, scale, group)
+                self._step_together(rest, gradients, scale, group)
                 cast = [parameter for parameter in rest if parameter in copies]
                 if cast:
                     torch._foreach_copy_([copies[parameter] for parameter in cast], cast)
 
-    def _move_together(
+    def _step_together(
         self, parameters: list[Tensor], gradients: Mapping[Tensor, Tensor], scale: float, group: dict[str, Any]
     ) -> None:
         """torch's own kernel. It divides by its scale, and takes all tensors of a parameter to lie in memory alike."""
@@ -110,20 +109,20 @@ def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
 def _factors(group: dict[str, Any], step: Tensor, scale: float) -> Tensor:
     """What changes from step to step, as a tensor, so that nothing is compiled anew for it."""
     steps, beta2 = step.item(), group["beta2"]
-    rate = group["lr"] / (1 - BETA1**steps)
-    kept, root = 1 - group["lr"] * group["weight_decay"], (1 - beta2**steps) ** -0.5
-    return torch.tensor([scale, kept, rate, root, EPSILON, 1 - beta2], device=step.device)
+    step_size = group["lr"] / (1 - BETA1**steps)
+    decay, bias_correction = 1 - group["lr"] * group["weight_decay"], (1 - beta2**steps) ** -0.5
+    return torch.tensor([scale, decay, step_size, bias_correction, EPSILON, 1 - beta2], device=step.device)
 
 
-def one_pass(
+def fused_adamw(
     weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, copy: Tensor | None, factors: Tensor
 ) -> None:
     """AdamW's update of one flat tensor, in place, written so that a compiler makes one loop of it."""
-    scale, kept, rate, root, epsilon, new = factors
+    scale, decay, step_size, bias_correction, epsilon, new = factors
     g = gradient.float() * scale
     m = mean + (g - mean) * (1 - BETA1)
     v = square + (g * g - square) * new
-    moved = weight * kept - rate * m / (v.sqrt() * root + epsilon)
+    moved = weight * decay - step_size * m / (v.sqrt() * bias_correction + epsilon)
     mean.copy_(m)
     square.copy_(v)
     weight.copy_(moved)

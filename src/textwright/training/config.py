@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from textwright.core.config import Config, changed, read_config
 from textwright.core.errors import unknown_name
+from textwright.training.parameter_plan import ParameterPlan, check_plan
 
 DEFAULT_STEPS = 1000
 """Optimizer steps when neither steps nor minutes are given."""
@@ -41,8 +42,11 @@ class TrainConfig(Config):
     """Rows computed at once; a step adds up as many micro-batches as it needs. It changes memory, never the result."""
     packing: Literal["none", "documents"] = "none"
     """none: rows are cut from one stream of documents. documents: whole documents, which do not see each other."""
-    objective: str = "next_token"
-    """What is learned: a name in the table of objectives."""
+    objective: str | dict[str, Any] = "next_token"
+    """What is learned: a name in the table of objectives; or a table, with that ``name`` and settings of its own."""
+    parameter_plan: ParameterPlan = ()
+    """Stages, each with rules for the weights: trained or frozen, by which optimizer and how fast. Without any, all
+    that can be trained is."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon: Muon for hidden matrices and AdamW for the rest, best from scratch. adamw: AdamW for everything."""
     learning_rate: float | None = Field(default=None, ge=0)
@@ -101,6 +105,12 @@ class TrainConfig(Config):
         if self.steps is not None and self.minutes is not None:
             raise ValueError("steps or minutes, not both")
         return self
+
+    @field_validator("parameter_plan")
+    @classmethod
+    def _stages_in_order(cls, plan: ParameterPlan) -> ParameterPlan:
+        check_plan(plan)
+        return plan
 
     @property
     def highest_learning_rate(self) -> float:

@@ -131,7 +131,14 @@ def _look_at_the_processor(
 
 
 def prepare_step(model_with_loss: ModelWithLoss, config: TrainConfig, callbacks: Callbacks) -> TrainConfig:
-    """Make a model and its objective ready to be trained; the config says whether they are compiled."""
+    """Make a model and its objective ready to be trained; the config says whether they are compiled.
+
+    They are marked as the stage of the parameter plan has it in which most is trained: that is what must fit.
+
+    Raises:
+        InputError: nothing is trained in some stage, or a pattern fits nothing.
+    """
+    model_with_loss.mark_largest(config.parameter_plan)
     device = next(model_with_loss.train().parameters()).device
     compiles = config.compile
     if compiles is None:
@@ -235,7 +242,7 @@ def measure_timings(
     for step in range(NUM_WARM_UP_STEPS):
         train_step(trial, batches.batch(step), decided)
     saves_on_the_way = decided.checkpoint_every != decided.steps
-    being_saved = snapshot(trial.gather()[0]) if saves_on_the_way else {}
+    being_saved = snapshot(trial.state_dict()[0]) if saves_on_the_way else {}
     taken = []
     for step in range(NUM_WARM_UP_STEPS, NUM_WARM_UP_STEPS + num_steps):
         number, begun_s = threads.number, time.perf_counter()
@@ -259,7 +266,7 @@ def measure_timings(
 
 def _save_and_forget(trial: TrainState, scratch: Path) -> None:
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".trial.", suffix=".tmp") as folder:
-        tensors, facts = trial.gather()
+        tensors, facts = trial.state_dict()
         write_checkpoint(Path(folder), 0, snapshot(tensors), facts)
 
 

@@ -45,5 +45,5 @@ def foresee(
             timings = measure_timings(model_with_loss, batches, decided, callbacks, threads, NUM_TRIAL_STEPS, scratch)
     finally:
         threads.close()
-        model_with_loss.model.end_training()
+        model_with_loss.end_training()
     return replace(plan, seconds=timings.total_s(decided), memory_bytes=peak_bytes(device))

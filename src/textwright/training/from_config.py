@@ -1,12 +1,15 @@
 """What a training config names, made: the source of batches, and a model with its loss."""
 
+import torch
+
+from textwright.core.seeds import hash_u64
 from textwright.data.shards import Tokens
 from textwright.data.sources.base import BatchSource
 from textwright.data.sources.packed_documents import PackedDocuments
 from textwright.data.sources.windows import Windows
 from textwright.models.network import Network
 from textwright.training.config import TrainConfig
-from textwright.training.losses.catalog import make_objective
+from textwright.training.losses.catalog import read_objective
 from textwright.training.model_with_loss import ModelWithLoss
 
 
@@ -27,9 +30,12 @@ def make_batches(tokens: Tokens, config: TrainConfig, context_length: int) -> Ba
 
 
 def add_loss(model: Network, config: TrainConfig) -> ModelWithLoss:
-    """The model and what it learns, on the model's device.
+    """The model and what it learns, on the model's device. Weights of the objective's own depend on the seed alone.
 
     Raises:
-        InputError: no objective has that name.
+        InputError: no objective has that name, or the model does not offer what it needs.
     """
-    return ModelWithLoss(model, make_objective(config.objective).to(model.device))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(hash_u64("objective", config.seed))
+        objective = read_objective(config.objective).build(model)
+    return ModelWithLoss(model, objective.to(model.device))

@@ -1,54 +1,20 @@
-"""The one training loop."""
+"""The one training loop: what is asked of it, and what it is asked with."""
 
-import time
-from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
 
 import torch
 
-from textwright.checkpoint.training_state import checkpoints, damage, read_checkpoint, snapshot, step_of
-from textwright.core.allocator import keep_freed_memory
-from textwright.core.console import command_line
-from textwright.core.errors import InputError, TrainingStoppedError
-from textwright.core.files import remove_folder
-from textwright.core.journal import read_rows
+from textwright.core.world import world as current_world
 from textwright.data.sources.base import BatchSource
-from textwright.runs.checkpointer import AsyncCheckpointer, BestCheckpoint
-from textwright.runs.fingerprint import RunFingerprint
 from textwright.runs.run_folder import Run
 from textwright.runs.run_logger import RunLogger
 from textwright.training.callbacks import Callbacks
-from textwright.training.clock import Clock, Length, read_length
-from textwright.training.config import RESUMABLE_CHANGES, TrainConfig
-from textwright.training.decide import decide, prepare_step
-from textwright.training.memory import peak_bytes, used_bytes
+from textwright.training.config import TrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
-from textwright.training.plan import make_plan
 from textwright.training.report import TrainReport
-from textwright.training.schedules import place_in_schedule
-from textwright.training.signals import Interruption, finish_step_first
-from textwright.training.threads import Threads
-from textwright.training.train_state import TrainState
-from textwright.training.train_step import train_step
-
-Ending = Literal["finished", "patience", "interrupted"]
-LENGTH = "length"
-"""The event of a run that is to have other steps by the clock. One that is still to come stays in the journal."""
-COMPILED_CHANGE_S = 30.0
-"""What it takes to compile a step for another number of threads, about."""
-
-
-@dataclass(frozen=True)
-class Resume:
-    """That a run goes on, and how."""
-
-    accepts_changed_data: bool = False
-    """Go on although the data is not what the run was begun with; the journal says so."""
-    notes: tuple[str, ...] = ()
-    """What was found before, for the journal."""
+from textwright.training.signals import graceful_shutdown
+from textwright.training.trainer import Resume as Resume
+from textwright.training.trainer import Trainer
 
 
 def train(
@@ -62,6 +28,10 @@ def train(
     fingerprint: str | None = None,
 ) -> TrainReport:
     """Train a model, in place.
+
+    Where torch.distributed is initialised, its ranks train together: each calls this with the same model, source and
+    config, and computes its rows of every step. The first rank owns the run and the callbacks, and says what was
+    resolved; the others read its checkpoints to resume. A run by minutes is one process's.
 
     Args:
         model_with_loss: on the device to train on.
@@ -81,350 +51,21 @@ def train(
             disk has no room for the run.
         TrainingStoppedError: ``max_skipped_steps`` updates in a row could not be trusted and were not applied.
     """
-    callbacks = callbacks or Callbacks()
-    device = model_with_loss.model.device
+    world, device = current_world(), model_with_loss.model.device
+    callbacks = (callbacks or Callbacks()) if world.rank == 0 else Callbacks()
+    own_run = run if world.rank == 0 else None
     with ExitStack() as stack:
         # Dropout seeds torch's generator at every step; the caller's is given back as it was.
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
-        stack.callback(model_with_loss.model.end_training)
-        logger = stack.enter_context(RunLogger(run, callbacks.on_row))
-        session = _Session(model_with_loss, batches, config, run, callbacks, logger, fingerprint or batches.fingerprint)
-        stack.callback(session.threads.close)
-        if session.checkpointer is not None:
-            stack.enter_context(session.checkpointer)
+        stack.callback(model_with_loss.end_training)
+        logger = stack.enter_context(RunLogger(own_run, callbacks.on_row))
+        fingerprint = fingerprint or batches.fingerprint
+        trainer = Trainer(model_with_loss, batches, config, own_run, callbacks, logger, fingerprint, world)
+        stack.callback(trainer.threads.close)
+        if trainer.checkpointer is not None:
+            stack.enter_context(trainer.checkpointer)
         if resume is not None:
-            session.resume(resume)
-        callbacks.on_resolved(session.config)
-        return session.train(stack.enter_context(finish_step_first()))
-
-
-class _Session:
-    """One process's work on a run, from its first or newest checkpoint to its end or interruption."""
-
-    def __init__(
-        self,
-        model_with_loss: ModelWithLoss,
-        batches: BatchSource,
-        config: TrainConfig,
-        run: Run | None,
-        callbacks: Callbacks,
-        logger: RunLogger,
-        fingerprint: str,
-    ) -> None:
-        self.begun_s = time.perf_counter()
-        self.run, self.callbacks, self.logger = run, callbacks, logger
-        self.device = model_with_loss.model.device
-        keep_freed_memory()
-        self.earlier_s = 0.0
-        config = prepare_step(model_with_loss, config, callbacks)
-        self.threads = Threads(config.threads, self.device, change_s=COMPILED_CHANGE_S if config.compile else 0.0)
-        saves = run is not None
-        decision = decide(
-            model_with_loss, batches, config, callbacks, threads=self.threads, saves=saves, elapsed_s=self._elapsed_s
-        )
-        self.config, self.clock, self.timings = decision.config, None, decision.timings
-        if config.minutes is not None:
-            self.clock = Clock(config.minutes * 60, config)
-        callbacks.on_plan(make_plan(model_with_loss, batches, self.config, decision.activations, saves=saves))
-        self.batches = batches
-        self.state = TrainState.begin(model_with_loss, self.config)
-        self.changes_to_come: deque[Length] = deque()
-        if decision.length is not None:
-            self.state.progress.lengths.append(asdict(decision.length))
-        self.decision = decision
-        self.fingerprint = RunFingerprint.of(model_with_loss.model, fingerprint, self.config)
-        self.checkpointer: AsyncCheckpointer | None = None
-        if run is not None:
-            run.check_space(sum(p.nbytes for p in model_with_loss.parameters()), self.config.keep_checkpoints)
-            self.checkpointer = AsyncCheckpointer(run, logger, self.config.keep_checkpoints)
-        self.failed_saves = 0
-        self.disk_is_full = False
-        self.pace = _Pace()
-        self.last_loss_nats: float | None = None
-
-    def resume(self, resume: Resume) -> None:
-        """Take over the newest checkpoint that is whole, and forget what was written after it."""
-        assert self.run is not None, "only a run can be resumed"
-        newest, passed_over = self.run.newest_checkpoint()
-        notes = [*resume.notes, *(f"passed over: {why}" for why in passed_over)]
-        if newest is not None:
-            tensors, facts = read_checkpoint(newest)
-            notes += self.fingerprint.compare(
-                facts["identity"], may_change=RESUMABLE_CHANGES, accepts_changed_data=resume.accepts_changed_data
-            )
-            self.state.restore(tensors, facts["progress"])
-        progress = self.state.progress
-        self.earlier_s = progress.elapsed_s
-        self._go_on_with_lengths()
-        self.logger.cut_after(progress.step, but=LENGTH if self.changes_to_come else None)
-        for folder in checkpoints(self.run.best):
-            if step_of(folder) > progress.step:
-                remove_folder(folder)
-        where = f"from {newest.name}" if newest else "from the beginning: there is no whole checkpoint"
-        self._tell("resumed", "; ".join([f"going on {where}", *notes]), notes=notes)
-
-    def train(self, interruption: Interruption) -> TrainReport:
-        """Step after step, until there is a reason to end."""
-        progress = self.state.progress
-        assert self.config.steps is not None
-        said = f"training to step {self.config.steps:,}"
-        self._tell("started", said, num_steps=self.config.steps, **self._decisions())
-
-        self._tell_precision()
-
-        ending = self._ending(interruption)
-        while ending is None:
-            self._step()
-            self._look_at_the_clock()
-            last = progress.step == self.config.steps
-            if last or _is_due(self.config.evaluate_every, progress.step):
-                self._timed("evaluate_every", self._evaluate)
-            if last or _is_due(self.config.sample_every, progress.step):
-                self._timed("sample_every", self._sample)
-            ending = self._ending(interruption)
-            if ending or _is_due(self.config.checkpoint_every, progress.step):
-                self._timed("checkpoint_every", self._save)
-
-        self._finish_saving()
-        self.state.model_with_loss.eval()
-        if ending != "interrupted":
-            self._finish()
-        self._tell(ending, f"{_SAY[ending]} at step {progress.step:,}")
-        return self._report(ending, interruption)
-
-    def _step(self) -> None:
-        begun_s = time.perf_counter()
-        done = train_step(self.state, self.batches.batch(self.state.progress.step), self.config)
-        seconds = time.perf_counter() - begun_s
-        self.pace.add(done.tokens, seconds)
-        if self.clock is not None:
-            self.clock.note_step(seconds)
-        self.last_loss_nats = done.loss_nats
-        self._write(
-            "train",
-            loss_nats=done.loss_nats,
-            tokens=self.state.progress.tokens,
-            tokens_per_s=round(self.pace.recent_tokens_per_s, 1),
-            learning_rate=self.config.highest_learning_rate * done.fraction,
-            grad_norm=done.grad_norm,
-            memory_bytes=used_bytes(self.device),
-            **{f"loss_nats/{task}": loss for task, loss in done.task_losses.items()},
-        )
-        if done.skip_reason is not None:
-            self._skipped(done.skip_reason)
-        self.threads.note_step(seconds, done.tokens)
-        said = self.threads.take_line()
-        if said is not None:
-            self._tell("threads", said, threads=self.threads.number)
-
-    def _look_at_the_clock(self) -> None:
-        """Change how long the run is, where its minutes ask for it; after a resume, where they asked for it before."""
-        progress = self.state.progress
-        if self.changes_to_come and self.changes_to_come[0].from_step == progress.step:
-            self._take_length(self.changes_to_come.popleft())
-        if self.clock is None or self.timings is None or progress.step == self.config.steps:
-            return
-        lengths = [(length["from_step"], length["steps"]) for length in progress.lengths]
-        if self.clock.is_due(self._elapsed_s(), place_in_schedule(progress.step, lengths)):
-            before = self.config.steps
-            length = self.clock.look(self.timings, from_step=progress.step, elapsed_s=self._elapsed_s())
-            self._take_length(length)
-            said = f"by the clock: to step {length.steps:,} instead of {before:,}" if length.steps != before else ""
-            self._tell(LENGTH, said, num_steps=length.steps, **asdict(length))
-
-    def _take_length(self, length: Length) -> None:
-        """From this step on the run is to be so long."""
-        self.config = length.applied_to(self.config)
-        self.fingerprint = replace(self.fingerprint, training=self.config)
-        self.state.progress.lengths.append(asdict(length))
-        self.callbacks.on_resolved(self.config)
-
-    def _go_on_with_lengths(self) -> None:
-        """Take over how long the run was to be, at the checkpoint and after it, unless it gets other steps now."""
-        assert self.run is not None
-        progress = self.state.progress
-        if not progress.lengths:
-            return
-        rows = [row for row in read_rows(self.run.journal) if row.get("event") == LENGTH]
-        to_come = [read_length(row) for row in rows if row["from_step"] > progress.step]
-        last = to_come[-1] if to_come else read_length(progress.lengths[-1])
-        if last.steps != self.config.steps:
-            progress.lengths.clear()  # the schedule is that of a run of so many steps from the beginning
-            return
-        self.changes_to_come.extend(to_come)
-        self.config = read_length(progress.lengths[-1]).applied_to(self.config)
-
-    def _timed(self, name: str, pause: Callable[[], None]) -> None:
-        """Make a pause, and let the clock know what it took."""
-        begun_s = time.perf_counter()
-        pause()
-        if self.clock is not None:
-            self.clock.note_pause(name, time.perf_counter() - begun_s)
-
-    def _tell_precision(self) -> None:
-        """Write the rates down that precision was chosen by."""
-        rates = self.decision.rates
-        if rates is not None:
-            flops = {"float32_flops_per_s": rates.float32, "bfloat16_flops_per_s": rates.bfloat16}
-            self._tell("precision", f"{self.config.precision}: a step does {rates}", **flops)
-
-    def _skipped(self, why: str) -> None:
-        progress = self.state.progress
-        self._tell("skipped", f"step {progress.step:,} was left out: {why}", skipped_steps=progress.skipped_steps)
-        if progress.bad_steps >= self.config.max_skipped_steps:
-            self._finish_saving()
-            self._tell("stopped", f"{progress.bad_steps} steps in a row were left out")
-            raise TrainingStoppedError(
-                f"{progress.bad_steps} steps in a row were left out, the last one, {progress.step:,}, with {why}; no "
-                f"weight was moved by them; {self._where_to_go_on()}"
-            )
-
-    def _where_to_go_on(self) -> str:
-        newest = self.run.newest_checkpoint()[0] if self.run is not None else None
-        anew = "start anew with lower learning rates, or with --precision float32"
-        if newest is None or self.run is None:
-            return anew
-        more = ("--max-skipped-steps", 2 * self.config.max_skipped_steps)
-        again = command_line("train", "--resume", self.run.folder, *more)
-        return f"go on from step {step_of(newest):,} with: {again}; or {anew}"
-
-    def _evaluate(self) -> None:
-        """Measure, and keep the model if it is the best so far."""
-        if self.callbacks.evaluate is None:
-            return
-        progress = self.state.progress
-        evaluation = self.callbacks.evaluate(self.state.model_with_loss.model.eval(), self.config)
-        numbers = evaluation.metrics
-        self.state.model_with_loss.train()
-        if evaluation.is_better_than(progress.best):
-            progress.best, progress.best_step, progress.evaluations_without_gain = dict(numbers), progress.step, 0
-            if self.checkpointer is not None:
-                self.checkpointer.best = BestCheckpoint(progress.step, snapshot(self.state.weights()), dict(numbers))
-        else:
-            progress.evaluations_without_gain += 1
-        self._write("val", **numbers)
-
-    def _sample(self) -> None:
-        if self.callbacks.sample is not None:
-            sample = self.callbacks.sample(self.state.model_with_loss.model.eval())
-            self.state.model_with_loss.train()
-            self._write("sample", **sample)
-
-    def _ending(self, interruption: Interruption) -> Ending | None:
-        """Why to end now, if at all."""
-        assert self.config.steps is not None
-        if self.state.progress.step >= self.config.steps:
-            return "finished"
-        if interruption.number is not None:
-            return "interrupted"
-        if (
-            self.config.early_stopping_patience
-            and self.state.progress.evaluations_without_gain >= self.config.early_stopping_patience
-        ):
-            return "patience"
-        return None
-
-    def _save(self) -> None:
-        """Begin to write a checkpoint; training goes on meanwhile."""
-        if self.checkpointer is None:
-            return
-        self._finish_saving()
-        progress = self.state.progress
-        progress.elapsed_s = self._elapsed_s()
-        tensors, facts = self.state.gather()
-        self.checkpointer.start(progress.step, tensors, {"progress": facts, "identity": self.fingerprint.as_json()})
-
-    def _finish_saving(self) -> None:
-        """Wait for the checkpoint in the making. A disk that does not take it ends nothing."""
-        failure = self.checkpointer.wait() if self.checkpointer is not None else None
-        if failure is not None:
-            self.failed_saves += 1
-            self._tell("save_failed", f"a checkpoint could not be written: {failure}; the one before is whole")
-
-    def _finish(self) -> None:
-        """Go back to the best model and write its folder, once."""
-        if self.run is None or self.checkpointer is None:
-            return
-        best_step = self.state.progress.best_step
-        if self.checkpointer.best is not None:
-            self.state.restore_weights(self.checkpointer.best.weights)
-        elif best_step is not None:
-            best = self.run.best / f"step-{best_step}"
-            if (found := damage(best)) is not None:
-                again = command_line("train", "--resume", self.run.folder)
-                raise InputError(found, fix=f"{again} goes back to what is whole")
-            self.state.restore_weights(read_checkpoint(best)[0])
-        if self.callbacks.save_model is not None:
-            self.callbacks.save_model(self.state.model_with_loss.model, self.run.model)
-
-    def _report(self, ending: Ending, interruption: Interruption) -> TrainReport:
-        progress = self.state.progress
-        return TrainReport(
-            end_reason=ending,
-            steps=progress.step,
-            tokens=progress.tokens,
-            elapsed_s=self._elapsed_s(),
-            tokens_per_s=self.pace.tokens_per_s,
-            first_loss_nats=progress.first_loss_nats,
-            last_loss_nats=self.last_loss_nats,
-            best=progress.best,
-            best_step=progress.best_step,
-            skipped_steps=progress.skipped_steps,
-            failed_saves=self.failed_saves,
-            peak_memory_bytes=peak_bytes(self.device),
-            signal_number=interruption.number if ending == "interrupted" else None,
-        )
-
-    def _elapsed_s(self) -> float:
-        return self.earlier_s + time.perf_counter() - self.begun_s
-
-    def _write(self, kind: str, **fields: Any) -> None:
-        elapsed_s = round(self._elapsed_s(), 3)
-        self.logger.write(kind, step=self.state.progress.step, elapsed_s=elapsed_s, **fields)
-        failure = self.logger.failure
-        if (failure is not None) != self.disk_is_full:
-            self.disk_is_full = failure is not None
-            said = f"the journal waits in memory: {failure}" if failure else "the journal is written again"
-            self._tell("journal", said)
-
-    def _tell(self, event: str, message: str, **fields: Any) -> None:
-        self._write("event", event=event, message=message, **fields)
-
-    def _decisions(self) -> dict[str, Any]:
-        return {
-            name: getattr(self.config, name)
-            for name in ("batch_size", "sequence_length", "micro_batch_size", "precision", "optimizer")
-        }
-
-
-_SAY = {
-    "finished": "finished",
-    "patience": "ended early: the validation loss no longer falls,",
-    "interrupted": "interrupted and saved",
-}
-
-
-class _Pace:
-    """Tokens per second of optimizer steps, over the session and lately."""
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[int, float]] = deque(maxlen=20)
-        self._tokens, self._seconds = 0, 0.0
-
-    def add(self, tokens: int, seconds: float) -> None:
-        self._recent.append((tokens, seconds))
-        self._tokens += tokens
-        self._seconds += seconds
-
-    @property
-    def tokens_per_s(self) -> float:
-        return self._tokens / self._seconds if self._seconds else 0.0
-
-    @property
-    def recent_tokens_per_s(self) -> float:
-        seconds = sum(seconds for _, seconds in self._recent)
-        return sum(tokens for tokens, _ in self._recent) / seconds if seconds else 0.0
-
-
-def _is_due(every: int | None, step: int) -> bool:
-    return every is not None and step % every == 0
+            assert run is not None, "only a run can be resumed"
+            trainer.resume(run, resume)
+        callbacks.on_resolved(trainer.config)
+        return trainer.train(stack.enter_context(graceful_shutdown()))

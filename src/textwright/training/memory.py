@@ -12,9 +12,10 @@ from torch import Tensor
 from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.models.layers.cross_entropy import MAX_LOGIT_BYTES
+from textwright.training.compute_weights import num_copied
 from textwright.training.config import TrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
-from textwright.training.optimizers import hidden_matrices
+from textwright.training.optimizers import moved_by_muon
 from textwright.training.precision import autocast
 
 HEAP = 1.35
@@ -127,8 +128,7 @@ def training_bytes(
     assert config.micro_batch_size is not None
     assert config.sequence_length is not None
     trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
-    hidden = hidden_matrices(model_with_loss)
-    copies = 2 * sum(trained[name] for name in hidden) if config.precision == "bfloat16" else 0
+    copies = 2 * num_copied(model_with_loss) if config.precision == "bfloat16" else 0
     optimizer = optimizer_bytes(model_with_loss, config)
     gradients = 4 * sum(trained.values())
     model = model_with_loss.model
@@ -143,7 +143,7 @@ def training_bytes(
         + logits
         + (gradients if config.micro_batch_size < config.batch_size else 0)
     )
-    at_end = gradients + copies + max(head_bytes, _muon_bytes(model_with_loss) if config.optimizer == "muon" else 0)
+    at_end = gradients + copies + max(head_bytes, _muon_bytes(model_with_loss, config))
     weights = sum(parameter.nbytes for parameter in model_with_loss.parameters())
     assert config.steps is not None
     # A checkpoint is written from a copy, and so is the best model, while training goes on.
@@ -154,18 +154,18 @@ def training_bytes(
 
 def optimizer_bytes(model_with_loss: ModelWithLoss, config: TrainConfig) -> int:
     """What the optimizer keeps: one number a parameter in Muon, two in AdamW, all float32."""
-    by_muon = hidden_matrices(model_with_loss) if config.optimizer == "muon" else {}
+    by_muon = moved_by_muon(model_with_loss, config)
     trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
     return sum(4 * size * (1 if name in by_muon else 2) for name, size in trained.items())
 
 
-def _muon_bytes(model_with_loss: ModelWithLoss) -> int:
+def _muon_bytes(model_with_loss: ModelWithLoss, config: TrainConfig) -> int:
     """Muon's own working memory: the largest batch of equal matrices, four times over."""
     sizes: Counter[tuple[int, int]] = Counter()
     parameters = dict(model_with_loss.named_parameters())
-    for name, cuts in hidden_matrices(model_with_loss).items():
+    for name, splits in moved_by_muon(model_with_loss, config).items():
         columns = parameters[name].shape[1]
-        for rows in cuts:
+        for rows in splits:
             sizes[rows, columns] += rows * columns * 4
     return 4 * max(sizes.values(), default=0)
 

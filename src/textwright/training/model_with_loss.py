@@ -2,14 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from textwright.core.config import Config
+from textwright.core.errors import InputError, nearest
 from textwright.data.batch import Batch
 from textwright.models.network import Network
+from textwright.training.parameter_plan import ParameterPlan, Stage, fits, rule_for
 
 
 class Term(NamedTuple):
@@ -82,17 +85,40 @@ class Objective(nn.Module, ABC):
         """Run the model, and say what is to be less."""
 
     def teachers(self) -> Iterable[nn.Module]:
-        """Modules that are used and never learned; they are no part of what a run saves."""
+        """Modules that are used and never learned: frozen, in evaluation mode, and no part of what a run saves."""
         return ()
 
 
+class ObjectiveConfig(Config, ABC):
+    """The settings of an objective, as a run's config has them under ``objective``: its name and what else it knows."""
+
+    name: str
+    """Its name in the table of objectives."""
+
+    @abstractmethod
+    def build(self, model: Network) -> Objective:
+        """The objective for a model, on any device.
+
+        Raises:
+            InputError: the model does not offer what the objective needs.
+        """
+
+
 class ModelWithLoss(nn.Module):
-    """A model and its objective: batch in, loss out."""
+    """A model and its objective: batch in, loss out. Its teachers are frozen, and stay in evaluation mode.
+
+    Attributes:
+        stage: of a parameter plan, by which the weights are marked as trained or frozen.
+    """
 
     def __init__(self, model: Network, objective: Objective) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
+        self.stage = Stage()
+        self._trained_before: dict[str, bool] | None = None
+        for teacher in objective.teachers():
+            teacher.requires_grad_(False).eval()
 
     def forward(self, batch: Batch) -> Loss:
         """The objective's, all inside one call of one module.
@@ -101,10 +127,71 @@ class ModelWithLoss(nn.Module):
         """
         return cast(Loss, self.objective(self.model, batch))
 
+    def train(self, mode: bool = True) -> Self:
+        """Put the model and its objective into training or evaluation mode, never a teacher."""
+        super().train(mode)
+        for teacher in self.objective.teachers():
+            teacher.eval()
+        return self
+
+    def mark(self, stage: Stage) -> None:
+        """Mark the weights as trained or frozen, as a stage of a parameter plan has it, until ``end_training``.
+
+        What no rule fits is as it was before the first mark.
+
+        Raises:
+            InputError: a pattern that fits no weight, or a stage in which nothing is trained.
+        """
+        parameters, where = self.own_parameters(), f"the parameter plan from step {stage.from_step:,} on"
+        self.stage = stage
+        if self._trained_before is None:
+            self._trained_before = {name: parameter.requires_grad for name, parameter in parameters.items()}
+        for rule in stage.rules:
+            if not any(fits(rule, name) for name in parameters):
+                close = nearest(rule.pattern, list(parameters))
+                fix = f"did you mean {close!r}?" if close else f"names are such as {next(iter(parameters), None)!r}"
+                raise InputError(f"the pattern {rule.pattern!r} fits no weight", where=where, fix=fix)
+        for name, parameter in parameters.items():
+            rule_of = rule_for(stage, name)
+            parameter.requires_grad_(self._trained_before[name] if rule_of is None else rule_of.trained)
+            if not parameter.requires_grad:
+                parameter.grad = None
+        if not self.num_trained:
+            raise InputError("no weight is trained", where=where, expected="at least one that is not frozen")
+
+    def mark_largest(self, plan: ParameterPlan) -> None:
+        """Mark the weights as that stage has it in which most is trained. Raises InputError as ``mark``, of any."""
+        sizes: list[tuple[int, Stage]] = []
+        for stage in plan or (Stage(),):
+            self.mark(stage)
+            sizes.append((self.num_trained, stage))
+        self.mark(max(sizes, key=lambda found: found[0])[1])
+
+    def end_training(self) -> None:
+        """Leave no trace of a run's settings: what is frozen, compiled or recomputed."""
+        for name, was_trained in (self._trained_before or {}).items():
+            self.get_parameter(name).requires_grad_(was_trained)
+        self._trained_before, self.stage = None, Stage()
+        self.model.end_training()
+
+    @property
+    def num_trained(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the model and its objective have, teachers aside."""
+        return sum(parameter.numel() for parameter in self.own_parameters().values())
+
+    def own_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters, by name, that are not a teacher's."""
+        hidden = self._names_of_teachers()
+        return {name: value for name, value in self.named_parameters() if not name.startswith(hidden)}
+
     def saved_state(self) -> dict[str, Tensor]:
         """What a run saves: the model's tensors and the objective's own, never a teacher's."""
-        taught = {id(module) for teacher in self.objective.teachers() for module in teacher.modules()}
-        hidden = tuple(f"{name}." for name, module in self.named_modules() if id(module) in taught)
+        hidden = self._names_of_teachers()
         return {name: value for name, value in self.state_dict().items() if not name.startswith(hidden)}
 
     def load_saved_state(self, tensors: Mapping[str, Tensor]) -> None:
@@ -113,6 +200,11 @@ class ModelWithLoss(nn.Module):
         Raises:
             RuntimeError: it is of another model.
         """
-        missing = self.state_dict().keys() - self.saved_state().keys()
-        teachers = {name: value for name, value in self.state_dict().items() if name in missing}
+        hidden = self._names_of_teachers()
+        teachers = {name: value for name, value in self.state_dict().items() if name.startswith(hidden)}
         self.load_state_dict(dict(tensors) | teachers)
+
+    def _names_of_teachers(self) -> tuple[str, ...]:
+        """What the names of teachers' tensors begin with."""
+        taught = {id(module) for teacher in self.objective.teachers() for module in teacher.modules()}
+        return tuple(f"{name}." for name, module in self.named_modules() if id(module) in taught)

@@ -1,11 +1,11 @@
 """Muon with the products of equal-shaped matrices done together."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from textwright.core.device import Precision
 
@@ -21,7 +21,7 @@ class Muon:
     cut into its matrices only to be orthogonalised. Matrices of equal shape are then orthogonalised as one batch.
 
     Attributes:
-        param_groups: as in torch: one group, with its parameters, ``lr``, ``weight_decay`` and ``momentum``.
+        param_groups: as in torch: the parameters, ``lr``, ``weight_decay`` and ``momentum`` of each group.
         state: as in torch: ``momentum_buffer`` of each parameter that has moved.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/ ("original" scale of the rate).
@@ -29,31 +29,27 @@ class Muon:
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter],
-        cuts: Sequence[tuple[int, ...]],
+        groups: Iterable[dict[str, Any]],
+        splits: Mapping[Tensor, tuple[int, ...]],
         *,
-        lr: float,
-        weight_decay: float,
         momentum: float = 0.95,
         precision: Precision = "float32",
     ) -> None:
         """
         Args:
-            parameters: matrices [out, in].
-            cuts: for each parameter the numbers of rows of the matrices it stacks; ``(out,)`` for a plain one.
-            lr: the learning rate: the spectral norm of a square matrix's update.
-            weight_decay: times the rate, the part of itself a matrix loses in a step.
+            groups: ``params``, matrices [out, in], with their ``lr``, the spectral norm of a square matrix's update,
+                and ``weight_decay``: times the rate, the part of itself a matrix loses in a step.
+            splits: for each parameter the numbers of rows of the matrices it stacks; ``(out,)`` for a plain one.
             momentum: of the running mean of gradients (Nesterov's form).
             precision: of the products that orthogonalise: bfloat16 is enough where it is the faster.
         """
         self._dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        group = {"params": list(parameters), "lr": lr, "weight_decay": weight_decay, "momentum": momentum}
-        self.param_groups: list[dict[str, Any]] = [group]
+        self.param_groups: list[dict[str, Any]] = [{"momentum": momentum, **group} for group in groups]
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
-        self._cuts: dict[Tensor, tuple[int, ...]] = dict(zip(parameters, cuts, strict=True))
+        self._splits = splits
 
     @torch.no_grad()
-    def move(self, gradients: Mapping[Tensor, Tensor], scale: float, copies: Mapping[Tensor, Tensor]) -> None:
+    def step(self, gradients: Mapping[Tensor, Tensor], scale: float, copies: Mapping[Tensor, Tensor]) -> None:
         """Move every parameter that has a gradient.
 
         Args:
@@ -64,25 +60,27 @@ class Muon:
         for group in self.param_groups:
             moving = [parameter for parameter in group["params"] if parameter in gradients]
             if moving:
-                self._move(moving, [gradients[parameter] for parameter in moving], scale, group)
+                self._step_group(moving, [gradients[parameter] for parameter in moving], scale, group)
                 cast = [parameter for parameter in moving if parameter in copies]
                 if cast:
                     torch._foreach_copy_([copies[parameter] for parameter in cast], cast)
 
-    def _move(self, parameters: list[Tensor], gradients: list[Tensor], scale: float, group: dict[str, Any]) -> None:
-        momenta, kept = [self._momentum(parameter) for parameter in parameters], group["momentum"]
-        torch._foreach_mul_(momenta, kept)
-        torch._foreach_add_(momenta, gradients, alpha=(1 - kept) * scale)
-        ahead = torch._foreach_mul(momenta, kept)  # Nesterov's look ahead
-        torch._foreach_add_(ahead, gradients, alpha=(1 - kept) * scale)
+    def _step_group(
+        self, parameters: list[Tensor], gradients: list[Tensor], scale: float, group: dict[str, Any]
+    ) -> None:
+        momenta, decay = [self._momentum(parameter) for parameter in parameters], group["momentum"]
+        torch._foreach_mul_(momenta, decay)
+        torch._foreach_add_(momenta, gradients, alpha=(1 - decay) * scale)
+        ahead = torch._foreach_mul(momenta, decay)  # Nesterov's look ahead
+        torch._foreach_add_(ahead, gradients, alpha=(1 - decay) * scale)
 
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
         matrices = [part for p, g in zip(parameters, ahead, strict=True) for part in self._matrices(p, g)]
         for shape, same in _by_shape(matrices).items():
             updates = orthogonalise(torch.stack([update for _, update in same]).to(self._dtype))
-            rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+            step_size = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
             targets = [target for target, _ in same]
-            torch._foreach_add_(targets, list(updates.to(targets[0].dtype)), alpha=-rate)
+            torch._foreach_add_(targets, list(updates.to(targets[0].dtype)), alpha=-step_size)
 
     def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -92,8 +90,8 @@ class Muon:
 
     def _matrices(self, parameter: Tensor, gradient: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Views of the parameter's matrices, each with its gradient."""
-        cut = list(self._cuts[parameter])
-        return list(zip(torch.split(parameter, cut), torch.split(gradient, cut), strict=True))
+        splits = list(self._splits[parameter])
+        return list(zip(torch.split(parameter, splits), torch.split(gradient, splits), strict=True))
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:

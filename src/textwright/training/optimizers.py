@@ -1,6 +1,7 @@
 """What moves the weights: AdamW, or Muon for the hidden matrices and AdamW for the rest, as one object."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,45 +11,47 @@ from textwright.training.adamw import AdamW, laid_out_like
 from textwright.training.config import TrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.muon import Muon
+from textwright.training.parameter_plan import Rule, rule_for
+
+Kind = Literal["muon", "adamw"]
+Group = tuple[Kind, float, float]
+"""What parameters that move together have in common: optimizer, factor of the learning rate, weight decay."""
 
 
 class Optimizer:
-    """The optimizers of a run, stepped together; every one of its tensors has a name, so that a run can be resumed."""
+    """The optimizers of a run, stepped together; every one of its tensors has a name, so that a run can be resumed.
+
+    Args:
+        model_with_loss: whose weights are marked as trained or frozen.
+        config: resolved.
+    """
 
     def __init__(self, model_with_loss: ModelWithLoss, config: TrainConfig) -> None:
-        trained = {name: p for name, p in model_with_loss.named_parameters() if p.requires_grad}
-        hidden = hidden_matrices(model_with_loss) if config.optimizer == "muon" else {}
-        rest = {name: p for name, p in trained.items() if name not in hidden}
-        self._names: dict[Tensor, str] = {parameter: name for name, parameter in trained.items()}
+        self._model_with_loss, self._config = model_with_loss, config
         self._parts: list[Muon | AdamW] = []
-        if hidden:
-            assert config.muon_momentum is not None
-            parameters = [trained[name] for name in hidden]
-            self._parts.append(
-                Muon(
-                    parameters,
-                    list(hidden.values()),
-                    lr=config.muon_learning_rate,
-                    weight_decay=config.weight_decay,
-                    momentum=config.muon_momentum,
-                    precision="bfloat16" if config.precision == "bfloat16" else "float32",
-                )
+        self.apply_stage()
+
+    def apply_stage(self) -> None:
+        """From here on move what is marked as trained, as the stage that it is marked by has it.
+
+        What was moved before by the same optimizer goes on from the state it has; the state of all else is forgotten.
+        """
+        before = {(type(part), weight): state for part in self._parts for weight, state in part.state.items()}
+        trained = {name: p for name, p in self._model_with_loss.named_parameters() if p.requires_grad}
+        self._names: dict[Tensor, str] = {parameter: name for name, parameter in trained.items()}
+        splits = hidden_matrices(self._model_with_loss)
+        groups: dict[Group, list[nn.Parameter]] = {}
+        for name, parameter in trained.items():
+            group = self._group_of(
+                name, parameter, rule_for(self._model_with_loss.stage, name), is_hidden=name in splits
             )
-        if rest:
-            groups = [
-                {"params": [p for p in rest.values() if p.ndim >= 2], "weight_decay": config.weight_decay},
-                {"params": [p for p in rest.values() if p.ndim < 2], "weight_decay": 0.0},
-            ]
-            groups = [group for group in groups if group["params"]]
-            self._parts.append(
-                AdamW(
-                    groups,
-                    lr=config.highest_learning_rate,
-                    beta2=config.adamw_beta2,
-                    compiles=bool(config.compile),
-                )
-            )
+            groups.setdefault(group, []).append(parameter)
+        by_splits: dict[Tensor, tuple[int, ...]] = {trained[name]: rows for name, rows in splits.items()}
+        self._parts = [part for part in (self._muon(groups, by_splits), self._adamw(groups)) if part is not None]
         self._highest = [[group["lr"] for group in part.param_groups] for part in self._parts]
+        for part, parameter in self._all():
+            if (type(part), parameter) in before:
+                part.state[parameter] = before[type(part), parameter]
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -74,11 +77,11 @@ class Optimizer:
         for part, rates in zip(self._parts, self._highest, strict=True):
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * fraction
-            part.move(gradients, scale, copies or {})
+            part.step(gradients, scale, copies or {})
         # torch's fused kernel moves a weight without counting its version up, and by versions others see the change.
         torch.autograd.graph.increment_version(gradients)
 
-    def tensors(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Everything the next step depends on, as ``parameter name/what``. Empty before the first step."""
         return {
             f"{self._names[parameter]}/{what}": value
@@ -87,8 +90,8 @@ class Optimizer:
             for what, value in state.items()
         }
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what ``tensors()`` gave.
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what ``state_dict`` gave.
 
         Raises:
             InputError: they belong to another model or another optimizer.
@@ -105,19 +108,63 @@ class Optimizer:
             # What lies beside a weight must lie as it does: kernels go through both from end to end.
             part.state[parameter][what] = laid_out_like(parameter, value) if value.shape == parameter.shape else value
 
+    def _group_of(self, name: str, parameter: Tensor, rule: Rule | None, *, is_hidden: bool) -> Group:
+        rule = rule or Rule(pattern=name)
+        kind: Kind = rule.optimizer or ("muon" if self._config.optimizer == "muon" and is_hidden else "adamw")
+        if kind == "muon" and not is_hidden:
+            raise InputError(
+                f"optimizer = 'muon' for {name!r}",
+                where=f"the rule {rule.pattern!r} of the parameter plan",
+                expected="a matrix that its layer declares as one between hidden states",
+                fix="leave it out, or say adamw",
+            )
+        decay = self._config.weight_decay if parameter.ndim >= 2 else 0.0
+        return kind, rule.learning_rate_factor, decay if rule.weight_decay is None else rule.weight_decay
+
+    def _muon(
+        self, groups: Mapping[Group, list[nn.Parameter]], splits: Mapping[Tensor, tuple[int, ...]]
+    ) -> Muon | None:
+        rate = self._config.muon_learning_rate
+        of_muon = _of_kind("muon", groups, rate)
+        if not of_muon:
+            return None
+        assert self._config.muon_momentum is not None
+        precision: Literal["float32", "bfloat16"] = "bfloat16" if self._config.precision == "bfloat16" else "float32"
+        return Muon(of_muon, splits, momentum=self._config.muon_momentum, precision=precision)
+
+    def _adamw(self, groups: Mapping[Group, list[nn.Parameter]]) -> AdamW | None:
+        rate, beta2 = self._config.highest_learning_rate, self._config.adamw_beta2
+        of_adamw = _of_kind("adamw", groups, rate)
+        return AdamW(of_adamw, beta2=beta2, compiles=bool(self._config.compile)) if of_adamw else None
+
     def _all(self) -> Iterator[tuple[Muon | AdamW, nn.Parameter]]:
         return ((part, p) for part in self._parts for group in part.param_groups for p in group["params"])
 
 
 def hidden_matrices(model_with_loss: ModelWithLoss) -> dict[str, tuple[int, ...]]:
-    """The matrices Muon is for; see ``Network.hidden_matrices``.
+    """The trained matrices Muon is for; see ``Network.hidden_matrices``.
 
     Returns:
         The name of each with the row counts of the matrices stacked in it: a fused query-key-value weight has three.
     """
-    layers = model_with_loss.model.hidden_matrices()
-    return {
-        f"model.{name}.weight": getattr(layer, "splits", (layer.out_features,))
-        for name, layer in layers.items()
-        if layer.weight.requires_grad
-    }
+    trained = {name for name, parameter in model_with_loss.named_parameters() if parameter.requires_grad}
+    found = {f"model.{name}": splits for name, splits in model_with_loss.model.hidden_matrices().items()}
+    return {name: splits for name, splits in found.items() if name in trained}
+
+
+def moved_by_muon(model_with_loss: ModelWithLoss, config: TrainConfig) -> dict[str, tuple[int, ...]]:
+    """Those of them that Muon moves."""
+    found = hidden_matrices(model_with_loss)
+    rules = {name: rule_for(model_with_loss.stage, name) for name in found}
+    kinds = {name: rule.optimizer if rule and rule.optimizer else config.optimizer for name, rule in rules.items()}
+    return {name: splits for name, splits in found.items() if kinds[name] == "muon"}
+
+
+def _of_kind(kind: Kind, groups: Mapping[Group, list[nn.Parameter]], rate: float) -> list[dict[str, Any]]:
+    """The groups of one optimizer; those that decay come first."""
+    found = [
+        {"params": parameters, "lr": rate * factor, "weight_decay": decay}
+        for (of, factor, decay), parameters in groups.items()
+        if of == kind
+    ]
+    return sorted(found, key=lambda group: -float(group["weight_decay"]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 
-class Interruption:
+class StopRequest:
     """Which signal asked training to end; ``number`` is None while none did."""
 
     number: int | None = None
@@ -20,26 +20,26 @@ def obey(number: int | None) -> None:
 
 
 @contextlib.contextmanager
-def finish_step_first() -> Iterator[Interruption]:
+def graceful_shutdown() -> Iterator[StopRequest]:
     """Note SIGINT and SIGTERM instead of obeying them at once; a second one is obeyed at once.
 
     A signal that the program ignores stays ignored. Outside the main thread, where Python allows no handlers, signals
     do what they always do.
     """
-    interruption = Interruption()
+    stop_request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield interruption
+        yield stop_request
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
-        if interruption.number is not None:
+        if stop_request.number is not None:
             raise KeyboardInterrupt(number)
-        interruption.number = number
+        stop_request.number = number
 
     numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield interruption
+        yield stop_request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -6,10 +6,11 @@ from typing import Any, Self
 from torch import Tensor
 
 from textwright.core.errors import InputError
+from textwright.training.compute_weights import ComputeWeights, compute_weights
 from textwright.training.config import TrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import Optimizer
-from textwright.training.precision import Float32Weights, computing_weights
+from textwright.training.parameter_plan import Stage
 
 WEIGHTS, OPTIMIZER = "weights/", "optimizer/"
 
@@ -49,36 +50,44 @@ class TrainState:
     model_with_loss: ModelWithLoss
     optimizer: Optimizer
     progress: Progress
-    computing: Float32Weights
+    compute: ComputeWeights
     """Computes losses with the weights, or with copies of them; it follows from them, and is not saved."""
+    precision: str
+    """Of what it computes with."""
 
     @classmethod
     def begin(cls, model_with_loss: ModelWithLoss, config: TrainConfig) -> Self:
-        """The state before the first step."""
-        computing = computing_weights(model_with_loss, config.precision)
-        return cls(model_with_loss, Optimizer(model_with_loss, config), Progress(), computing)
+        """The state before the first step; which weights are trained is marked already."""
+        compute = compute_weights(model_with_loss, config.precision)
+        return cls(model_with_loss, Optimizer(model_with_loss, config), Progress(), compute, config.precision)
 
-    def gather(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def begin_stage(self, stage: Stage) -> None:
+        """From here on train what a stage of the parameter plan has it; what trained before keeps its state."""
+        self.model_with_loss.mark(stage)
+        self.optimizer.apply_stage()
+        self.compute = compute_weights(self.model_with_loss, self.precision)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All tensors by name, and all plain facts."""
         tensors = {WEIGHTS + name: value for name, value in self.model_with_loss.saved_state().items()}
-        tensors |= {OPTIMIZER + name: value for name, value in self.optimizer.tensors().items()}
+        tensors |= {OPTIMIZER + name: value for name, value in self.optimizer.state_dict().items()}
         return tensors, vars(self.progress).copy()
 
-    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take over what ``gather`` gave.
+    def load_state_dict(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take over what ``state_dict`` gave.
 
         Raises:
             InputError: it belongs to another model or another optimizer.
         """
-        self.restore_weights(tensors)
-        self.optimizer.restore(_below(OPTIMIZER, tensors))
+        self.load_weights(tensors)
+        self.optimizer.load_state_dict(_below(OPTIMIZER, tensors))
         self.progress = Progress(**facts)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights among ``gather``'s tensors."""
-        return {name: value for name, value in self.gather()[0].items() if name.startswith(WEIGHTS)}
+        """The weights among ``state_dict``'s tensors."""
+        return {name: value for name, value in self.state_dict()[0].items() if name.startswith(WEIGHTS)}
 
-    def restore_weights(self, tensors: dict[str, Tensor]) -> None:
+    def load_weights(self, tensors: dict[str, Tensor]) -> None:
         """Take over the weights alone.
 
         Raises:
@@ -90,7 +99,7 @@ class TrainState:
             raise InputError(
                 f"the checkpoint is of another model: {error}", fix="resume with the config the run was begun with"
             ) from None
-        self.computing.refresh()
+        self.compute.copy_from_master()
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """One optimizer step: micro-batches, one loss, a clipped gradient, and no update from a loss that cannot be trusted."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +10,12 @@ from torch import Tensor
 
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
+from textwright.core.world import World
 from textwright.data.batch import Batch
+from textwright.data.sources.base import SINGLE_PROCESS
 from textwright.training.config import TrainConfig
-from textwright.training.model_with_loss import Term, add_by_kind, mean_loss, task_losses
+from textwright.training.model_with_loss import add_by_kind, mean_loss, task_losses
+from textwright.training.ranks import reduce_gradients
 from textwright.training.schedules import learning_rate_fraction
 from textwright.training.spikes import NUM_RECENT, deviations_above
 from textwright.training.train_state import TrainState
@@ -35,17 +39,27 @@ class StepResult:
     """Why no weight moved: the loss or the gradient was not finite, or the loss was a spike. None when they did."""
 
 
-def train_step(state: TrainState, batch: Batch, config: TrainConfig) -> StepResult:
-    """Do one optimizer step on a batch with a decided config, and count it."""
+def train_step(state: TrainState, batch: Batch, config: TrainConfig, world: World = SINGLE_PROCESS) -> StepResult:
+    """Do one optimizer step with a resolved config, and count it.
+
+    Args:
+        state: of the same values on every rank.
+        batch: this rank's rows.
+        config: resolved.
+        world: the ranks whose rows make up the step.
+    """
     assert config.steps is not None
     assert config.warmup_steps is not None
     step = state.progress.step
-    loss_nats, sums = forward_backward(state, batch, config)
-    gradients = state.computing.gradients()
+    whole = _gather_step(state.model_with_loss.objective.weights(batch), batch, step, world)
+    loss_nats, sums = forward_backward(state, batch, config, whole)
+    gradients = reduce_gradients(state.compute.gradients(), state.optimizer.parameters, world)
     norms = torch._foreach_norm(list(gradients.values()), 2, dtype=torch.float32)
     norm = torch.linalg.vector_norm(torch.stack(norms))
-    totals = [term.total for term in sums.values()]
-    loss, grad_norm, *of_terms = torch.stack([loss_nats, norm, *totals]).tolist()  # one wait for a GPU, not several
+    zero = torch.zeros_like(loss_nats)
+    figures = torch.stack([loss_nats, *(sums.get(name, zero) for name in whole.weights)])
+    world.add([figures])
+    grad_norm, loss, *totals = torch.cat([norm[None], figures]).tolist()  # one wait for a GPU, not several
 
     skip_reason = _skip_reason(loss, grad_norm, state, config)
     fraction = learning_rate_fraction(
@@ -60,46 +74,79 @@ def train_step(state: TrainState, batch: Batch, config: TrainConfig) -> StepResu
     if skip_reason is None:
         # Clipping is a factor that the optimizer applies as it reads the gradients, not a pass of its own.
         scale = min(1.0, config.max_grad_norm / (grad_norm + 1e-6))
-        state.optimizer.step(fraction, gradients, scale=scale, copies=state.computing.copies)
-    state.computing.free_gradients()
+        state.optimizer.step(fraction, gradients, scale=scale, copies=state.compute.compute_copies)
+    state.compute.zero_grad()
 
-    tokens = int(batch.loss_weight.count_nonzero())
-    _count(state, loss, tokens, skip_reason is None)
+    _count(state, loss, whole.tokens, skip_reason is None)
     if skip_reason is None and config.loss_spike_threshold is not None:
         state.progress.recent_losses = [*state.progress.recent_losses[1 - NUM_RECENT :], loss]
-    weights = {name: float(term.weight) for name, term in sums.items()}
-    tasks = task_losses(dict(zip(sums, of_terms, strict=True)), weights)
-    return StepResult(loss, grad_norm, fraction, tokens, tasks, skip_reason)
+    weights = {name: float(weight) for name, weight in whole.weights.items()}
+    tasks = task_losses(dict(zip(weights, totals, strict=True)), weights)
+    return StepResult(loss, grad_norm, fraction, whole.tokens, tasks, skip_reason)
 
 
-def forward_backward(state: TrainState, batch: Batch, config: TrainConfig) -> tuple[Float[Tensor, ""], dict[str, Term]]:
-    """Fill the gradients of one step's loss, however the step is split into micro-batches.
+@dataclass(frozen=True)
+class WholeStep:
+    """What the rows of all ranks come to, known before the first backward pass."""
+
+    weights: Mapping[str, Tensor]
+    """The weights of all terms, by name."""
+    tokens: int
+    """Tokens learned from."""
+    first_row: int
+    """This rank's first row among those of all."""
+
+
+def forward_backward(
+    state: TrainState, batch: Batch, config: TrainConfig, whole: WholeStep | None = None
+) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    """Fill the gradients of this rank's part of a step's loss, however it is split into micro-batches.
+
+    Args:
+        state: its weights get the gradients.
+        batch: this rank's rows.
+        config: resolved.
+        whole: the step of all ranks; the batch's own when not given.
 
     Returns:
-        The loss: of each kind of term the sum of weight x loss over the sum of weight of the whole batch, in nats,
-        together; and the sums and weights of all terms.
+        This rank's part of the loss: of each kind of term the sum of weight x loss over the sum of weight of the whole
+        step, in nats, together; and the sums of the terms.
     """
     model_with_loss = state.model_with_loss
     device = next(model_with_loss.parameters()).device
-    weights = model_with_loss.objective.weights(batch)  # known before the first backward pass
-    denominators = add_by_kind(weights)
-    if not all(weight > 0 for weight in denominators.values()):
-        raise InputError(f"step {state.progress.step} has no token to learn from: all its weights are zero")
-    denominators = {kind: weight.to(device) for kind, weight in denominators.items()}
+    step = state.progress.step
+    whole = whole or _gather_step(model_with_loss.objective.weights(batch), batch, step, SINGLE_PROCESS)
+    denominators = {kind: weight.to(device) for kind, weight in add_by_kind(whole.weights).items()}
     loss, sums = torch.zeros((), device=device), dict[str, Tensor]()
     micro_batch_size = config.micro_batch_size or batch.num_rows
     for first_row in range(0, batch.num_rows, micro_batch_size):
-        torch.manual_seed(hash_u64("dropout", config.seed, state.progress.step, first_row))
+        torch.manual_seed(hash_u64("dropout", config.seed, step, whole.first_row + first_row))
         micro = batch.rows(first_row, min(first_row + micro_batch_size, batch.num_rows)).to(device)
-        if first_row:
-            state.computing.add_up()
-        terms = state.computing.loss(micro).terms
+        terms = state.compute.loss(micro).terms
         part = mean_loss(terms, denominators)
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.detach()
         for name, term in terms.items():
             sums[name] = sums[name] + term.total.detach() if name in sums else term.total.detach()
-    return loss, {name: Term(total, weights[name]) for name, total in sums.items()}
+    return loss, sums
+
+
+def _gather_step(weights: Mapping[str, Tensor], batch: Batch, step: int, world: World) -> WholeStep:
+    """Add up what the ranks' rows weigh, so that each can divide by the denominators of all.
+
+    Raises:
+        InputError: some kind of term has no weight at all.
+    """
+    tokens, first_row = int(batch.loss_weight.count_nonzero()), 0
+    if world.size > 1:
+        own = {name: float(weight) for name, weight in weights.items()}
+        ranks = world.gather({"weights": own, "tokens": tokens, "rows": batch.num_rows})
+        names = dict.fromkeys(name for rank in ranks for name in rank["weights"])
+        weights = {name: torch.tensor(sum(rank["weights"].get(name, 0.0) for rank in ranks)) for name in names}
+        tokens, first_row = sum(rank["tokens"] for rank in ranks), sum(rank["rows"] for rank in ranks[: world.rank])
+    if not all(weight > 0 for weight in add_by_kind(weights).values()):
+        raise InputError(f"step {step} has no token to learn from: all its weights are zero")
+    return WholeStep(weights, tokens, first_row)
 
 
 def _skip_reason(loss: float, grad_norm: float, state: TrainState, config: TrainConfig) -> str | None:

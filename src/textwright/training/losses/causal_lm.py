@@ -1,7 +1,7 @@
 """Cross-entropy of the next token."""
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.models.network import Network
 from textwright.models.protocols import Backbone, Head
-from textwright.training.model_with_loss import Loss, Objective, Term
+from textwright.training.model_with_loss import Loss, Objective, ObjectiveConfig, Term
 
 KIND = "next_token"
 
@@ -19,6 +19,17 @@ KIND = "next_token"
 @runtime_checkable
 class _Predicts(Backbone, Head, Protocol):
     """Both."""
+
+
+class CausalLMConfig(ObjectiveConfig):
+    """Cross-entropy of the next token; it has no settings."""
+
+    name: Literal["next_token"] = "next_token"
+
+    def build(self, model: Network) -> "CausalLMLoss":
+        """Raises InputError: the model has no backbone or no head."""
+        _check(model)
+        return CausalLMLoss()
 
 
 class CausalLMLoss(Objective):
@@ -54,5 +65,5 @@ def _rows_of(batch: Batch, name: str) -> Tensor:
 
 def _check(model: Network) -> _Predicts:
     if not isinstance(model, _Predicts):
-        raise InputError(f"a {model.config.family} model does not predict tokens", expected="a backbone and a head")
+        raise InputError(f"a {model.config.family} model cannot learn the next token", expected="a backbone and a head")
     return model
