@@ -1,5 +1,7 @@
 """Families, losses and sources as strangers would add them: one file and one row each, and nothing in ``src``."""
 
+import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,15 @@ import torch
 
 from tests.plugins.classifier import ClassificationLoss, Encoder, Labelled
 from tests.plugins.gru import CarriedLoss, GRUConfig
+from tests.plugins.ngram import Bigram, BigramConfig
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.data.shards import Tokens
 from textwright.data.sources.base import BatchSource
 from textwright.data.sources.lanes import Lanes
 from textwright.data.sources.pairs import Pair, Pairs
+from textwright.evaluation.lambada import last_word_accuracy
+from textwright.evaluation.language_modelling import score_text
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import FAMILIES, build, read_model_config
@@ -34,7 +39,8 @@ LANES, HIDDEN, TIME, END = 3, 24, 8, 0
 
 @pytest.fixture(autouse=True)
 def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, module in (("toy-gru", "gru"), ("toy-seq2seq", "seq2seq"), ("toy-encoder", "classifier")):
+    modules = {"toy-gru": "gru", "toy-seq2seq": "seq2seq", "toy-encoder": "classifier", "toy-bigram": "ngram"}
+    for name, module in modules.items():
         monkeypatch.setitem(FAMILIES.rows, name, f"tests.plugins.{module}:FAMILY")
 
 
@@ -134,10 +140,30 @@ def test_a_bidirectional_encoder_learns_labels() -> None:
     assert not torch.allclose(first, second)  # the first place sees the last
 
 
+def test_a_bigram_that_counts_is_scored_and_writes_and_is_not_trained() -> None:
+    tokenizer, texts = make_tokenizer("byte", lambda: iter(())), ["abab abba", "baab"]
+    model = build(BigramConfig(vocab_size=tokenizer.vocab_size, context_length=6))
+    assert isinstance(model, Bigram)
+    documents = [[tokenizer.end_id, *tokenizer.encode(text), tokenizer.end_id] for text in texts]
+    model.count(documents)
+    loss_nats = 0.0
+    for before, after in [pair for ids in documents for pair in pairwise(ids[:-1])]:
+        seen = sum(pair[0] == before for ids in documents for pair in pairwise(ids))
+        together = sum(pair == (before, after) for ids in documents for pair in pairwise(ids))
+        loss_nats -= math.log((together + 1) / (seen + tokenizer.vocab_size))
+    score = score_text(model, tokenizer, texts, stride=2)
+    assert score.bits_per_byte == pytest.approx(loss_nats / math.log(2) / score.num_bytes)
+    assert last_word_accuracy(model, tokenizer, ["a b"]).num_passages == 1
+    greedy = SamplingConfig(max_new_tokens=3, temperature=0.0)
+    assert generate(model, tokenizer, ["a"], greedy)[0].text == "bab"
+    with pytest.raises(InputError, match="a toy-bigram model cannot learn the next token"):
+        add_loss(model, config())
+
+
 def test_what_a_model_does_not_offer_is_refused_by_its_family() -> None:
     values = {"family": "toy-encoder", "vocab_size": 8, "context_length": 8, "hidden_size": 8}
     model = build(read_model_config(values, "here"))
-    with pytest.raises(InputError, match="a toy-encoder model does not predict tokens"):
+    with pytest.raises(InputError, match="a toy-encoder model cannot learn the next token"):
         add_loss(model, config())(Batch.from_ids(torch.ones(1, 4, dtype=torch.int64)))
 
 
