@@ -15,7 +15,7 @@ from textwright.data.shards import Data
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
 from textwright.runs.run_folder import Run
-from textwright.training import loop, trainer
+from textwright.training import trainer
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock, StepTimings
 from textwright.training.config import TrainConfig
