@@ -23,9 +23,9 @@ from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.decide import prepare_step
 from textwright.training.from_config import add_loss
 from textwright.training.precision import HOPELESS, StepProbe
+from textwright.training.resolve_config import prepare_step
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
@@ -61,7 +61,7 @@ def measure(name: str, turns: int) -> dict[str, object]:
     is_hopeless = products.float32 > HOPELESS * products.bfloat16
     timed: list[Precision] = ["float32"] if is_hopeless else list(get_args(Precision))
     for precision in timed:
-        decided = config.decided(steps=1000, sequence_length=length, micro_batch_size=batch_size, precision=precision)
+        decided = config.resolved(steps=1000, sequence_length=length, micro_batch_size=batch_size, precision=precision)
         states[precision] = (TrainState.begin(model_with_loss, decided), decided)
     taken: dict[str, list[float]] = {precision: [] for precision in states}
     for turn in range(turns + 1):

@@ -80,7 +80,7 @@ def measure(case: str, preset_name: str, precision: str) -> dict[str, Any]:
             pass
 
     model = build(preset(preset_name, vocab_size=VOCABULARY, context_length=TIME), seed=0)
-    config = TrainConfig(optimizer="adamw", batch_size=BATCH_SIZE, compile=False).decided(
+    config = TrainConfig(optimizer="adamw", batch_size=BATCH_SIZE, compile=False).resolved(
         steps=100, sequence_length=TIME, micro_batch_size=BATCH_SIZE // 2, precision=precision
     )
     if case != "all":

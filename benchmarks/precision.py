@@ -23,8 +23,8 @@ from textwright.models.presets import preset
 from textwright.tokens import make_tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.decide import prepare_step
 from textwright.training.from_config import add_loss
+from textwright.training.resolve_config import prepare_step
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
@@ -73,7 +73,7 @@ def main() -> None:
 def learn(name: str, tokens: Tokens, vocab_size: int, steps: int, seed: int, precision: Precision) -> list[float]:
     """The loss of every step."""
     model = build(preset(name, vocab_size=vocab_size, context_length=TIME), seed=seed)
-    config = TrainConfig(batch_size=ROWS, sequence_length=TIME, seed=seed).decided(
+    config = TrainConfig(batch_size=ROWS, sequence_length=TIME, seed=seed).resolved(
         steps=steps, sequence_length=TIME, micro_batch_size=ROWS, precision=precision
     )
     model_with_loss = add_loss(model, config)

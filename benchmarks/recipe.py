@@ -28,9 +28,9 @@ from textwright.models.presets import preset
 from textwright.tokens.folder import load_tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.decide import prepare_step
 from textwright.training.from_config import add_loss
 from textwright.training.precision import StepProbe, autocast
+from textwright.training.resolve_config import prepare_step
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
@@ -105,7 +105,7 @@ def learn(
     cpu = torch.device("cpu")
     precision = StepProbe(model, batch_size=rows, sequence_length=row_tokens).measure_rates().faster
     config = TrainConfig(**{"batch_size": rows, "seed": seed, "compile": False} | training)
-    config = config.decided(
+    config = config.resolved(
         steps=steps,
         sequence_length=row_tokens,
         micro_batch_size=config.micro_batch_size or config.batch_size,

@@ -45,7 +45,7 @@ def main() -> None:
 
     model = build(preset(arguments.preset, vocab_size=VOCABULARY), seed=0)
     time_ = min(512, model.context_length)
-    config = TrainConfig(steps=10**6, batch_size=arguments.batch_size).decided(
+    config = TrainConfig(steps=10**6, batch_size=arguments.batch_size).resolved(
         steps=10**6, sequence_length=time_, micro_batch_size=arguments.batch_size, precision="bfloat16"
     )
     state = TrainState.begin(ModelWithLoss(model, CausalLMLoss()).train(), config)

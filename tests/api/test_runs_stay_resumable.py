@@ -22,6 +22,8 @@ from textwright.models.gpt.config import GPTConfig
 from textwright.models.presets import preset
 from textwright.runs.run_folder import Run
 from textwright.tokens import make_tokenizer
+from textwright.training import config as train_config
+from textwright.training.config import ResolvedTrainConfig
 
 OLD = Path(__file__).parents[1] / "fixtures" / "v0.1" / "runs"
 TEXTS = ["The cat sat on the mat.", "   ", "The dog sat on the log, and the cat looked up at it.", "A bird sang."]
@@ -214,8 +216,13 @@ class LaterRunConfig(RunConfig):
     training: LaterTrainConfig = LaterTrainConfig()
 
 
+class LaterResolvedTrainConfig(ResolvedTrainConfig, LaterTrainConfig):
+    pass
+
+
 def test_a_run_goes_on_in_a_later_release_with_what_it_had(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "RunConfig", LaterRunConfig)
+    monkeypatch.setattr(train_config, "ResolvedTrainConfig", LaterResolvedTrainConfig)
     monkeypatch.setattr(runs, "preset", lambda *_, **__: pytest.fail("today's preset was asked for"))
     tw.resume(interrupted, quiet=True)
     assert same(interrupted, interrupted.parent / "whole")

@@ -23,9 +23,9 @@ from textwright.training import loop
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.compute_weights import compute_weights
 from textwright.training.config import TrainConfig
-from textwright.training.loop import Resume
 from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss, mean_loss
+from textwright.training.trainer import ResumeOptions
 
 
 def batches() -> Windows:
@@ -53,7 +53,7 @@ def train(job: dict[str, Any], rank: int = 0, size: int = 1) -> dict[str, Tensor
         Run.create(run.folder, config)
     if size > 1:
         dist.barrier()
-    resume = Resume() if job.get("resume") else None
+    resume = ResumeOptions() if job.get("resume") else None
     report = loop.train(
         model_with_loss, batches(), config, run=run, callbacks=Callbacks(evaluate=evaluate), resume=resume
     )

@@ -28,12 +28,12 @@ from textwright.training import loop
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss
-from textwright.training.loop import Resume
 from textwright.training.losses.catalog import OBJECTIVES, read_objective
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.parameter_plan import Rule, Stage
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import forward_backward, train_step
+from textwright.training.trainer import ResumeOptions
 
 VOCABULARY, TIME = 16, 12
 DISTANT = {"name": "toy_hidden_states", "points": ["blocks.0.hook_resid_post", "blocks.1.hook_mlp_out"], "factor": 0.5}
@@ -95,7 +95,7 @@ def cut_and_resumed(tmp_path: Path, make: Any, training: TrainConfig, last_step:
     with pytest.raises(RuntimeError, match="power cut"):
         loop.train(make(), windows(), training, run=run, callbacks=Callbacks(on_row=die))
     again = make()
-    loop.train(again, windows(), training, run=run, resume=Resume())
+    loop.train(again, windows(), training, run=run, resume=ResumeOptions())
     return run, again
 
 
@@ -189,7 +189,7 @@ def test_layers_are_thawed_one_after_the_other_and_the_rest_keeps_every_bit(tmp_
 
 
 def test_what_is_frozen_gets_no_gradient_and_nothing_runs_back_below_the_lowest_trained_block() -> None:
-    training = config(parameter_plan=THAWING).decided(
+    training = config(parameter_plan=THAWING).resolved(
         steps=12, sequence_length=TIME, micro_batch_size=2, precision="float32"
     )
     model_with_loss = with_lora(training)
@@ -220,7 +220,7 @@ class _Casts(TorchDispatchMode):
 
 
 def test_frozen_weights_are_cast_once_and_not_in_every_step() -> None:
-    training = config(parameter_plan=THAWING, precision="bfloat16").decided(
+    training = config(parameter_plan=THAWING, precision="bfloat16").resolved(
         steps=12, sequence_length=TIME, micro_batch_size=2, precision="bfloat16"
     )
     model_with_loss = with_lora(training)

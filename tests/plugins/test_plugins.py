@@ -30,9 +30,9 @@ from textwright.training import loop
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss
-from textwright.training.loop import Resume
 from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
+from textwright.training.trainer import ResumeOptions
 
 LANES, HIDDEN, TIME, END = 3, 24, 8, 0
 
@@ -82,7 +82,7 @@ def test_a_recurrent_model_carries_its_state_and_resumes_bit_for_bit(tmp_path: P
     with pytest.raises(RuntimeError, match="power cut"):
         loop.train(carried(), lanes(), training, run=run, callbacks=Callbacks(on_row=die))
     again = carried(seed=7)
-    assert losses(again, lanes(), training, run=run, resume=Resume()) == expected[5:]
+    assert losses(again, lanes(), training, run=run, resume=ResumeOptions()) == expected[5:]
     for name, value in whole.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
 

@@ -19,9 +19,9 @@ from textwright.training import trainer
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock, StepTimings
 from textwright.training.config import TrainConfig
-from textwright.training.loop import Resume
 from textwright.training.schedules import learning_rate_fraction, place_in_schedule
 from textwright.training.train_step import StepResult
+from textwright.training.trainer import ResumeOptions
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
@@ -62,7 +62,7 @@ def test_pauses_take_a_tenth_at_most_and_the_rest_goes_to_steps() -> None:
     timings = StepTimings(step_s=0.1, evaluate_s=2.0, sample_s=1.0, save_s=0.5)
     length = Clock(180, TrainConfig(minutes=3)).length(timings, from_step=0, elapsed_s=10)
     config = length.applied_to(
-        TrainConfig().decided(steps=1, sequence_length=8, micro_batch_size=1, precision="float32")
+        TrainConfig().resolved(steps=1, sequence_length=8, micro_batch_size=1, precision="float32")
     )
     assert 180 * 0.93 < 10 + timings.total_s(config) < 180
     assert timings.total_s(config) - length.steps * 0.1 < 0.1 * 180 + 3.5
@@ -112,7 +112,7 @@ def test_a_machine_that_changes_its_pace_ends_the_run_on_time_all_the_same(
         return really(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(trainer, "train_step", train_step)
-    monkeypatch.setattr("textwright.training.decide.train_step", train_step)
+    monkeypatch.setattr("textwright.training.resolve_config.train_step", train_step)
     rows: list[dict[str, object]] = []
     begun_s = time.perf_counter()
     train(make_model(), data, quick(steps=None, minutes=4 / 60, threads=1), callbacks=Callbacks(on_row=rows.append))
@@ -146,7 +146,7 @@ def test_a_run_whose_length_changed_resumes_to_the_same_bits(
                 file.unlink()
             folder.rmdir()
     model = make_model(dropout=0.1)
-    again = train(model, data, decided[-1], run=whole, resume=Resume())
+    again = train(model, data, decided[-1], run=whole, resume=ResumeOptions())
     weights.append(model.state_dict())
     kept.append([_learned(row) for row in read_rows(whole.journal) if row["kind"] == "train"])
     assert again.steps == report.steps
@@ -163,7 +163,7 @@ def test_a_run_whose_length_changed_can_be_lengthened(
     decided: list[TrainConfig] = []
     steps = train(make_model(), data, config, run=run, callbacks=Callbacks(on_resolved=decided.append)).steps
     longer = decided[-1].with_changes({"steps": steps + 5})
-    assert train(make_model(), data, longer, run=run, resume=Resume()).steps == steps + 5
+    assert train(make_model(), data, longer, run=run, resume=ResumeOptions()).steps == steps + 5
 
 
 def test_compiling_and_recomputing_end_with_the_run(make_model: MakeModel, data: Data, quick: Quick) -> None:

@@ -14,8 +14,8 @@ from textwright.models.language_model import LanguageModel
 from textwright.training.callbacks import Callbacks
 from textwright.training.compilation import COMPILING, NO_COMPILER
 from textwright.training.config import TrainConfig
-from textwright.training.decide import prepare_step
 from textwright.training.from_config import add_loss
+from textwright.training.resolve_config import prepare_step
 
 PROGRAM = """
 import numpy, torch

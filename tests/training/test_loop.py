@@ -28,7 +28,7 @@ from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss
-from textwright.training.loop import Resume
+from textwright.training.trainer import ResumeOptions
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
@@ -127,7 +127,7 @@ def test_a_resumed_run_is_bit_identical(
     assert len(_losses(cut)) == 5
     torch.manual_seed(99)
     resumed = make_model(seed=5, dropout=0.2)  # other weights: all must come from the checkpoint
-    report = train(resumed, data, config, run=cut, resume=Resume())
+    report = train(resumed, data, config, run=cut, resume=ResumeOptions())
 
     assert _same(_weights(resumed), _weights(model))
     assert _losses(cut) == _losses(whole)
@@ -145,7 +145,7 @@ def test_more_steps_go_on_where_the_run_ended(make_model: MakeModel, data: Data,
     train(make_model(), data, config, run=run)
     model = make_model()
     more = quick(steps=8, schedule="wsd", decay_fraction=0.0)
-    assert train(model, data, more, run=run, resume=Resume()).steps == 8
+    assert train(model, data, more, run=run, resume=ResumeOptions()).steps == 8
     assert len(_losses(run)) == 8
 
     whole = make_model()
@@ -157,7 +157,7 @@ def test_resume_without_a_checkpoint_begins_again(
     make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
 ) -> None:
     run = Run.create(tmp_path / "run", quick())
-    assert train(make_model(), data, quick(), run=run, resume=Resume()).steps == 6
+    assert train(make_model(), data, quick(), run=run, resume=ResumeOptions()).steps == 6
 
 
 def test_a_checkpoint_of_another_model_is_refused(
@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_model_is_refused(
     run = Run.create(tmp_path / "run", quick())
     train(make_model(), data, quick(), run=run)
     with pytest.raises(InputError, match="hidden_size 32 -> 16"):
-        train(make_model(hidden_size=16, head_dim=8), data, quick(), run=run, resume=Resume())
+        train(make_model(hidden_size=16, head_dim=8), data, quick(), run=run, resume=ResumeOptions())
 
 
 def test_the_best_model_is_kept_and_saved_once(make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path) -> None:
@@ -213,11 +213,16 @@ def test_the_best_model_a_checkpoint_knows_outlives_a_better_one(
         train(make_model(), data, config, run=run, callbacks=callbacks(die_at=4))
     assert {path.name for path in run.best.iterdir()} == {"step-2"}
     stopped = train(
-        make_model(), data, config.model_copy(update={"steps": 3}), run=run, callbacks=callbacks(0), resume=Resume()
+        make_model(),
+        data,
+        config.model_copy(update={"steps": 3}),
+        run=run,
+        callbacks=callbacks(0),
+        resume=ResumeOptions(),
     )
     assert stopped.best_step == 2
     model = make_model()
-    report = train(model, data, config, run=run, callbacks=callbacks(0), resume=Resume())
+    report = train(model, data, config, run=run, callbacks=callbacks(0), resume=ResumeOptions())
     assert (report.best_step, report.val_loss_nats) == (4, 3.0)
     assert _same(_weights(model), best[4])
     assert {path.name for path in run.best.iterdir()} == {"step-4"}
@@ -236,7 +241,7 @@ def test_patience_ends_a_run_that_no_longer_gains(
         quick(evaluate_every=1, early_stopping_patience=2),
         run=run,
         callbacks=callbacks,
-        resume=Resume(),
+        resume=ResumeOptions(),
     )
     assert (again.end_reason, again.steps) == ("patience", 4)
 
@@ -270,7 +275,7 @@ def test_a_signal_lets_the_step_finish_and_saves(
     assert saved == []
     assert run.status().state == "stopped"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert train(make_model(), data, quick(), run=run, resume=Resume()).end_reason == "finished"
+    assert train(make_model(), data, quick(), run=run, resume=ResumeOptions()).end_reason == "finished"
     assert len(_losses(run)) == 6
 
 
@@ -293,7 +298,7 @@ def test_a_second_signal_leaves_at_once_and_harms_nothing(
     assert left.value.args == (signal.SIGTERM,)
     assert len(_losses(run)) == 4
     resumed = make_model(dropout=0.1)
-    train(resumed, data, quick(), run=run, resume=Resume())
+    train(resumed, data, quick(), run=run, resume=ResumeOptions())
     assert _same(_weights(resumed), _weights(model))
     assert _losses(run) == _losses(whole)
 
@@ -340,7 +345,7 @@ def test_a_clock_set_back_changes_nothing(
         train(make_model(), data, config, run=run, callbacks=Callbacks(on_row=die_after_step_5))
     for name, when in (("step-4", 0.0), ("step-2", 2e9)):
         os.utime(run.checkpoints / name, (when, when))  # the newer one looks older
-    train(model, data, config, run=run, resume=Resume())
+    train(model, data, config, run=run, resume=ResumeOptions())
     assert _same(_weights(model), _weights(whole))
     assert [row["step"] for row in read_rows(run.journal) if row["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
 
@@ -398,11 +403,11 @@ def test_trial_steps_leave_no_trace(
 def test_micro_rows_follow_from_memory(
     make_model: MakeModel, data: Data, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from textwright.training import decide
+    from textwright.training import resolve_config
 
     decided: list[TrainConfig] = []
     train(make_model(), data, quick(steps=1, batch_size=10), callbacks=Callbacks(on_resolved=decided.append))
-    monkeypatch.setattr(decide, "MAX_ACTIVATION_BYTES", 1)
+    monkeypatch.setattr(resolve_config, "MAX_ACTIVATION_BYTES", 1)
     train(make_model(), data, quick(steps=1, batch_size=10), callbacks=Callbacks(on_resolved=decided.append))
     assert [config.micro_batch_size for config in decided] == [10, 1]
 

@@ -26,7 +26,7 @@ def mixed() -> Batch:
 
 
 def decided(config: TrainConfig, micro_batch_size: int = 4) -> TrainConfig:
-    return config.decided(steps=6, sequence_length=16, micro_batch_size=micro_batch_size, precision="float32")
+    return config.resolved(steps=6, sequence_length=16, micro_batch_size=micro_batch_size, precision="float32")
 
 
 def test_each_kind_has_one_denominator_and_each_task_its_own_value() -> None:

@@ -14,12 +14,12 @@ from textwright.models.language_model import LanguageModel
 from textwright.training.callbacks import Callbacks
 from textwright.training.clock import StepTimings
 from textwright.training.config import TrainConfig
-from textwright.training.decide import decide, prepare_step
-from textwright.training.foresee import foresee
+from textwright.training.estimate_run import estimate_run
 from textwright.training.from_config import add_loss, make_batches
 from textwright.training.memory import measure_activations
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.plan import Plan, describe_plan
+from textwright.training.resolve_config import prepare_step, resolve_config
 from textwright.training.threads import Threads
 
 MakeModel = Callable[..., LanguageModel]
@@ -90,7 +90,7 @@ def test_recomputed_gradients_are_the_same_with_dropout_too(make_model: MakeMode
 def test_recomputing_keeps_less(make_model: MakeModel, quick: MakeConfig) -> None:
     row_bytes = []
     for recompute in (False, True):
-        config = quick(activation_checkpointing=recompute).decided(
+        config = quick(activation_checkpointing=recompute).resolved(
             steps=6, sequence_length=16, micro_batch_size=4, precision="float32"
         )
         row_bytes.append(measure_activations(prepared(make_model(num_layers=6), config), config, blank()).row_bytes)
@@ -98,7 +98,7 @@ def test_recomputing_keeps_less(make_model: MakeModel, quick: MakeConfig) -> Non
 
 
 def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: MakeModel, quick: MakeConfig) -> None:
-    config = quick().decided(steps=6, sequence_length=16, micro_batch_size=4, precision="float32")
+    config = quick().resolved(steps=6, sequence_length=16, micro_batch_size=4, precision="float32")
     model = make_model()
     found = measure_activations(prepared(model, config), config, blank())
     assert found.of(5) - found.of(4) == found.row_bytes + found.block_bytes > found.block_bytes > 0
@@ -109,7 +109,7 @@ def test_activations_grow_with_the_rows_and_what_is_fixed_does_not(make_model: M
 def test_a_run_costs_its_steps_and_its_pauses() -> None:
     costs = StepTimings(step_s=2.0, evaluate_s=10.0, sample_s=100.0, save_s=1000.0)
     config = TrainConfig(evaluate_every=4, sample_every=9, checkpoint_every=10)
-    decided = config.decided(steps=10, sequence_length=16, micro_batch_size=1, precision="float32")
+    decided = config.resolved(steps=10, sequence_length=16, micro_batch_size=1, precision="float32")
     assert costs.total_s(decided) == 20 + 3 * 10 + 2 * 100 + 1000
 
 
@@ -122,12 +122,12 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
     decided: list[TrainConfig] = []
     batches = make_batches(data.train, quick(), 16)
     callbacks = Callbacks(on_resolved=decided.append)
-    plan = foresee(add_loss(model, quick()), batches, quick(), callbacks, scratch=tmp_path)
+    plan = estimate_run(add_loss(model, quick()), batches, quick(), callbacks, scratch=tmp_path)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
     assert torch.equal(generator, torch.get_rng_state())
     model_with_loss, threads = prepared(make_model(), quick()), Threads(1, torch.device("cpu"))
-    config = decide(model_with_loss, batches, quick(), Callbacks(), threads=threads, saves=True).config
+    config = resolve_config(model_with_loss, batches, quick(), Callbacks(), threads=threads, saves=True).config
     assert decided == [config]
     assert (plan.steps, plan.tokens, plan.micro_batch_size) == (6, 6 * 4 * 16, config.micro_batch_size)
     assert plan.seconds is not None
@@ -137,7 +137,7 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
 def _plan(make_model: MakeModel, data: Data, config: TrainConfig, scratch: Path) -> Plan:
     model = make_model()
     batches = make_batches(data.train, config, model.context_length)
-    return foresee(add_loss(model, config), batches, config, Callbacks(), scratch=scratch)
+    return estimate_run(add_loss(model, config), batches, config, Callbacks(), scratch=scratch)
 
 
 def test_it_warns_of_a_text_read_too_often_and_of_a_model_too_large(

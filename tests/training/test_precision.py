@@ -59,7 +59,7 @@ def test_gradients_are_as_near_to_float32_as_those_of_autocast(make_model: MakeM
 def test_what_moves_is_float32_and_what_computes_follows(
     make_model: MakeModel, quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
+    config = quick().resolved(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
     state = TrainState.begin(ModelWithLoss(make_model(), CausalLMLoss()).train(), config)
     before = state.compute.loss(batch()).total.item()
     for _ in range(5):
@@ -72,7 +72,7 @@ def test_what_moves_is_float32_and_what_computes_follows(
 
 
 def test_restored_weights_are_computed_with_at_once(make_model: MakeModel, quick: Callable[..., TrainConfig]) -> None:
-    config = quick().decided(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
+    config = quick().resolved(steps=6, sequence_length=16, micro_batch_size=2, precision="bfloat16")
     states = [TrainState.begin(ModelWithLoss(make_model(seed=seed), CausalLMLoss()).train(), config) for seed in (0, 1)]
     tensors, facts = states[0].state_dict()
     states[1].load_state_dict({name: value.clone() for name, value in tensors.items()}, facts)

@@ -15,8 +15,8 @@ from textwright.models.language_model import LanguageModel
 from textwright.runs.run_folder import Run
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.loop import Resume
 from textwright.training.precision import StepProbe
+from textwright.training.trainer import ResumeOptions
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
@@ -79,4 +79,4 @@ def test_the_choice_and_its_rates_are_written_down_and_not_made_again(
         raise AssertionError("a resumed run does not choose again")
 
     monkeypatch.setattr(StepProbe, "measure_rates", never)
-    train(make_model(), data, decided[0].with_changes({"steps": 8}), run=run, resume=Resume())
+    train(make_model(), data, decided[0].with_changes({"steps": 8}), run=run, resume=ResumeOptions())

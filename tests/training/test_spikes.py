@@ -35,7 +35,7 @@ def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
 def test_a_spike_moves_no_weight_and_is_not_learned_from_later(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick(loss_spike_threshold=6.0).decided(
+    config = quick(loss_spike_threshold=6.0).resolved(
         steps=6, sequence_length=8, micro_batch_size=2, precision="float32"
     )
     state = _state(make_model(), config)
@@ -52,7 +52,7 @@ def test_a_spike_moves_no_weight_and_is_not_learned_from_later(
 def test_without_being_asked_for_nothing_is_a_spike(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick().decided(steps=6, sequence_length=8, micro_batch_size=2, precision="float32")
+    config = quick().resolved(steps=6, sequence_length=8, micro_batch_size=2, precision="float32")
     state = _state(make_model(), config)
     assert train_step(state, BATCH, config).skip_reason is None
     assert len(state.progress.recent_losses) == NUM_RECENT
@@ -61,7 +61,7 @@ def test_without_being_asked_for_nothing_is_a_spike(
 def test_the_memory_is_of_the_last_hundred(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick(loss_spike_threshold=1e9).decided(
+    config = quick(loss_spike_threshold=1e9).resolved(
         steps=6, sequence_length=8, micro_batch_size=2, precision="float32"
     )
     state = _state(make_model(), config)

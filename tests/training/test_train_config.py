@@ -32,18 +32,18 @@ def test_a_value_that_does_not_fit_is_refused_in_one_line(values: dict[str, obje
 
 def test_a_decided_config_is_complete_and_decided_for_good() -> None:
     config = TrainConfig(minutes=3, sample_every=7)
-    decided = config.decided(steps=999, sequence_length=64, micro_batch_size=6, precision="float32")
+    decided = config.resolved(steps=999, sequence_length=64, micro_batch_size=6, precision="float32")
     assert (decided.steps, decided.minutes, decided.micro_batch_size) == (999, None, 6)
     assert (decided.warmup_steps, decided.evaluate_every, decided.sample_every) == (50, 100, 7)
-    assert decided.decided(steps=999, sequence_length=64, micro_batch_size=6, precision="float32") == decided
+    assert decided.resolved(steps=999, sequence_length=64, micro_batch_size=6, precision="float32") == decided
     assert "auto" not in to_toml(decided)
 
 
 @pytest.mark.parametrize(("steps", "momentum"), [(10, 0.8), (500, 0.8), (1000, 0.9), (2000, 0.95), (10**6, 0.95)])
 def test_a_short_run_forgets_its_gradients_sooner(steps: int, momentum: float) -> None:
-    decided = TrainConfig().decided(steps=steps, sequence_length=64, micro_batch_size=6, precision="float32")
+    decided = TrainConfig().resolved(steps=steps, sequence_length=64, micro_batch_size=6, precision="float32")
     assert decided.muon_momentum == pytest.approx(momentum)
-    longer = TrainConfig(muon_momentum=0.7).decided(
+    longer = TrainConfig(muon_momentum=0.7).resolved(
         steps=steps, sequence_length=64, micro_batch_size=6, precision="float32"
     )
     assert longer.muon_momentum == 0.7

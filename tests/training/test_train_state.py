@@ -53,7 +53,7 @@ def _differences(one: dict[str, object], other: dict[str, object]) -> set[str]:
 def test_everything_the_loop_changes_is_restored(
     make_model: Callable[..., LanguageModel], data: Data, quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick(micro_batch_size=3).decided(steps=6, sequence_length=16, micro_batch_size=3, precision="float32")
+    config = quick(micro_batch_size=3).resolved(steps=6, sequence_length=16, micro_batch_size=3, precision="float32")
     loader = make_batches(data.train, config, 16)
     state = TrainState.begin(ModelWithLoss(make_model(dropout=0.1), CausalLMLoss()), config)
     untouched = _reachable(state, loader)
@@ -73,7 +73,7 @@ def test_everything_the_loop_changes_is_restored(
 def test_a_change_that_is_not_gathered_is_noticed(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
-    config = quick().decided(steps=6, sequence_length=16, micro_batch_size=4, precision="float32")
+    config = quick().resolved(steps=6, sequence_length=16, micro_batch_size=4, precision="float32")
     state = TrainState.begin(ModelWithLoss(make_model(), CausalLMLoss()), config)
     before = _reachable(state)
     state.model_with_loss.model.carry = torch.ones(3)  # type: ignore[assignment]

@@ -27,7 +27,7 @@ def _state(model: LanguageModel, config: TrainConfig) -> TrainState:
 
 
 def _decided(config: TrainConfig) -> TrainConfig:
-    return config.decided(
+    return config.resolved(
         steps=6, sequence_length=16, micro_batch_size=config.micro_batch_size or config.batch_size, precision="float32"
     )
 

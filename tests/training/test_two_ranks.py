@@ -33,7 +33,10 @@ def _train(rank: int, size: int) -> dict[str, Tensor]:
         for block in model_with_loss.model.blocks:  # type: ignore[union-attr]
             fully_shard(block)
         fully_shard(model_with_loss)
-    optimizer = Optimizer(model_with_loss, TrainConfig(optimizer="adamw"))
+    config = TrainConfig(optimizer="adamw").resolved(
+        steps=NUM_STEPS, sequence_length=RAGGED.time, micro_batch_size=RAGGED.num_rows, precision="float32"
+    )
+    optimizer = Optimizer(model_with_loss, config)
     rows = RAGGED.num_rows // size
     losses, gradients = [], {}
     for step in range(NUM_STEPS):

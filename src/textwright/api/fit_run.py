@@ -61,7 +61,7 @@ def restore_base(run: Run, network: LanguageModel) -> None:
 def fit_callbacks(run: Run, network: LanguageModel, tokenizer: Tokenizer, dialogue: DialogueFormat | None) -> Callbacks:
     """What the loop asks for while it fits."""
     return Callbacks(
-        on_resolved=lambda decided: run.write_config(FitConfig(training=decided), _resolved(network)),
+        on_resolved=lambda resolved: run.write_config(FitConfig(training=resolved), _resolved(network)),
         save_model=lambda network, folder: save_model(network, tokenizer, folder, dialogue=dialogue),
     )
 

@@ -44,16 +44,16 @@ from textwright.text.sources import find_files, fingerprint, read_documents
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
 from textwright.training.callbacks import Callbacks, Evaluation
-from textwright.training.config import TrainConfig
-from textwright.training.foresee import foresee
+from textwright.training.config import ResolvedTrainConfig
+from textwright.training.estimate_run import estimate_run
 from textwright.training.from_config import add_loss, make_batches
-from textwright.training.loop import Resume
 from textwright.training.loop import train as run_loop
 from textwright.training.losses.catalog import read_objective
 from textwright.training.plan import Plan, describe_plan
 from textwright.training.precision import autocast
 from textwright.training.report import TrainReport
 from textwright.training.signals import obey
+from textwright.training.trainer import ResumeOptions
 
 EVALUATION_TOKENS_AT_ONCE = 4096
 SAMPLE = SamplingConfig(max_new_tokens=80, temperature=0.8, top_p=0.95)
@@ -182,7 +182,7 @@ def resume_until_signal(
         config = config.model_copy(update={"training": training})
         notes = _check_data(run, config, accepts_changed_data)
         run.sweep()
-        return _train(run, config, resolved, chosen, quiet, resume=Resume(accepts_changed_data, notes))
+        return _train(run, config, resolved, chosen, quiet, resume=ResumeOptions(accepts_changed_data, notes))
 
 
 def read_run(run: Run) -> tuple[RunConfig | FitConfig, Resolved | None]:
@@ -240,7 +240,7 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
             stderr_console().print(describe(model, tokenizer, data))
         callbacks = _RunCallbacks(run, config, model.config, tokenizer, data, None).callbacks
         batches = make_batches(data.train, config.training, model.context_length)
-        return foresee(add_loss(model, config.training), batches, config.training, callbacks, scratch=run.folder)
+        return estimate_run(add_loss(model, config.training), batches, config.training, callbacks, scratch=run.folder)
 
 
 def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) -> tuple[str, ...]:
@@ -280,7 +280,7 @@ def _train(
     resolved: Resolved | None,
     device: torch.device,
     quiet: bool,
-    resume: Resume | None = None,
+    resume: ResumeOptions | None = None,
 ) -> RunResult:
     tokenizer, data, model = _begin(run, config, resolved, device, quiet)
     with ExitStack() as stack:
@@ -400,11 +400,11 @@ class _RunCallbacks:
             save_model=self.save,
         )
 
-    def evaluate(self, model: Network, config: TrainConfig) -> Evaluation:
+    def evaluate(self, model: Network, config: ResolvedTrainConfig) -> Evaluation:
         assert self.data.val is not None
         assert isinstance(model, LanguageModel)
-        time = min(config.sequence_length or model.context_length, model.context_length)
-        with autocast(model.head_weight.device, "bfloat16" if config.precision == "bfloat16" else "float32"):
+        time = min(config.sequence_length, model.context_length)
+        with autocast(model.head_weight.device, config.precision):
             figures = score_tokens(
                 model,
                 self.data.val,
@@ -421,9 +421,9 @@ class _RunCallbacks:
         texts = [completion.prompt + completion.text for completion in completions]
         return {"text": texts[0], "texts": texts}
 
-    def remember(self, decided: TrainConfig) -> None:
-        resolved = Resolved(choice=self.config.model, model=self.model).model_dump(mode="json")
-        self.run.write_config(self.config.model_copy(update={"training": decided}), resolved)
+    def remember(self, resolved: ResolvedTrainConfig) -> None:
+        followed = Resolved(choice=self.config.model, model=self.model).model_dump(mode="json")
+        self.run.write_config(self.config.model_copy(update={"training": resolved}), followed)
 
     def note(self, line: str) -> None:
         if self.display is not None:

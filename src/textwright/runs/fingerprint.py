@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
+from pydantic_core import to_jsonable_python
 
-from textwright.core.config import SCHEMA_VERSION, Config, check_schema_version, read_stored
+from textwright.core.config import SCHEMA_VERSION, Config, as_stored, check_schema_version
 from textwright.core.device import processor_name
 from textwright.core.errors import InputError
 from textwright.models.network import Network
@@ -90,9 +91,11 @@ class RunFingerprint:
 
 def _changes(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Where a config is another than the stored values; what was left open then is no change."""
-    found = read_stored(type(config), before, "the checkpoint").model_dump(mode="json")
-    stored = {name: value for name, value in found.items() if name in before or value is not None}
-    return _differences(stored, config.model_dump(mode="json"))
+    fields = type(config).model_fields.items()
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in fields if not field.is_required()}
+    stored = to_jsonable_python(defaults) | as_stored(type(config), before)
+    known = {name: value for name, value in stored.items() if name in before or value is not None}
+    return _differences(known, config.model_dump(mode="json"))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:

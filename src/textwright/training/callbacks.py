@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textwright.models.network import Network
-from textwright.training.config import TrainConfig
+from textwright.training.config import ResolvedTrainConfig
 from textwright.training.plan import Plan
 
 
@@ -37,13 +37,13 @@ class Evaluation:
 class Callbacks:
     """Functions the loop calls. Models come to them in evaluation mode."""
 
-    evaluate: Callable[[Network, TrainConfig], Evaluation] | None = None
+    evaluate: Callable[[Network, ResolvedTrainConfig], Evaluation] | None = None
     """Measures the model in the config's precision."""
     sample: Callable[[Network], dict[str, Any]] | None = None
     """Fields of a ``sample`` row, ``text`` among them."""
     on_row: Callable[[dict[str, Any]], None] = _ignore
     """Gets every journal row as it is written."""
-    on_resolved: Callable[[TrainConfig], None] = _ignore
+    on_resolved: Callable[[ResolvedTrainConfig], None] = _ignore
     """Gets the config with nothing left open, before the first step, once a run that goes on was found in order, and
     when the clock changes it."""
     on_note: Callable[[str], None] = _ignore

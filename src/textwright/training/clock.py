@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from textwright.training.config import TrainConfig
+from textwright.training.config import ResolvedTrainConfig, TrainConfig
 
 TARGET_BUDGET_FRACTION = 0.985
 """Of the minutes, to be used: what no look foresees, such as writing the model, takes the rest."""
@@ -42,14 +42,11 @@ class StepTimings:
         """Of each kind of pause, by the setting that says how often it is made."""
         return dict(zip(PAUSES, (self.evaluate_s, self.sample_s, self.save_s), strict=True))
 
-    def total_s(self, config: TrainConfig) -> float:
-        """Of a run with a decided config, from its first step to its end."""
-        assert config.steps is not None
+    def total_s(self, config: ResolvedTrainConfig) -> float:
+        """Of a run, from its first step to its end."""
         total_s = config.steps * self.step_s
         for name, once_s in self.pauses_s.items():
-            every: int | None = getattr(config, name)
-            if every is not None:
-                total_s += -(-config.steps // every) * once_s
+            total_s += -(-config.steps // getattr(config, name)) * once_s
         return total_s
 
 
@@ -64,8 +61,8 @@ class Length:
     sample_every: int
     checkpoint_every: int
 
-    def applied_to(self, config: TrainConfig) -> TrainConfig:
-        """The decided config of a run of this length."""
+    def applied_to(self, config: ResolvedTrainConfig) -> ResolvedTrainConfig:
+        """The config of a run of this length."""
         return config.model_copy(update={name: getattr(self, name) for name in ("steps", *PAUSES)})
 
 

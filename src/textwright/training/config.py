@@ -112,11 +112,6 @@ class TrainConfig(Config):
         check_plan(plan)
         return plan
 
-    @property
-    def highest_learning_rate(self) -> float:
-        """AdamW's learning rate at its highest, given or not."""
-        return LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
-
     @classmethod
     def for_fit(cls, **values: Any) -> Self:
         """The defaults for teaching a trained model a few texts.
@@ -129,7 +124,7 @@ class TrainConfig(Config):
             gentle["warmup_steps"] = steps // 10
         return read_config(cls, gentle | values, "the arguments of fit")
 
-    def decided(
+    def resolved(
         self,
         *,
         steps: int,
@@ -137,7 +132,7 @@ class TrainConfig(Config):
         micro_batch_size: int,
         precision: Literal["float32", "bfloat16"],
         compiles: bool = False,
-    ) -> Self:
+    ) -> "ResolvedTrainConfig":
         """This config with nothing left open: what was found out before the first step, and all that follows from it.
 
         ``minutes`` has done its work and is left out, so that a resumed run goes by the same ``steps``. ``compiles``
@@ -154,7 +149,7 @@ class TrainConfig(Config):
         }
         follows = {
             "compile": compiles,
-            "learning_rate": self.highest_learning_rate,
+            "learning_rate": LEARNING_RATES[self.optimizer],
             "muon_momentum": 1 - 1 / span_steps,
             "warmup_steps": min(math.ceil(steps / 20), 200),
             "evaluate_every": part,
@@ -162,8 +157,8 @@ class TrainConfig(Config):
             "checkpoint_every": min(part, 500),
             "max_eval_tokens": DEFAULT_EVAL_TOKENS,
         }
-        given = {name for name in follows if getattr(self, name) is not None}
-        return self.model_copy(update=found | {name: value for name, value in follows.items() if name not in given})
+        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        return ResolvedTrainConfig.model_validate(follows | given | found)
 
     def with_changes(self, changes: Mapping[str, Any]) -> Self:
         """This config for a run that goes on with other values of what may change between its sessions.
@@ -179,3 +174,25 @@ class TrainConfig(Config):
         # Steps that are given take the place of the minutes that a run was planned by.
         also = {"minutes": None} if changes.get("steps") is not None else {}
         return changed(self, dict(changes) | also, "what is to change")
+
+
+class ResolvedTrainConfig(TrainConfig):
+    """How a run trains, with nothing left open: what was given, what was found out, and what follows from it.
+
+    What may still be None is off: ``threads`` (as many as are worth it), ``early_stopping_patience`` and
+    ``loss_spike_threshold``.
+    """
+
+    steps: int
+    minutes: None = None
+    sequence_length: int
+    micro_batch_size: int
+    learning_rate: float
+    muon_momentum: float
+    warmup_steps: int
+    precision: Literal["float32", "bfloat16"]
+    max_eval_tokens: int
+    evaluate_every: int
+    sample_every: int
+    checkpoint_every: int
+    compile: bool

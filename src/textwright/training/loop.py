@@ -13,8 +13,7 @@ from textwright.training.config import TrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.report import TrainReport
 from textwright.training.signals import graceful_shutdown
-from textwright.training.trainer import Resume as Resume
-from textwright.training.trainer import Trainer
+from textwright.training.trainer import ResumeOptions, Trainer
 
 
 def train(
@@ -24,7 +23,7 @@ def train(
     *,
     run: Run | None = None,
     callbacks: Callbacks | None = None,
-    resume: Resume | None = None,
+    resume: ResumeOptions | None = None,
     fingerprint: str | None = None,
 ) -> TrainReport:
     """Train a model, in place.

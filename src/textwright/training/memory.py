@@ -13,7 +13,7 @@ from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
 from textwright.models.layers.cross_entropy import MAX_LOGIT_BYTES
 from textwright.training.compute_weights import num_copied
-from textwright.training.config import TrainConfig
+from textwright.training.config import ResolvedTrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import moved_by_muon
 from textwright.training.precision import autocast
@@ -88,7 +88,7 @@ class Activations:
         return self.fixed_bytes + rows * (self.row_bytes + self.block_bytes)
 
 
-def measure_activations(model_with_loss: ModelWithLoss, config: TrainConfig, batch: Batch) -> Activations:
+def measure_activations(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig, batch: Batch) -> Activations:
     """Find what rows keep, from a forward pass of one row and one of two; what they leave behind is undone.
 
     Args:
@@ -96,14 +96,13 @@ def measure_activations(model_with_loss: ModelWithLoss, config: TrainConfig, bat
         config: with a sequence length and a precision.
         batch: of those it is to learn from; its rows are filled up to the sequence length.
     """
-    assert config.sequence_length is not None
     time, device = config.sequence_length, next(model_with_loss.parameters()).device
     used = used_bytes(device)
     # To compile for two more shapes takes longer than the rest.
     eager = torch.compiler.set_stance("force_eager") if config.compile else contextlib.nullcontext()
     with (
         eager,
-        autocast(device, "bfloat16" if config.precision == "bfloat16" else "float32"),
+        autocast(device, config.precision),
     ):
         rows = batch.filled_up(time)
         one, two = (
@@ -118,15 +117,13 @@ def measure_activations(model_with_loss: ModelWithLoss, config: TrainConfig, bat
 
 
 def training_bytes(
-    model_with_loss: ModelWithLoss, config: TrainConfig, activations: Activations, *, saves: bool
+    model_with_loss: ModelWithLoss, config: ResolvedTrainConfig, activations: Activations, *, saves: bool
 ) -> int:
     """The most memory a process will hold while it trains. docs/how-it-works.md has the sum.
 
     Two moments may be the highest: the loss of the last micro-batch, with all activations there, and the end of the
     backward pass, with all gradients there.
     """
-    assert config.micro_batch_size is not None
-    assert config.sequence_length is not None
     trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
     copies = 2 * num_copied(model_with_loss) if config.precision == "bfloat16" else 0
     optimizer = optimizer_bytes(model_with_loss, config)
@@ -145,21 +142,20 @@ def training_bytes(
     )
     at_end = gradients + copies + max(head_bytes, _muon_bytes(model_with_loss, config))
     weights = sum(parameter.nbytes for parameter in model_with_loss.parameters())
-    assert config.steps is not None
     # A checkpoint is written from a copy, and so is the best model, while training goes on.
     every = config.checkpoint_every or config.steps
     copied = 2 * weights + optimizer if saves and every < config.steps else 0
     return activations.used_bytes + LIBRARIES + int(HEAP * (optimizer + copies + max(at_loss, at_end) + copied))
 
 
-def optimizer_bytes(model_with_loss: ModelWithLoss, config: TrainConfig) -> int:
+def optimizer_bytes(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> int:
     """What the optimizer keeps: one number a parameter in Muon, two in AdamW, all float32."""
     by_muon = moved_by_muon(model_with_loss, config)
     trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
     return sum(4 * size * (1 if name in by_muon else 2) for name, size in trained.items())
 
 
-def _muon_bytes(model_with_loss: ModelWithLoss, config: TrainConfig) -> int:
+def _muon_bytes(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> int:
     """Muon's own working memory: the largest batch of equal matrices, four times over."""
     sizes: Counter[tuple[int, int]] = Counter()
     parameters = dict(model_with_loss.named_parameters())

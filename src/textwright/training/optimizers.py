@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from textwright.core.errors import InputError
 from textwright.training.adamw import AdamW, laid_out_like
-from textwright.training.config import TrainConfig
+from textwright.training.config import ResolvedTrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.muon import Muon
 from textwright.training.parameter_plan import Rule, rule_for
@@ -26,7 +26,7 @@ class Optimizer:
         config: resolved.
     """
 
-    def __init__(self, model_with_loss: ModelWithLoss, config: TrainConfig) -> None:
+    def __init__(self, model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> None:
         self._model_with_loss, self._config = model_with_loss, config
         self._parts: list[Muon | AdamW] = []
         self.apply_stage()
@@ -128,14 +128,12 @@ class Optimizer:
         of_muon = _of_kind("muon", groups, rate)
         if not of_muon:
             return None
-        assert self._config.muon_momentum is not None
-        precision: Literal["float32", "bfloat16"] = "bfloat16" if self._config.precision == "bfloat16" else "float32"
-        return Muon(of_muon, splits, momentum=self._config.muon_momentum, precision=precision)
+        return Muon(of_muon, splits, momentum=self._config.muon_momentum, precision=self._config.precision)
 
     def _adamw(self, groups: Mapping[Group, list[nn.Parameter]]) -> AdamW | None:
-        rate, beta2 = self._config.highest_learning_rate, self._config.adamw_beta2
+        rate, beta2 = self._config.learning_rate, self._config.adamw_beta2
         of_adamw = _of_kind("adamw", groups, rate)
-        return AdamW(of_adamw, beta2=beta2, compiles=bool(self._config.compile)) if of_adamw else None
+        return AdamW(of_adamw, beta2=beta2, compiles=self._config.compile) if of_adamw else None
 
     def _all(self) -> Iterator[tuple[Muon | AdamW, nn.Parameter]]:
         return ((part, p) for part in self._parts for group in part.param_groups for p in group["params"])
@@ -152,7 +150,7 @@ def hidden_matrices(model_with_loss: ModelWithLoss) -> dict[str, tuple[int, ...]
     return {name: splits for name, splits in found.items() if name in trained}
 
 
-def moved_by_muon(model_with_loss: ModelWithLoss, config: TrainConfig) -> dict[str, tuple[int, ...]]:
+def moved_by_muon(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> dict[str, tuple[int, ...]]:
     """Those of them that Muon moves."""
     found = hidden_matrices(model_with_loss)
     rules = {name: rule_for(model_with_loss.stage, name) for name in found}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textwright.data.sources.base import BatchSource
-from textwright.training.config import TrainConfig
+from textwright.training.config import ResolvedTrainConfig
 from textwright.training.memory import Activations, free_bytes, optimizer_bytes, training_bytes
 from textwright.training.model_with_loss import ModelWithLoss
 
@@ -48,9 +48,14 @@ class Plan:
 
 
 def make_plan(
-    model_with_loss: ModelWithLoss, batches: BatchSource, config: TrainConfig, activations: Activations, *, saves: bool
+    model_with_loss: ModelWithLoss,
+    batches: BatchSource,
+    config: ResolvedTrainConfig,
+    activations: Activations,
+    *,
+    saves: bool,
 ) -> Plan:
-    """Foresee a run with a decided config.
+    """Foresee a run with a resolved config.
 
     Args:
         model_with_loss: on the device it will be trained on; nothing else has been made for the training yet.
@@ -59,9 +64,6 @@ def make_plan(
         activations: of this training step.
         saves: whether the run has a folder.
     """
-    assert config.steps is not None
-    assert config.sequence_length is not None
-    assert config.micro_batch_size is not None
     device = next(model_with_loss.parameters()).device
     weights = sum(parameter.nbytes for parameter in model_with_loss.parameters())
     parameters = sum(parameter.numel() for parameter in model_with_loss.parameters())

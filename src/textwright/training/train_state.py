@@ -7,7 +7,7 @@ from torch import Tensor
 
 from textwright.core.errors import InputError
 from textwright.training.compute_weights import ComputeWeights, compute_weights
-from textwright.training.config import TrainConfig
+from textwright.training.config import ResolvedTrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.optimizers import Optimizer
 from textwright.training.parameter_plan import Stage
@@ -56,7 +56,7 @@ class TrainState:
     """Of what it computes with."""
 
     @classmethod
-    def begin(cls, model_with_loss: ModelWithLoss, config: TrainConfig) -> Self:
+    def begin(cls, model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> Self:
         """The state before the first step; which weights are trained is marked already."""
         compute = compute_weights(model_with_loss, config.precision)
         return cls(model_with_loss, Optimizer(model_with_loss, config), Progress(), compute, config.precision)

@@ -13,7 +13,7 @@ from textwright.core.seeds import hash_u64
 from textwright.core.world import World
 from textwright.data.batch import Batch
 from textwright.data.sources.base import SINGLE_PROCESS
-from textwright.training.config import TrainConfig
+from textwright.training.config import ResolvedTrainConfig
 from textwright.training.model_with_loss import add_by_kind, mean_loss, task_losses
 from textwright.training.ranks import reduce_gradients
 from textwright.training.schedules import learning_rate_fraction
@@ -39,7 +39,9 @@ class StepResult:
     """Why no weight moved: the loss or the gradient was not finite, or the loss was a spike. None when they did."""
 
 
-def train_step(state: TrainState, batch: Batch, config: TrainConfig, world: World = SINGLE_PROCESS) -> StepResult:
+def train_step(
+    state: TrainState, batch: Batch, config: ResolvedTrainConfig, world: World = SINGLE_PROCESS
+) -> StepResult:
     """Do one optimizer step with a resolved config, and count it.
 
     Args:
@@ -48,8 +50,6 @@ def train_step(state: TrainState, batch: Batch, config: TrainConfig, world: Worl
         config: resolved.
         world: the ranks whose rows make up the step.
     """
-    assert config.steps is not None
-    assert config.warmup_steps is not None
     step = state.progress.step
     whole = _gather_step(state.model_with_loss.objective.weights(batch), batch, step, world)
     loss_nats, sums = forward_backward(state, batch, config, whole)
@@ -98,7 +98,7 @@ class WholeStep:
 
 
 def forward_backward(
-    state: TrainState, batch: Batch, config: TrainConfig, whole: WholeStep | None = None
+    state: TrainState, batch: Batch, config: ResolvedTrainConfig, whole: WholeStep | None = None
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """Fill the gradients of this rank's part of a step's loss, however it is split into micro-batches.
 
@@ -118,7 +118,7 @@ def forward_backward(
     whole = whole or _gather_step(model_with_loss.objective.weights(batch), batch, step, SINGLE_PROCESS)
     denominators = {kind: weight.to(device) for kind, weight in add_by_kind(whole.weights).items()}
     loss, sums = torch.zeros((), device=device), dict[str, Tensor]()
-    micro_batch_size = config.micro_batch_size or batch.num_rows
+    micro_batch_size = config.micro_batch_size
     for first_row in range(0, batch.num_rows, micro_batch_size):
         torch.manual_seed(hash_u64("dropout", config.seed, step, whole.first_row + first_row))
         micro = batch.rows(first_row, min(first_row + micro_batch_size, batch.num_rows)).to(device)
@@ -149,7 +149,7 @@ def _gather_step(weights: Mapping[str, Tensor], batch: Batch, step: int, world: 
     return WholeStep(weights, tokens, first_row)
 
 
-def _skip_reason(loss: float, grad_norm: float, state: TrainState, config: TrainConfig) -> str | None:
+def _skip_reason(loss: float, grad_norm: float, state: TrainState, config: ResolvedTrainConfig) -> str | None:
     """Why an update must not be applied, if so."""
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         return f"loss {loss}, gradient norm {grad_norm}"

@@ -21,14 +21,14 @@ from textwright.runs.run_folder import Run
 from textwright.runs.run_logger import RunLogger
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock, Length, read_length
-from textwright.training.config import RESUMABLE_CHANGES, TrainConfig
-from textwright.training.decide import decide, prepare_step
+from textwright.training.config import RESUMABLE_CHANGES, ResolvedTrainConfig, TrainConfig
 from textwright.training.memory import peak_bytes, used_bytes
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.parameter_plan import stage_at
 from textwright.training.plan import make_plan
 from textwright.training.ranks import check_buffers, check_world
 from textwright.training.report import TrainReport
+from textwright.training.resolve_config import prepare_step, resolve_config
 from textwright.training.schedules import place_in_schedule
 from textwright.training.signals import StopRequest
 from textwright.training.threads import Threads
@@ -44,7 +44,7 @@ COMPILED_CHANGE_S = 30.0
 
 
 @dataclass(frozen=True)
-class Resume:
+class ResumeOptions:
     """That a run goes on, and how."""
 
     accepts_changed_data: bool = False
@@ -76,13 +76,13 @@ class Trainer:
         config = prepare_step(model_with_loss, config, callbacks)
         self.threads = Threads(config.threads, self.device, change_s=COMPILED_CHANGE_S if config.compile else 0.0)
         saves = run is not None
-        decision = decide(
+        decision = resolve_config(
             model_with_loss, batches, config, callbacks, threads=self.threads, saves=saves, elapsed_s=self._elapsed_s
         )
         self.clock, self.timings = None, decision.timings
         # What was found on one processor holds for all ranks.
         found = world.from_first(decision.config.model_dump(mode="json"))
-        self.config = decision.config if world.rank == 0 else read_config(TrainConfig, found, "the first rank")
+        self.config = decision.config if world.rank == 0 else read_config(ResolvedTrainConfig, found, "the first rank")
         if config.minutes is not None:
             self.clock = Clock(config.minutes * 60, config)
         callbacks.on_plan(make_plan(model_with_loss, batches, self.config, decision.activations, saves=saves))
@@ -104,7 +104,7 @@ class Trainer:
         self.throughput = Throughput()
         self.last_loss_nats: float | None = None
 
-    def resume(self, run: Run, resume: Resume) -> None:
+    def resume(self, run: Run, resume: ResumeOptions) -> None:
         """Take over the newest checkpoint of a run that is whole, and forget what was written after it."""
         newest, passed_over = run.newest_checkpoint() if self.world.rank == 0 else (None, [])
         name = self.world.from_first(newest.name if newest else None)
@@ -131,7 +131,6 @@ class Trainer:
     def train(self, stop_request: StopRequest) -> TrainReport:
         """Step after step, until there is a reason to end."""
         progress = self.state.progress
-        assert self.config.steps is not None
         said = f"training to step {self.config.steps:,}"
         self._log_event("started", said, num_steps=self.config.steps, **self._decisions())
 
@@ -179,7 +178,7 @@ class Trainer:
             loss_nats=done.loss_nats,
             tokens=self.state.progress.tokens,
             tokens_per_s=round(self.throughput.recent_tokens_per_s, 1),
-            learning_rate=self.config.highest_learning_rate * done.fraction,
+            learning_rate=self.config.learning_rate * done.fraction,
             grad_norm=done.grad_norm,
             memory_bytes=used_bytes(self.device),
             **{f"loss_nats/{task}": loss for task, loss in done.task_losses.items()},
@@ -288,7 +287,6 @@ class Trainer:
 
     def _stop_reason(self, stop_request: StopRequest) -> StopReason | None:
         """Why to end now, if at all."""
-        assert self.config.steps is not None
         numbers = self.world.gather(stop_request.number)  # a signal to one rank is one to all
         stop_request.number = next((number for number in numbers if number is not None), None)
         if self.state.progress.step >= self.config.steps:
@@ -383,5 +381,5 @@ STOP_MESSAGES = {
 }
 
 
-def _is_due(every: int | None, step: int) -> bool:
-    return every is not None and step % every == 0
+def _is_due(every: int, step: int) -> bool:
+    return step % every == 0

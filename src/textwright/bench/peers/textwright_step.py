@@ -8,8 +8,8 @@ from textwright.data.batch import Batch
 from textwright.models.catalog import build
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.decide import prepare_step
 from textwright.training.from_config import add_loss
+from textwright.training.resolve_config import prepare_step
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
@@ -20,7 +20,7 @@ def prepare(job: Job, *, compiles: bool = True) -> Callable[[], None]:
     """One step as the loop does it."""
     keep_freed_memory()
     model = build(job.model, seed=0).to(job.device)
-    config = TrainConfig(batch_size=job.batch_size, optimizer="adamw", learning_rate=1e-4, compile=compiles).decided(
+    config = TrainConfig(batch_size=job.batch_size, optimizer="adamw", learning_rate=1e-4, compile=compiles).resolved(
         steps=10**6, sequence_length=job.sequence_length, micro_batch_size=job.batch_size, precision=job.precision
     )
     model_with_loss = add_loss(model, config)

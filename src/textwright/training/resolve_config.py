@@ -16,7 +16,7 @@ from textwright.models.language_model import LanguageModel
 from textwright.training.callbacks import Callbacks
 from textwright.training.clock import Clock, Length, StepTimings
 from textwright.training.compilation import COMPILING, NO_COMPILER, compile_step, has_compiler, is_worth_compiling
-from textwright.training.config import DEFAULT_EVAL_TOKENS, DEFAULT_STEPS, TrainConfig
+from textwright.training.config import DEFAULT_EVAL_TOKENS, DEFAULT_STEPS, ResolvedTrainConfig, TrainConfig
 from textwright.training.memory import Activations, free_bytes, measure_activations, used_bytes
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.precision import StepProbe
@@ -44,7 +44,7 @@ MAX_ACTIVATION_BYTES = 2**31
 class Decision:
     """What was found out."""
 
-    config: TrainConfig
+    config: ResolvedTrainConfig
     """With nothing left open."""
     activations: Activations
     """What a forward pass keeps in memory."""
@@ -56,7 +56,7 @@ class Decision:
     """How long a run with minutes is to be, until its clock looks again."""
 
 
-def decide(
+def resolve_config(
     model_with_loss: ModelWithLoss,
     batches: BatchSource,
     config: TrainConfig,
@@ -89,29 +89,28 @@ def decide(
             precision = "float32" if rates is None else rates.faster
     elif precision == "auto":
         precision = "bfloat16" if has_bfloat16_products(device) else "float32"
-    decided = config.decided(
+    resolved = config.resolved(
         steps=config.steps or DEFAULT_STEPS,
         sequence_length=row_tokens,
         micro_batch_size=config.micro_batch_size or 1,
         precision=precision,
     )
-    activations = replace(measure_activations(model_with_loss, decided, batches.batch(0)), used_bytes=held_bytes)
+    activations = replace(measure_activations(model_with_loss, resolved, batches.batch(0)), used_bytes=held_bytes)
     if config.micro_batch_size is None:
-        decided = decided.model_copy(
+        resolved = resolved.model_copy(
             update={"micro_batch_size": _rows_that_fit(device, activations, config.batch_size)}
         )
     if config.minutes is None:
-        return Decision(decided, activations, rates)
+        return Decision(resolved, activations, rates)
     callbacks.on_note("timing some steps, to see how many fit")
     budget_s = config.minutes * 60
-    step_s = _trial_step_seconds(model_with_loss, batches, decided, threads, budget_s * TRIAL_FRACTION)
-    decided = decided.model_copy(update={"max_eval_tokens": _eval_tokens(config, decided, step_s, budget_s)})
-    timings = _guess_timings(model_with_loss, decided, callbacks, step_s, saves=saves)
+    step_s = _trial_step_seconds(model_with_loss, batches, resolved, threads, budget_s * TRIAL_FRACTION)
+    resolved = resolved.model_copy(update={"max_eval_tokens": _eval_tokens(config, resolved, step_s, budget_s)})
+    timings = _guess_timings(model_with_loss, resolved, callbacks, step_s, saves=saves)
     length = Clock(budget_s, config).length(timings, from_step=0, elapsed_s=elapsed_s())
-    assert decided.micro_batch_size is not None
-    timed = config.decided(
-        steps=length.steps, sequence_length=row_tokens, micro_batch_size=decided.micro_batch_size, precision=precision
-    ).model_copy(update={"max_eval_tokens": decided.max_eval_tokens})
+    timed = config.resolved(
+        steps=length.steps, sequence_length=row_tokens, micro_batch_size=resolved.micro_batch_size, precision=precision
+    ).model_copy(update={"max_eval_tokens": resolved.max_eval_tokens})
     return Decision(length.applied_to(timed), activations, rates, timings, length)
 
 
@@ -165,7 +164,7 @@ def _rows_that_fit(device: torch.device, activations: Activations, rows: int) ->
 
 
 def _trial_step_seconds(
-    model_with_loss: ModelWithLoss, batches: BatchSource, config: TrainConfig, threads: Threads, max_s: float
+    model_with_loss: ModelWithLoss, batches: BatchSource, config: ResolvedTrainConfig, threads: Threads, max_s: float
 ) -> float:
     """What a step takes, the median of those that fit into so many seconds; the weights are left as they were."""
     weights = {name: value.clone() for name, value in model_with_loss.state_dict().items()}
@@ -177,7 +176,7 @@ def _trial_step_seconds(
         seconds = _seconds(lambda: train_step(trial, batches.batch(trial.progress.step), config))
         if trial.progress.step <= NUM_WARM_UP_STEPS and seconds < max_s / 4:
             continue
-        threads.note_step(seconds, config.batch_size * (config.sequence_length or 1))
+        threads.note_step(seconds, config.batch_size * config.sequence_length)
         if threads.number == number:
             taken.append(seconds)
         else:
@@ -186,30 +185,28 @@ def _trial_step_seconds(
     return statistics.median(taken)
 
 
-def _eval_tokens(config: TrainConfig, decided: TrainConfig, step_s: float, budget_s: float) -> int:
+def _eval_tokens(config: TrainConfig, resolved: ResolvedTrainConfig, step_s: float, budget_s: float) -> int:
     """How many tokens an evaluation of a run with minutes reads: as given, or as many as its share of them takes."""
     if config.max_eval_tokens is not None:
         return config.max_eval_tokens
-    fitting = int(EVALUATION_FRACTION * budget_s / _token_evaluation_s(decided, step_s))
+    fitting = int(EVALUATION_FRACTION * budget_s / _token_evaluation_s(resolved, step_s))
     return max(MIN_EVAL_TOKENS, min(DEFAULT_EVAL_TOKENS, fitting))
 
 
-def _token_evaluation_s(decided: TrainConfig, step_s: float) -> float:
+def _token_evaluation_s(resolved: ResolvedTrainConfig, step_s: float) -> float:
     """About what evaluating a token takes: a forward pass is a third of a step."""
-    assert decided.sequence_length is not None
-    return step_s / (3 * decided.batch_size * decided.sequence_length)
+    return step_s / (3 * resolved.batch_size * resolved.sequence_length)
 
 
 def _guess_timings(
-    model_with_loss: ModelWithLoss, decided: TrainConfig, callbacks: Callbacks, step_s: float, *, saves: bool
+    model_with_loss: ModelWithLoss, resolved: ResolvedTrainConfig, callbacks: Callbacks, step_s: float, *, saves: bool
 ) -> StepTimings:
     """What pauses take, about: the clock goes by what they took once they were made."""
-    assert decided.max_eval_tokens is not None
     weights_bytes = sum(parameter.nbytes for parameter in model_with_loss.parameters())
     token_s = weights_bytes / 8e9 + model_with_loss.model.num_layers * 1e-3
     return StepTimings(
         step_s,
-        _token_evaluation_s(decided, step_s) * decided.max_eval_tokens if callbacks.evaluate else 0.0,
+        _token_evaluation_s(resolved, step_s) * resolved.max_eval_tokens if callbacks.evaluate else 0.0,
         token_s * NUM_SAMPLE_TOKENS if callbacks.sample else 0.0,
         3 * weights_bytes / SAVE_BYTES_PER_S if saves else 0.0,
     )
@@ -218,7 +215,7 @@ def _guess_timings(
 def measure_timings(
     model_with_loss: ModelWithLoss,
     batches: BatchSource,
-    decided: TrainConfig,
+    resolved: ResolvedTrainConfig,
     callbacks: Callbacks,
     threads: Threads,
     num_steps: int,
@@ -231,33 +228,33 @@ def measure_timings(
     Args:
         model_with_loss: its weights are left as they were.
         batches: what is stepped on.
-        decided: nothing left open.
+        resolved: nothing left open.
         callbacks: evaluation and samples.
         threads: sees the steps.
         num_steps: to be timed, after two more.
         scratch: a folder that a checkpoint is written into and deleted from, on the disk of the run.
     """
     weights = {name: value.clone() for name, value in model_with_loss.state_dict().items()}
-    trial = TrainState.begin(model_with_loss, decided)
+    trial = TrainState.begin(model_with_loss, resolved)
     for step in range(NUM_WARM_UP_STEPS):
-        train_step(trial, batches.batch(step), decided)
-    saves_on_the_way = decided.checkpoint_every != decided.steps
+        train_step(trial, batches.batch(step), resolved)
+    saves_on_the_way = resolved.checkpoint_every != resolved.steps
     being_saved = snapshot(trial.state_dict()[0]) if saves_on_the_way else {}
     taken = []
     for step in range(NUM_WARM_UP_STEPS, NUM_WARM_UP_STEPS + num_steps):
         number, begun_s = threads.number, time.perf_counter()
-        train_step(trial, batches.batch(step), decided)
+        train_step(trial, batches.batch(step), resolved)
         taken.append(time.perf_counter() - begun_s)
-        threads.note_step(taken[-1], decided.batch_size * (decided.sequence_length or 1))
+        threads.note_step(taken[-1], resolved.batch_size * resolved.sequence_length)
         if threads.number != number:
             taken.clear()
-    step_s = statistics.mean(taken) if taken else _seconds(lambda: train_step(trial, batches.batch(0), decided))
+    step_s = statistics.mean(taken) if taken else _seconds(lambda: train_step(trial, batches.batch(0), resolved))
     being_saved.clear()
     model = model_with_loss.model.eval()
     evaluate, sample = callbacks.evaluate, callbacks.sample
     save_s = _seconds(lambda: _save_and_forget(trial, scratch))
     # An evaluation may find a new best model, which is saved: the weights, about a third of a checkpoint.
-    evaluate_s = _seconds(lambda: evaluate(model, decided)) + save_s / 3 if evaluate else 0.0
+    evaluate_s = _seconds(lambda: evaluate(model, resolved)) + save_s / 3 if evaluate else 0.0
     sample_s = _seconds(lambda: sample(model)) if sample else 0.0
     model.train()
     model_with_loss.load_state_dict(weights)
