@@ -94,41 +94,50 @@ def score_text(
     if not 1 <= stride <= window:
         raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
     eval_mode(model)
-    total, num_tokens, num_words, num_detokenised, num_bytes, num_characters, num_texts = 0.0, 0, 0, 0, 0, 0, 0
-    num_unknown = 0
+    tally, total, num_tokens = _Tally(), 0.0, 0
     for text in texts:
         ids = [tokenizer.end_id, *tokenizer.encode(text)]
-        num_texts += 1
-        num_unknown += tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN)
-        num_before, done_before, num_ids = num_bytes, num_tokens, max(1, len(ids) - 1)
-        num_words += len(text.split())
-        num_detokenised += sum(1 for _ in DETOKENISED.finditer(text))
-        num_bytes += len(text.encode())
-        num_characters += len(text)
+        done_before, bytes_before, num_ids = num_tokens, tally.num_bytes, max(1, len(ids) - 1)
+        tally.add(text, num_unknown=tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN))
         for batch in _windows(ids, window, stride, rows):
             loss, count = sum_of_losses(model, batch)
             total, num_tokens = total + loss, num_tokens + count
             if progress is not None:
-                progress(num_before + (num_bytes - num_before) * (num_tokens - done_before) // num_ids)
+                progress(bytes_before + (tally.num_bytes - bytes_before) * (num_tokens - done_before) // num_ids)
     if not num_tokens:
         raise InputError("no text to evaluate", expected="at least one that is not empty")
     return TextScore(
         loss_nats_per_token=total / num_tokens,
         perplexity_per_token=_exp(total / num_tokens),
-        perplexity_per_word=_exp(total / max(1, num_words)),
-        perplexity_per_word_detokenised=_exp(total / max(1, num_detokenised)),
-        bits_per_byte=total / math.log(2) / num_bytes,
-        bits_per_character=total / math.log(2) / num_characters,
+        perplexity_per_word=_exp(total / max(1, tally.num_words)),
+        perplexity_per_word_detokenised=_exp(total / max(1, tally.num_words_detokenised)),
+        bits_per_byte=total / math.log(2) / tally.num_bytes,
+        bits_per_character=total / math.log(2) / tally.num_characters,
         num_tokens=num_tokens,
-        num_words=num_words,
-        num_words_detokenised=num_detokenised,
-        num_bytes=num_bytes,
-        num_characters=num_characters,
-        num_unknown_characters=num_unknown,
-        num_texts=num_texts,
+        **vars(tally),
         window=window,
         stride=stride,
     )
+
+
+@dataclass
+class _Tally:
+    """What texts come to, counted in other ways than tokens; as ``TextScore`` names them."""
+
+    num_words: int = 0
+    num_words_detokenised: int = 0
+    num_bytes: int = 0
+    num_characters: int = 0
+    num_unknown_characters: int = 0
+    num_texts: int = 0
+
+    def add(self, text: str, *, num_unknown: int) -> None:
+        self.num_texts += 1
+        self.num_unknown_characters += num_unknown
+        self.num_words += len(text.split())
+        self.num_words_detokenised += sum(1 for _ in DETOKENISED.finditer(text))
+        self.num_bytes += len(text.encode())
+        self.num_characters += len(text)
 
 
 def score_tokens(
