@@ -100,7 +100,7 @@ def test_a_fit_that_breaks_off_has_changed_the_model_too(
             parameter.data.add_(0.1)
         raise error
 
-    monkeypatch.setattr("textwright.api.model.run_loop", train)
+    monkeypatch.setattr("textwright.api.fit_run.run_loop", train)
     with pytest.raises(error):
         model.fit(TEXTS)
     assert not torch.equal(said(model, INT8), before)

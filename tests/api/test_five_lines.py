@@ -73,6 +73,7 @@ def test_fit_is_repeatable_and_leaves_torchs_generator_alone(folder: Path) -> No
         ("one text", {}, "one text instead of a list"),
         (SENTENCES, {"steps": 1, "epochs": 1}, "more than one of steps, epochs and minutes"),
         (SENTENCES, {"learning_rate": float("nan")}, "learning_rate"),
+        (SENTENCES, {"epochs": 1, "batch_size": 0}, "batch_size"),
     ],
 )
 def test_fit_says_what_is_wrong(model: tw.Model, texts: list[str], options: dict[str, float], message: str) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from textwright.api.config import RunConfig as RunConfig
     from textwright.api.model import Model as Model
     from textwright.api.model import load as load
-    from textwright.api.runs import RunResult as RunResult
+    from textwright.api.run_result import RunResult as RunResult
     from textwright.api.runs import plan as plan
     from textwright.api.runs import resume as resume
     from textwright.api.runs import train as train
@@ -36,7 +36,7 @@ _PLACES = {
     "ModelOptions": "api.config",
     "Plan": "training.plan",
     "RunConfig": "api.config",
-    "RunResult": "api.runs",
+    "RunResult": "api.run_result",
     "SamplingConfig": "generation.request",
     "TextScore": "evaluation.language_modelling",
     "TextwrightError": "core.errors",

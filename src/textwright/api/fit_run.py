@@ -1,10 +1,13 @@
-"""The run that ``Model.fit`` leaves: texts and model were given in Python, so it holds them itself.
+"""``Model.fit``, and the run that it leaves: texts and model were given in Python, so it holds them itself.
 
 ::
 
     texts --ids--> RUN/data/        network --> RUN/base/        config --> RUN/config.toml
 """
 
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,94 @@ from textwright.checkpoint.model_folder import damage_of_model, load_model, read
 from textwright.core.errors import InputError
 from textwright.data.shards import Data, Tokens, damage_of_data, open_data, write_tokens
 from textwright.models.language_model import LanguageModel
+from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
+from textwright.training.from_config import add_loss, make_batches
+from textwright.training.loop import train as run_loop
+from textwright.training.report import TrainReport
+
+FIT_STEPS = 100
+FIT_TOKENS_PER_ROW = 256
+
+
+def prepare_fit(
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    documents: Sequence[str],
+    how_long: Mapping[str, float | None],
+    *,
+    batch_size: int,
+    **values: Any,
+) -> tuple[Tokens, TrainConfig]:
+    """What is learned from, and how.
+
+    Args:
+        network: the model.
+        tokenizer: its tokenizer.
+        documents: the texts.
+        how_long: ``steps``, ``epochs`` or ``minutes``; all None means 100 steps.
+        batch_size: rows of a step.
+        **values: further fields of the training config.
+
+    Raises:
+        InputError: no text at all, more than one of steps, epochs and minutes, or a value outside its range.
+    """
+    steps, epochs, minutes = (how_long[name] for name in ("steps", "epochs", "minutes"))
+    if sum(given is not None for given in (steps, epochs, minutes)) > 1:
+        raise InputError("more than one of steps, epochs and minutes", expected="one of them")
+    if not any(documents):
+        raise InputError("no text to learn from", expected="a list with at least one text that is not empty")
+    tokens = Tokens.from_texts(documents, tokenizer)
+    time = min(network.context_length, FIT_TOKENS_PER_ROW, tokens.num_tokens)
+    if epochs is not None:
+        steps = max(1, round(epochs * tokens.num_tokens / max(1, batch_size * time)))
+    if steps is None and minutes is None:
+        steps = FIT_STEPS
+    values |= {"steps": steps, "minutes": minutes, "batch_size": batch_size, "sequence_length": time}
+    return tokens, TrainConfig.for_fit(**values)
+
+
+def fit(
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    dialogue: DialogueFormat | None,
+    tokens: Tokens,
+    training: TrainConfig,
+    *,
+    out: Path | None,
+    quiet: bool,
+) -> TrainReport:
+    """Train a network on texts, in place; it is left in training mode.
+
+    Args:
+        network: the model.
+        tokenizer: its tokenizer.
+        dialogue: its format.
+        tokens: the texts.
+        training: how to train.
+        out: the folder for a run; without it nothing is written.
+        quiet: show no progress.
+    """
+    run, data, callbacks = None, Data(train=tokens, val=None), Callbacks()
+    if out is not None:
+        run, data = begin_fit_run(out, network, tokenizer, dialogue, tokens, training)
+        callbacks = fit_callbacks(run, network, tokenizer, dialogue)
+    display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
+    if display is not None:
+        callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
+    with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
+        return run_loop(
+            add_loss(network, training),
+            make_batches(data.train, training, network.context_length),
+            training,
+            run=run,
+            callbacks=callbacks,
+            fingerprint=data.manifest.fingerprint if data.manifest else None,
+        )
 
 
 def begin_fit_run(

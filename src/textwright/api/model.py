@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.api.fit_run import begin_fit_run, fit_callbacks
+from textwright.api.fit_run import fit, prepare_fit
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
 from textwright.core.config import answers_old_names, read_config
@@ -20,7 +18,6 @@ from textwright.core.device import choose_device
 from textwright.core.errors import InputError
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
-from textwright.data.shards import Data, Tokens
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
 from textwright.generation.engine import Completion, generate
@@ -39,19 +36,11 @@ from textwright.generation.speculative import (
 from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import LanguageModel
 from textwright.models.protocols import Decoder
-from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run, is_run
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
-from textwright.training.callbacks import Callbacks
-from textwright.training.config import TrainConfig
-from textwright.training.from_config import add_loss, make_batches
-from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
 from textwright.training.signals import obey
-
-FIT_STEPS = 100
-FIT_TOKENS_PER_ROW = 256
 
 _Version = tuple[int, tuple[tuple[int, int], ...]]
 """How many changes were declared; and where each parameter is and how often torch saw it change."""
@@ -261,42 +250,20 @@ class Model:
             InputError: no text at all, more than one of steps, epochs and minutes, or a value outside its range.
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
-        if sum(given is not None for given in (steps, epochs, minutes)) > 1:
-            raise InputError("more than one of steps, epochs and minutes", expected="one of them")
         documents = [text if isinstance(text, str) else "".join(text) for text in _texts(texts)]
-        if not any(documents):
-            raise InputError("no text to learn from", expected="a list with at least one text that is not empty")
-        tokens = Tokens.from_texts(documents, self.tokenizer)
-        time = min(self.network.context_length, FIT_TOKENS_PER_ROW, tokens.num_tokens)
-        if epochs is not None:
-            steps = max(1, round(epochs * tokens.num_tokens / (batch_size * time)))
-        if steps is None and minutes is None:
-            steps = FIT_STEPS
-        config = TrainConfig.for_fit(
-            steps=steps,
-            minutes=minutes,
+        how_long = {"steps": steps, "epochs": epochs, "minutes": minutes}
+        tokens, config = prepare_fit(
+            self.network,
+            self.tokenizer,
+            documents,
+            how_long,
             batch_size=batch_size,
-            sequence_length=time,
             learning_rate=learning_rate,
             seed=seed,
         )
-        run, data, callbacks = None, Data(train=tokens, val=None), Callbacks()
-        if out is not None:
-            run, data = begin_fit_run(Path(out), self.network, self.tokenizer, self.dialogue, tokens, config)
-            callbacks = fit_callbacks(run, self.network, self.tokenizer, self.dialogue)
-        display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
-        if display is not None:
-            callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
+        run = None if out is None else Path(out)
         try:
-            with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
-                report = run_loop(
-                    add_loss(self.network, config),
-                    make_batches(data.train, config, self.network.context_length),
-                    config,
-                    run=run,
-                    callbacks=callbacks,
-                    fingerprint=data.manifest.fingerprint if data.manifest else None,
-                )
+            report = fit(self.network, self.tokenizer, self.dialogue, tokens, config, out=run, quiet=quiet)
         finally:
             self.changed()
             self.network.eval()

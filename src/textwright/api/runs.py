@@ -1,101 +1,46 @@
-"""A run from config to model folder: tokenizer, shards, model, the loop with its callbacks, the report.
+"""A run from config to model folder: tokenizer, shards, model, the loop, the report; begun, gone on with, planned.
 
 ::
 
     paths --Document--> tokenizer, shards --Batch--> the loop --> model/ --> report.html
 """
 
-import platform
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from textwright import __version__
 from textwright.api.config import FitConfig, Resolved, RunConfig
 from textwright.api.fit_run import check_fit_run, dialogue_of, fit_callbacks, restore_base
-from textwright.checkpoint.model_folder import save_model
-from textwright.core.config import read_stored, read_toml_values
+from textwright.api.run_callbacks import RunCallbacks
+from textwright.api.run_result import RunResult, write_report
+from textwright.core.config import read_stored
 from textwright.core.console import stderr_console
-from textwright.core.device import choose_device, processor_name
+from textwright.core.device import choose_device
 from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY
-from textwright.core.journal import read_rows
 from textwright.core.progress import bar
 from textwright.data.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
-from textwright.evaluation.language_modelling import score_tokens
-from textwright.generation.engine import generate
-from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import build
-from textwright.models.config import ModelConfig
 from textwright.models.language_model import LanguageModel, as_language_model
-from textwright.models.network import Network
 from textwright.models.presets import preset
 from textwright.runs.display import TrainingDisplay
-from textwright.runs.report import write_run_report
 from textwright.runs.run_folder import Run
 from textwright.runs.verify import Finding, verify_run
 from textwright.text.sources import find_files, fingerprint, read_documents
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
-from textwright.training.callbacks import Callbacks, Evaluation
-from textwright.training.config import ResolvedTrainConfig
 from textwright.training.estimate_run import estimate_run
 from textwright.training.from_config import add_loss, make_batches
 from textwright.training.loop import train as run_loop
 from textwright.training.losses.catalog import read_objective
-from textwright.training.plan import Plan, describe_plan
-from textwright.training.precision import autocast
-from textwright.training.report import TrainReport
+from textwright.training.plan import Plan
 from textwright.training.signals import obey
 from textwright.training.trainer import ResumeOptions
-
-EVALUATION_TOKENS_AT_ONCE = 4096
-SAMPLE = SamplingConfig(max_new_tokens=80, temperature=0.8, top_p=0.95)
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A run that ended: its figures, and where everything is."""
-
-    run: Path
-    model: Path
-    report: TrainReport
-    data: Data
-    tokenizer: Tokenizer
-
-    def held_out_texts(self, max_tokens: int | None = None) -> Iterator[str]:
-        """The validation documents, none of which was trained on.
-
-        Args:
-            max_tokens: about so many tokens of them: every second document, every third, or so, each cut to that.
-        """
-        val = self.data.val
-        if val is None:
-            return
-        most = val.num_tokens if max_tokens is None else max_tokens
-        ends = val.document_ends.tolist()
-        spans = list(zip([0, *ends], ends, strict=False))
-        for start, end in spans[:: -(-val.num_tokens // most)]:
-            yield self.tokenizer.decode(val.read(start, min(end, start + most)).tolist())
-
-    def as_json(self) -> dict[str, Any]:
-        """The result by the names that others rely on."""
-        return {
-            "run": str(self.run),
-            "model": str(self.model),
-            "steps": self.report.steps,
-            "tokens": self.report.tokens,
-            "val_loss_nats": self.report.val_loss_nats,
-            "val_bits_per_byte": self.report.best.get("val_bits_per_byte"),
-            "tokens_per_s": self.report.tokens_per_s,
-            "peak_memory_bytes": self.report.peak_memory_bytes,
-        }
 
 
 def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bool = False) -> RunResult:
@@ -238,7 +183,7 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
         tokenizer, data, model = _begin(run, config, None, choose_device(device), quiet)
         if not quiet:
             stderr_console().print(describe(model, tokenizer, data))
-        callbacks = _RunCallbacks(run, config, model.config, tokenizer, data, None).callbacks
+        callbacks = RunCallbacks(run, config, model.config, tokenizer, data, None).as_callbacks()
         batches = make_batches(data.train, config.training, model.context_length)
         return estimate_run(add_loss(model, config.training), batches, config.training, callbacks, scratch=run.folder)
 
@@ -291,7 +236,7 @@ def _train(
             callbacks = fit_callbacks(run, model, tokenizer, dialogue_of(run))
             callbacks = replace(callbacks, on_row=display.show) if display is not None else callbacks
         else:
-            callbacks = _RunCallbacks(run, config, model.config, tokenizer, data, display).callbacks
+            callbacks = RunCallbacks(run, config, model.config, tokenizer, data, display).as_callbacks()
         report = run_loop(
             add_loss(model, config.training),
             make_batches(data.train, config.training, model.context_length),
@@ -374,105 +319,3 @@ def describe(model: LanguageModel, tokenizer: Tokenizer, data: Data) -> str:
         f"({train.num_bytes / max(1, train.num_tokens):.2f} bytes a token, {tokenizer.kind} {tokenizer.vocab_size:,})\n"
         f"validation: {val.num_tokens if val else 0:,} tokens ({split})"
     )
-
-
-@dataclass
-class _RunCallbacks:
-    """What the loop asks of the stations above it."""
-
-    run: Run
-    config: RunConfig
-    model: ModelConfig
-    tokenizer: Tokenizer
-    data: Data
-    display: TrainingDisplay | None
-
-    @property
-    def callbacks(self) -> Callbacks:
-        """The functions themselves."""
-        return Callbacks(
-            evaluate=self.evaluate if self.data.val is not None else None,
-            sample=self.sample,
-            on_row=self.display.show if self.display else lambda _row: None,
-            on_resolved=self.remember,
-            on_note=self.note,
-            on_plan=lambda plan: self.note(describe_plan(plan)),
-            save_model=self.save,
-        )
-
-    def evaluate(self, model: Network, config: ResolvedTrainConfig) -> Evaluation:
-        assert self.data.val is not None
-        assert isinstance(model, LanguageModel)
-        time = min(config.sequence_length, model.context_length)
-        with autocast(model.head_weight.device, config.precision):
-            figures = score_tokens(
-                model,
-                self.data.val,
-                time=time,
-                rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
-                max_tokens=config.max_eval_tokens,
-            )
-        return Evaluation(figures)
-
-    def sample(self, model: Network) -> dict[str, Any]:
-        assert isinstance(model, LanguageModel)
-        prompts = self.config.sample_prompts or ("",)
-        completions = generate(model, self.tokenizer, prompts, SAMPLE)
-        texts = [completion.prompt + completion.text for completion in completions]
-        return {"text": texts[0], "texts": texts}
-
-    def remember(self, resolved: ResolvedTrainConfig) -> None:
-        followed = Resolved(choice=self.config.model, model=self.model).model_dump(mode="json")
-        self.run.write_config(self.config.model_copy(update={"training": resolved}), followed)
-
-    def note(self, line: str) -> None:
-        if self.display is not None:
-            self.display.screen.print(line)
-
-    def save(self, model: Network, folder: Path) -> None:
-        facts = {
-            "textwright": __version__,
-            "run": str(self.run.folder.name),
-            "data_sha256": self.data.manifest.fingerprint if self.data.manifest else None,
-            "tokenizer_sha256": self.tokenizer.fingerprint,
-        }
-        save_model(model, self.tokenizer, folder, facts=facts)
-
-
-def write_report(
-    result: RunResult, *, metrics: dict[str, float] | None = None, completions: list[dict[str, str]] | None = None
-) -> Path:
-    """Write the run's ``report.html`` from what is in its folder.
-
-    Args:
-        result: the run.
-        metrics: figures to show side by side, by name.
-        completions: ``prompt`` and ``text`` of completions to show.
-    """
-    run = Run.open(result.run)
-    config = read_toml_values(run.config)
-    again = f"textwright train --config {shlex.quote(str(run.config))} --out NEW_RUN"
-    write_run_report(
-        run.report,
-        title=result.run.name,
-        journal_rows=list(read_rows(run.journal)),
-        samples=list(read_rows(run.samples)),
-        config=config,
-        environment=environment(),
-        metrics=metrics or {},
-        completions=completions or [],
-        command="in Python: model.fit(texts)" if "begun_by" in config else again,
-    )
-    return run.report
-
-
-def environment() -> dict[str, Any]:
-    """The machine and the versions that a result was made with."""
-    return {
-        "textwright": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "processor": processor_name(),
-        "threads": torch.get_num_threads(),
-    }

@@ -1,1 +1,1 @@
-"""One file per verb: reads its arguments, calls the stations in order, prints the result."""
+"""One file per command: a function from its arguments to a result, which the command line prints."""

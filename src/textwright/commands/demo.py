@@ -18,7 +18,7 @@ from textwright.runs.run_folder import Run, is_run
 from textwright.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from textwright.api.runs import RunResult
+    from textwright.api.run_result import RunResult
     from textwright.evaluation.language_modelling import TextScore
 
 PROMPTS = ("def read_lines(path):\n", "class Stack:\n", "# Return true if the file")
@@ -137,7 +137,7 @@ def measure(run: "RunResult", prompts: tuple[str, ...] | None, *, seed: int, dev
         device: to compute on.
     """
     from textwright.api import load
-    from textwright.api.runs import write_report
+    from textwright.api.run_result import write_report
     from textwright.evaluation.compression import compressed_bits_per_byte
     from textwright.generation.kernels import are_compiled
     from textwright.generation.request import EngineConfig

@@ -13,7 +13,7 @@ from textwright.core.result import Result
 from textwright.training.config import RESUMABLE_CHANGES
 
 if TYPE_CHECKING:
-    from textwright.api.runs import RunResult
+    from textwright.api.run_result import RunResult
 
 
 @dataclass(frozen=True)

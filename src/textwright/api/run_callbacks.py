@@ -1,0 +1,93 @@
+"""What a run of texts in files does while it trains: evaluate, sample, show, and write its config and its model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textwright import __version__
+from textwright.api.config import Resolved, RunConfig
+from textwright.checkpoint.model_folder import save_model
+from textwright.data.shards import Data
+from textwright.evaluation.language_modelling import score_tokens
+from textwright.generation.engine import generate
+from textwright.generation.request import SamplingConfig
+from textwright.models.config import ModelConfig
+from textwright.models.language_model import LanguageModel
+from textwright.models.network import Network
+from textwright.runs.display import TrainingDisplay
+from textwright.runs.run_folder import Run
+from textwright.tokens import Tokenizer
+from textwright.training.callbacks import Callbacks, Evaluation
+from textwright.training.config import ResolvedTrainConfig
+from textwright.training.plan import describe_plan
+from textwright.training.precision import autocast
+
+EVALUATION_TOKENS_AT_ONCE = 4096
+SAMPLE = SamplingConfig(max_new_tokens=80, temperature=0.8, top_p=0.95)
+
+
+@dataclass(frozen=True)
+class RunCallbacks:
+    """What the loop asks of the stages above it, for a run of texts in files."""
+
+    run: Run
+    config: RunConfig
+    model: ModelConfig
+    tokenizer: Tokenizer
+    data: Data
+    display: TrainingDisplay | None
+
+    def as_callbacks(self) -> Callbacks:
+        """The functions themselves."""
+        return Callbacks(
+            evaluate=self.evaluate if self.data.val is not None else None,
+            sample=self.sample,
+            on_row=self.display.show if self.display else lambda _row: None,
+            on_resolved=self.remember,
+            on_note=self.note,
+            on_plan=lambda plan: self.note(describe_plan(plan)),
+            save_model=self.save,
+        )
+
+    def evaluate(self, model: Network, config: ResolvedTrainConfig) -> Evaluation:
+        """The loss and bits per byte of the validation text."""
+        assert self.data.val is not None
+        assert isinstance(model, LanguageModel)
+        time = min(config.sequence_length, model.context_length)
+        with autocast(model.head_weight.device, config.precision):
+            figures = score_tokens(
+                model,
+                self.data.val,
+                time=time,
+                rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
+                max_tokens=config.max_eval_tokens,
+            )
+        return Evaluation(figures)
+
+    def sample(self, model: Network) -> dict[str, Any]:
+        """What the model makes of the sample prompts."""
+        assert isinstance(model, LanguageModel)
+        prompts = self.config.sample_prompts or ("",)
+        completions = generate(model, self.tokenizer, prompts, SAMPLE)
+        texts = [completion.prompt + completion.text for completion in completions]
+        return {"text": texts[0], "texts": texts}
+
+    def remember(self, resolved: ResolvedTrainConfig) -> None:
+        """Write what was resolved into the run's config."""
+        followed = Resolved(choice=self.config.model, model=self.model).model_dump(mode="json")
+        self.run.write_config(self.config.model_copy(update={"training": resolved}), followed)
+
+    def note(self, line: str) -> None:
+        """Show a line, where anything is shown."""
+        if self.display is not None:
+            self.display.screen.print(line)
+
+    def save(self, model: Network, folder: Path) -> None:
+        """Write the finished model, with what it came from."""
+        facts = {
+            "textwright": __version__,
+            "run": str(self.run.folder.name),
+            "data_sha256": self.data.manifest.fingerprint if self.data.manifest else None,
+            "tokenizer_sha256": self.tokenizer.fingerprint,
+        }
+        save_model(model, self.tokenizer, folder, facts=facts)

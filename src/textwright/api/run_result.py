@@ -1,0 +1,98 @@
+"""A run that ended, for those who called for it: its figures, where everything is, and its report."""
+
+import platform
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textwright import __version__
+from textwright.core.config import read_toml_values
+from textwright.core.device import processor_name
+from textwright.core.journal import read_rows
+from textwright.data.shards import Data
+from textwright.runs.report import write_run_report
+from textwright.runs.run_folder import Run
+from textwright.tokens import Tokenizer
+from textwright.training.report import TrainReport
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run that ended: its figures, and where everything is."""
+
+    run: Path
+    model: Path
+    report: TrainReport
+    data: Data
+    tokenizer: Tokenizer
+
+    def held_out_texts(self, max_tokens: int | None = None) -> Iterator[str]:
+        """The validation documents, none of which was trained on.
+
+        Args:
+            max_tokens: about so many tokens of them: every second document, every third, or so, each cut to that.
+        """
+        val = self.data.val
+        if val is None:
+            return
+        most = val.num_tokens if max_tokens is None else max_tokens
+        ends = val.document_ends.tolist()
+        spans = list(zip([0, *ends], ends, strict=False))
+        for start, end in spans[:: -(-val.num_tokens // most)]:
+            yield self.tokenizer.decode(val.read(start, min(end, start + most)).tolist())
+
+    def as_json(self) -> dict[str, Any]:
+        """The result by the names that others rely on."""
+        return {
+            "run": str(self.run),
+            "model": str(self.model),
+            "steps": self.report.steps,
+            "tokens": self.report.tokens,
+            "val_loss_nats": self.report.val_loss_nats,
+            "val_bits_per_byte": self.report.best.get("val_bits_per_byte"),
+            "tokens_per_s": self.report.tokens_per_s,
+            "peak_memory_bytes": self.report.peak_memory_bytes,
+        }
+
+
+def write_report(
+    result: RunResult, *, metrics: dict[str, float] | None = None, completions: list[dict[str, str]] | None = None
+) -> Path:
+    """Write the run's ``report.html`` from what is in its folder.
+
+    Args:
+        result: the run.
+        metrics: figures to show side by side, by name.
+        completions: ``prompt`` and ``text`` of completions to show.
+    """
+    run = Run.open(result.run)
+    config = read_toml_values(run.config)
+    again = f"textwright train --config {shlex.quote(str(run.config))} --out NEW_RUN"
+    write_run_report(
+        run.report,
+        title=result.run.name,
+        journal_rows=list(read_rows(run.journal)),
+        samples=list(read_rows(run.samples)),
+        config=config,
+        environment=environment(),
+        metrics=metrics or {},
+        completions=completions or [],
+        command="in Python: model.fit(texts)" if "begun_by" in config else again,
+    )
+    return run.report
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions that a result was made with."""
+    return {
+        "textwright": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "processor": processor_name(),
+        "threads": torch.get_num_threads(),
+    }
