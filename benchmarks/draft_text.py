@@ -15,7 +15,7 @@ from pathlib import Path
 
 from textwright.api import load
 from textwright.generation.request import EngineConfig
-from textwright.text.sources import read_documents
+from textwright.text.read import read_chunks
 
 PIECE_TOKENS = 64
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=200)
     arguments = parser.parse_args()
     model = load(arguments.model)
-    documents = [model.tokenizer.encode(document.text) for document in read_documents([arguments.texts])]
+    documents = [model.tokenizer.encode(chunk.text) for chunk in read_chunks([arguments.texts])]
     ids = [token_id for document in documents for token_id in document]
     step = (len(ids) - PIECE_TOKENS) // arguments.pieces
     pieces = [model.tokenizer.decode(ids[n * step : n * step + PIECE_TOKENS]) for n in range(arguments.pieces)]

@@ -16,7 +16,7 @@ import numpy as np
 from public_text import tinyshakespeare
 
 from textwright.core.device import Precision, processor_name
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.windows import Windows
 from textwright.models.catalog import build
 from textwright.models.presets import preset
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     text = tinyshakespeare().read_text()
     tokenizer = make_tokenizer("char", lambda: iter([text]), seed=0)
-    tokens = Tokens.from_texts([text], tokenizer)
+    tokens = TokenDataset.from_texts([text], tokenizer)
 
     curves: dict[tuple[str, int], np.ndarray] = {}
     for seed in arguments.seeds:
@@ -70,7 +70,7 @@ def main() -> None:
     )
 
 
-def learn(name: str, tokens: Tokens, vocab_size: int, steps: int, seed: int, precision: Precision) -> list[float]:
+def learn(name: str, tokens: TokenDataset, vocab_size: int, steps: int, seed: int, precision: Precision) -> list[float]:
     """The loss of every step."""
     model = build(preset(name, vocab_size=vocab_size, context_length=TIME), seed=seed)
     config = TrainConfig(batch_size=ROWS, sequence_length=TIME, seed=seed).resolved(

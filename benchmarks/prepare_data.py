@@ -63,12 +63,12 @@ def write_texts(source: Path, folder: Path, num_bytes: int) -> None:
 
 def work(folder: Path) -> None:
     """The measured process: a BPE of 8,192 trained on its sample, then the shards."""
-    from textwright.data.shards import prepare_data
-    from textwright.text.sources import read_documents
+    from textwright.data.prepare import prepare_data
+    from textwright.text.read import read_chunks
     from textwright.tokens import make_tokenizer
 
     texts = folder / "texts"
-    tokenizer = make_tokenizer("bpe:8192", lambda: (document.text for document in read_documents([texts])))
+    tokenizer = make_tokenizer("bpe:8192", lambda: (chunk.text for chunk in read_chunks([texts])))
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
     data = prepare_data([texts], tokenizer, folder / "data")
     took_s, took_cpu_s = time.perf_counter() - begun_s, time.process_time() - begun_cpu_s

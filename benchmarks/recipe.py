@@ -20,7 +20,7 @@ import torch
 
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.device import processor_name
-from textwright.data.shards import Data, open_data
+from textwright.data.dataset import DataSplits, open_data
 from textwright.data.sources.windows import Windows
 from textwright.evaluation.language_modelling import score_tokens
 from textwright.models.catalog import build, presets
@@ -92,7 +92,14 @@ def json_or_word(value: str) -> Any:
 
 
 def learn(
-    data: Data, vocab_size: int, name: str, rows: int, row_tokens: int, steps: int, seed: int, settings: dict[str, Any]
+    data: DataSplits,
+    vocab_size: int,
+    name: str,
+    rows: int,
+    row_tokens: int,
+    steps: int,
+    seed: int,
+    settings: dict[str, Any],
 ) -> dict[str, float]:
     """Train once.
 

@@ -18,7 +18,7 @@ import torch
 from textwright.checkpoint.training_state import checkpoints
 from textwright.core.device import processor_name
 from textwright.core.files import folder_size
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.runs.checkpointer import AsyncCheckpointer
@@ -50,7 +50,7 @@ def main() -> None:
     )
     state = TrainState.begin(ModelWithLoss(model, CausalLMLoss()).train(), config)
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 500_000)
-    loader = make_batches(Tokens.from_documents([ids]), config, time_)
+    loader = make_batches(TokenDataset.from_documents([ids]), config, time_)
     for _ in range(3):
         train_step(state, loader.batch(state.progress.step), config)
     begun_s = time.perf_counter()

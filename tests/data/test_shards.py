@@ -12,9 +12,9 @@ import pytest
 import zstandard
 
 from textwright.core.errors import InputError
-from textwright.data import shards as shards_module
-from textwright.data.shards import damage_of_data, open_data, prepare_data
-from textwright.text.document import Document
+from textwright.data.dataset import TokenDataset, find_data_corruption, open_data
+from textwright.data.prepare import prepare_data
+from textwright.text.document import Chunk, Document
 from textwright.tokens import Tokenizer, make_tokenizer
 
 TEXTS = [f"document {number}: " + "some words and 月光 " * (number % 7) for number in range(100)]
@@ -25,11 +25,11 @@ def tokenizer() -> Tokenizer:
     return make_tokenizer("bpe:300", lambda: iter(TEXTS))
 
 
-def documents(texts: list[str]) -> list[Document]:
-    return [Document(text, "test") for text in texts]
+def documents(texts: list[str]) -> list[Chunk]:
+    return [Chunk(text, Document("test")) for text in texts]
 
 
-def texts_of(tokens: shards_module.Tokens, tokenizer: Tokenizer) -> list[str]:
+def texts_of(tokens: TokenDataset, tokenizer: Tokenizer) -> list[str]:
     starts = [0, *tokens.document_ends[:-1].tolist()]
     pairs = zip(starts, tokens.document_ends.tolist(), strict=True)
     found = []
@@ -41,16 +41,18 @@ def texts_of(tokens: shards_module.Tokens, tokenizer: Tokenizer) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("shard_tokens", [1, 200, 1 << 30])
-def test_every_document_is_on_one_side_whole_and_once(tokenizer: Tokenizer, tmp_path: Path, shard_tokens: int) -> None:
-    data = prepare_data(documents(TEXTS), tokenizer, tmp_path / "data", shard_tokens=shard_tokens)
+@pytest.mark.parametrize("unit_characters", [1, 200, 1 << 30])
+def test_every_document_is_on_one_side_whole_and_once(
+    tokenizer: Tokenizer, tmp_path: Path, unit_characters: int
+) -> None:
+    data = prepare_data(documents(TEXTS), tokenizer, tmp_path / "data", unit_characters=unit_characters)
     assert data.val is not None
     train, val = texts_of(data.train, tokenizer), texts_of(data.val, tokenizer)
     assert sorted(train + val) == sorted(TEXTS)
     assert 2 <= len(val) <= 25
     assert data.train.num_bytes + data.val.num_bytes == sum(len(text.encode()) for text in TEXTS)
     assert data.train.num_characters + data.val.num_characters == sum(map(len, TEXTS))
-    assert damage_of_data(tmp_path / "data") is None
+    assert find_data_corruption(tmp_path / "data") is None
 
 
 def test_the_same_text_gives_the_same_split_in_any_order(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_of_a_single_document_the_last_tenth_validates(tmp_path: Path, spec: str
     assert data.val.num_bytes == len(val.encode())
     assert data.manifest is not None
     assert data.manifest.split == "the last tenth of the text"
-    assert damage_of_data(tmp_path / "data") is None
+    assert find_data_corruption(tmp_path / "data") is None
 
 
 def test_given_validation_documents_are_taken_and_nothing_is_cut_off(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -84,8 +86,8 @@ def test_given_validation_documents_are_taken_and_nothing_is_cut_off(tokenizer: 
     assert texts_of(data.val, tokenizer) == TEXTS[3:5]
 
 
-def test_a_document_in_pieces_is_one_document(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    items = [Document("one", "a", is_last=False), Document(" two", "a"), Document("three", "b")]
+def test_a_document_in_chunks_is_one_document(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    items = [Chunk("one", Document("a"), is_last=False), Chunk(" two", Document("a")), Chunk("three", Document("b"))]
     data = prepare_data(items, tokenizer, tmp_path / "data", val_documents=documents(["val"]))
     assert texts_of(data.train, tokenizer) == ["one two", "three"]
 
@@ -116,7 +118,7 @@ def test_a_flipped_bit_a_cut_and_a_missing_file_are_found(tokenizer: Tokenizer, 
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 4
     path.write_bytes(bytes(raw))
-    assert damage_of_data(tmp_path / "data") == f"{path} has other content than was written"
+    assert find_data_corruption(tmp_path / "data") == f"{path} has other content than was written"
     path.write_bytes(bytes(raw)[:-2])
     with pytest.raises(InputError, match=r"the shard .*val-00000\.bin has .* bytes; expected"):
         open_data(tmp_path / "data")
@@ -196,7 +198,7 @@ def test_shards_are_neither_read_nor_written_where_no_folder_can_be_in_one_line(
         assert "\n" not in str(caught.value)
         with pytest.raises(InputError):
             open_data(path)
-        assert damage_of_data(path) is not None
+        assert find_data_corruption(path) is not None
     with pytest.raises(InputError, match=r"manifest\.json is a folder"):
         open_data(tmp_path / "shards")
 
@@ -212,4 +214,4 @@ def test_a_shard_that_may_not_be_read_is_one_line(
     monkeypatch.setattr(np, "memmap", refused)  # the tests may run as root, whom nothing refuses
     with pytest.raises(InputError, match="data: permission denied"):
         open_data(tmp_path / "data")
-    assert "permission denied" in str(damage_of_data(tmp_path / "data"))
+    assert "permission denied" in str(find_data_corruption(tmp_path / "data"))

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.core.world import World
-from textwright.data import shards as shards_module
+from textwright.data import dataset as dataset_module
 from textwright.data.batch import PADDING, Batch
+from textwright.data.dataset import TokenDataset
 from textwright.data.packing import Packing, lay_out
-from textwright.data.shards import Tokens
 from textwright.data.shuffle import shuffled
 from textwright.data.sources.base import ShuffledRows
 from textwright.data.sources.lanes import Lanes
@@ -26,13 +26,13 @@ END = 0
 SOURCES = (Windows, PackedDocuments)
 
 
-def stream(lengths: list[int]) -> Tokens:
+def stream(lengths: list[int]) -> TokenDataset:
     """Documents of these lengths, whose tokens are all different; each ends in END."""
     documents, next_id = [], 1
     for length in lengths:
         documents.append([*range(next_id, next_id + length - 1), END])
         next_id += length - 1
-    return Tokens.from_documents(documents)
+    return TokenDataset.from_documents(documents)
 
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=30)
@@ -142,7 +142,7 @@ def test_evaluation_predicts_every_token_but_the_first_once(lengths: list[int], 
     )
 
 
-def packed_slowly(tokens: Tokens, time: int, seed: int) -> list[list[tuple[int, int, int, int, int]]]:
+def packed_slowly(tokens: TokenDataset, time: int, seed: int) -> list[list[tuple[int, int, int, int, int]]]:
     """The rows of packed documents, one document and one token at a time.
 
     Each token is (input, target, document, position, weight); a row has no padding yet.
@@ -180,7 +180,7 @@ def test_packed_rows_are_those_of_the_slow_reference(
     whole = stream(lengths)
     ids = whole.read(0, whole.num_tokens).astype(np.uint32)
     parts = np.split(ids, sorted(cut % (len(ids) + 1) for cut in cuts))  # as in several shards, some of them empty
-    tokens = Tokens(parts, whole.document_ends, num_bytes=0, num_characters=0)
+    tokens = TokenDataset(parts, whole.document_ends, num_bytes=0, num_characters=0)
     slow = packed_slowly(tokens, time, seed)
     source = PackedDocuments(tokens, batch_size=rows, sequence_length=time, seed=seed)
     assert source.num_rows == len(slow)
@@ -204,7 +204,7 @@ def test_a_second_source_of_the_same_tokens_does_not_lay_them_out_again(monkeypa
         made.append(time)
         return lay_out(document_ends, time, seed)
 
-    monkeypatch.setattr(shards_module, "lay_out", counted)
+    monkeypatch.setattr(dataset_module, "lay_out", counted)
     tokens = stream([20] * 30)
     one = PackedDocuments(tokens, batch_size=4, sequence_length=8, seed=3)
     other = PackedDocuments(tokens, batch_size=2, sequence_length=8, seed=3)

@@ -9,7 +9,7 @@ import torch
 
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.evaluation.catalog import TASKS, find_task
 from textwright.evaluation.compression import compressed_bits_per_byte
 from textwright.evaluation.embed import embed_texts
@@ -117,7 +117,7 @@ def test_no_text_is_refused(model: LanguageModel, tokenizer: Tokenizer) -> None:
 
 
 def test_validation_predicts_the_stream_end_tokens_too(model: LanguageModel, tokenizer: Tokenizer) -> None:
-    tokens = Tokens.from_texts(TEXTS, tokenizer)
+    tokens = TokenDataset.from_texts(TEXTS, tokenizer)
     ids = tokens.read(0, tokens.num_tokens).tolist()
     losses = [-log_p(model, ids[(i - 1) // 8 * 8 : i], ids[i]) for i in range(1, len(ids))]
     figures = score_tokens(model, tokens, time=8, rows=3)
@@ -164,10 +164,10 @@ def test_a_passage_without_a_last_word_is_refused(model: LanguageModel, tokenize
 def test_lambada_itself_is_read(model: LanguageModel, tokenizer: Tokenizer, data_folder: Callable[[str], Path]) -> None:
     from itertools import islice
 
-    from textwright.text.sources import read_documents
+    from textwright.text.read import read_texts
 
     files = sorted(data_folder("lambada").iterdir())
-    passages = [document.text for document in islice(read_documents(files), 20)]
+    passages = list(islice(read_texts(files), 20))
     assert find_task("lambada")(model, tokenizer, passages).num_passages == 20
 
 

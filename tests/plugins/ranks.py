@@ -14,7 +14,7 @@ from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from textwright.core.world import World
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.windows import Windows
 from textwright.models.catalog import build
 from textwright.models.presets import preset
@@ -31,7 +31,7 @@ from textwright.training.trainer import ResumeOptions
 def batches() -> Windows:
     """Text in which each token follows from the one before."""
     documents = [[1 + (start + n) % 15 for n in range(length)] + [0] for start, length in enumerate([9, 30, 14] * 9)]
-    return Windows(Tokens.from_documents(documents), batch_size=4, sequence_length=12, seed=3)
+    return Windows(TokenDataset.from_documents(documents), batch_size=4, sequence_length=12, seed=3)
 
 
 def student(dropout: float) -> ModelWithLoss:

@@ -15,7 +15,7 @@ from textwright.core.config import read_stored
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
 from textwright.data.batch import Batch
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import BatchSource
 from textwright.data.sources.mixture import Mixture
 from textwright.data.sources.packed_documents import PackedDocuments
@@ -65,12 +65,12 @@ def gpt(seed: int = 0) -> GPT:
     return model
 
 
-def tokens(step: int = 1) -> Tokens:
+def tokens(step: int = 1) -> TokenDataset:
     """Documents in which each token follows from the one before."""
     documents = [
         [1 + (start + step * n) % 15 for n in range(length)] + [0] for start, length in enumerate([9, 30, 14] * 9)
     ]
-    return Tokens.from_documents(documents)
+    return TokenDataset.from_documents(documents)
 
 
 def windows(step: int = 1) -> Windows:

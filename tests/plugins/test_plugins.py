@@ -13,7 +13,7 @@ from tests.plugins.gru import CarriedLoss, GRUConfig
 from tests.plugins.ngram import Bigram, BigramConfig
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import BatchSource
 from textwright.data.sources.lanes import Lanes
 from textwright.data.sources.pairs import Pair, Pairs
@@ -59,7 +59,7 @@ def losses(model_with_loss: ModelWithLoss, batches: BatchSource, training: Train
 def lanes() -> Lanes:
     """Documents of different lengths, in which each token follows from the one before."""
     documents = [[1 + (start + n) % 15 for n in range(length)] + [END] for start, length in enumerate([9, 30, 4] * 9)]
-    return Lanes(Tokens.from_documents(documents), batch_size=LANES, sequence_length=TIME)
+    return Lanes(TokenDataset.from_documents(documents), batch_size=LANES, sequence_length=TIME)
 
 
 def carried(seed: int = 0) -> ModelWithLoss:

@@ -17,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textwright.core.errors import InputError
-from textwright.text import document as document_module
-from textwright.text.document import Document, pieces
+from textwright.text import chunks as chunks_module
+from textwright.text.chunks import split_chunks
+from textwright.text.document import Chunk, Document
+from textwright.text.files import find_files, fingerprint
 from textwright.text.normalise import normalise
-from textwright.text.sources import find_files, fingerprint, read_documents
+from textwright.text.read import read_chunks, read_texts
 from textwright.text.split import is_validation
 from textwright.tokens.tokenizer import GPT2_PATTERN
 
@@ -68,14 +70,15 @@ COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
 
 
 def texts_of(*paths: Path, **reading: str) -> list[str]:
-    """Whole documents, their pieces joined."""
+    """Whole documents, their chunks joined."""
     found, held = [], ""
-    for item in read_documents(paths, **reading):  # type: ignore[arg-type]
+    for item in read_chunks(paths, **reading):  # type: ignore[arg-type]
         held += item.text
         if item.is_last:
             found.append(held)
             held = ""
-    assert held == "", "the last piece of a document is missing"
+    assert held == "", "the last chunk of a document is missing"
+    assert list(read_texts(paths, **reading)) == found
     return found
 
 
@@ -122,7 +125,7 @@ def test_line_ends_become_one_kind_and_nuls_go(tmp_path: Path) -> None:
 def test_characters_and_line_ends_survive_any_cut_of_the_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
 ) -> None:
-    monkeypatch.setattr("textwright.text.sources.READ_BYTES", read_bytes)
+    monkeypatch.setattr("textwright.text.readers.READ_BYTES", read_bytes)
     path = tmp_path / "text.txt"
     path.write_bytes("\ufeffä床😀\r\nx\r\r\ny\r".encode())
     assert texts_of(path) == ["ä床😀\nx\n\ny\n"]
@@ -175,15 +178,15 @@ def test_places_without_text_are_refused(tmp_path: Path) -> None:
         find_files([])
 
 
-def test_a_long_document_comes_in_pieces_of_bounded_size(tmp_path: Path) -> None:
+def test_a_long_document_comes_in_chunks_of_bounded_size(tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
     text = "some words of text, again and again\n" * 100_000
     path.write_text(text)
-    found = list(read_documents([path]))
+    found = list(read_chunks([path]))
     assert "".join(item.text for item in found) == text
     assert [item.is_last for item in found] == [False] * (len(found) - 1) + [True]
     assert len(found) >= 3
-    assert max(len(item.text) for item in found) <= document_module.PIECE_CHARACTERS
+    assert max(len(item.text) for item in found) <= chunks_module.CHUNK_CHARACTERS
 
 
 TEXT_WITHOUT_WHITE_SPACE = {
@@ -197,17 +200,16 @@ TEXT_WITHOUT_WHITE_SPACE = {
 
 @pytest.mark.parametrize("suffix", [".txt", ".jsonl"])
 @pytest.mark.parametrize("name", TEXT_WITHOUT_WHITE_SPACE)
-def test_a_text_without_white_space_comes_in_pieces_of_bounded_size_too(
+def test_a_text_without_white_space_comes_in_chunks_of_bounded_size_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str
 ) -> None:
-    for module in ("document", "sources"):
-        monkeypatch.setattr(f"textwright.text.{module}.PIECE_CHARACTERS", 1000)
-    monkeypatch.setattr("textwright.text.sources.READ_BYTES", 700)
+    monkeypatch.setattr(chunks_module, "CHUNK_CHARACTERS", 1000)
+    monkeypatch.setattr("textwright.text.readers.READ_BYTES", 700)
     unit = TEXT_WITHOUT_WHITE_SPACE[name]
     text = unit * (20_000 // len(unit))
     path = tmp_path / f"text{suffix}"
     path.write_bytes(text.encode() if suffix == ".txt" else as_jsonl([text]))
-    found = list(read_documents([path]))
+    found = list(read_chunks([path]))
     assert "".join(item.text for item in found) == text
     assert [item.is_last for item in found] == [False] * (len(found) - 1) + [True]
     assert max(len(item.text) for item in found) <= 1000
@@ -220,31 +222,36 @@ def test_a_text_without_white_space_comes_in_pieces_of_bounded_size_too(
 def test_after_a_long_run_without_white_space_a_text_is_cut_at_white_space_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("document", "sources"):
-        monkeypatch.setattr(f"textwright.text.{module}.PIECE_CHARACTERS", 1000)
+    monkeypatch.setattr(chunks_module, "CHUNK_CHARACTERS", 1000)
     path = tmp_path / "text.txt"
     path.write_text("x" * 1500 + " word" * 2000)
-    found = [item.text for item in read_documents([path])]
+    found = [item.text for item in read_chunks([path])]
     assert max(map(len, found)) <= 1000
     assert all(text.startswith(" word") for text in found[2:])
 
 
 @settings(deadline=None, max_examples=300)
-@given(text=st.text(alphabet="ab1-' \n\u3000月é\u0301😀\u200d", max_size=120), size=st.integers(2, 30))
-def test_pieces_join_to_the_text_and_are_cut_where_no_token_can_cross(text: str, size: int) -> None:
-    before, document_module.PIECE_CHARACTERS = document_module.PIECE_CHARACTERS, size
+@given(
+    text=st.text(alphabet="ab1-' \n\u3000月é\u0301😀\u200d", max_size=120),
+    size=st.integers(2, 30),
+    cuts=st.lists(st.integers(0, 120)),
+)
+def test_chunks_join_to_the_text_and_are_cut_where_no_token_can_cross(text: str, size: int, cuts: list[int]) -> None:
+    places = sorted(min(cut, len(text)) for cut in cuts)
+    parts = [text[start:stop] for start, stop in zip([0, *places], [*places, len(text)], strict=True)]
+    before, chunks_module.CHUNK_CHARACTERS = chunks_module.CHUNK_CHARACTERS, size
     try:
-        found = list(pieces(text))
+        found = list(split_chunks(parts, Document("text")))
     finally:
-        document_module.PIECE_CHARACTERS = before
-    assert "".join(piece for piece, _ in found) == text
-    assert [is_last for _, is_last in found] == [False] * (len(found) - 1) + [True]
-    assert max(len(piece) for piece, _ in found) <= size
+        chunks_module.CHUNK_CHARACTERS = before
+    assert "".join(chunk.text for chunk in found) == text
+    assert [chunk.is_last for chunk in found] == [False] * (len(found) - 1) + [True]
+    assert max(len(chunk.text) for chunk in found) <= size
     begins = {match.start() for match in regex.finditer(GPT2_PATTERN, text)}
     place = 0
-    for piece, _ in found[:-1]:
+    for chunk in found[:-1]:
         window = range(place + 1, place + size)
-        place += len(piece)
+        place += len(chunk.text)
         spaces = [at for at in window if text[at].isspace() and not text[at - 1].isspace()]
         if spaces:
             assert place == spaces[-1]
@@ -261,7 +268,9 @@ def test_about_a_tenth_of_documents_validates_and_copies_stay_together() -> None
 def test_a_document_says_where_it_came_from(tmp_path: Path) -> None:
     path = tmp_path / "mails.jsonl"
     path.write_bytes(as_jsonl(TEXTS))
-    assert list(read_documents([path]))[1] == Document(TEXTS[1], f"{path}:2")
+    assert list(read_chunks([path]))[1] == Chunk(TEXTS[1], Document(str(path), "1"))
+    path.write_text('{"text": "a"}\n\n{"text": "b", "id": "x"}\n{"text": "c", "id": "\\ud83d"}\n"d"\n')
+    assert [chunk.document.id for chunk in read_chunks([path])] == ["1", "x", "4", "5"]
 
 
 @pytest.mark.parametrize("compression", COMPRESSED)
@@ -273,7 +282,7 @@ def test_progress_counts_the_bytes_of_the_file_itself(tmp_path: Path, suffix: st
     (tmp_path / "b.txt").write_text("the second file")
     total = sum(path.stat().st_size for path in tmp_path.iterdir())
     seen: list[int] = []
-    assert sum(item.is_last for item in read_documents([tmp_path], progress=seen.append)) >= 2
+    assert sum(item.is_last for item in read_chunks([tmp_path], progress=seen.append)) >= 2
     assert seen == sorted(seen)
     assert seen[-1] == total
     if suffix == ".parquet":
@@ -284,7 +293,7 @@ def test_progress_is_told_when_a_document_is_done_with(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_bytes(as_jsonl(TEXTS))
     seen: list[int] = []
-    found = read_documents([path], progress=seen.append)
+    found = read_chunks([path], progress=seen.append)
     next(found)
     assert seen == []
     next(found)

@@ -199,7 +199,7 @@ def test_both_pairs_of_gpt2s_file_names_are_read(data_folder: Callable[[str], Pa
 
 def test_training_takes_a_bounded_sample_that_the_seed_fixes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make_module, "SAMPLE_CHARACTERS", 10_000)
-    monkeypatch.setattr(make_module, "CHUNK_CHARACTERS", 102)
+    monkeypatch.setattr(make_module, "SAMPLE_BLOCK_CHARACTERS", 102)
     texts = [f"{number:05d} " * 17 for number in range(1000)]
     kept = sample(iter(texts), seed=0)
     assert 2_000 <= sum(map(len, kept)) <= 10_000

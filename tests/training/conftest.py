@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from textwright.data.shards import Data, Tokens
+from textwright.data.dataset import DataSplits, TokenDataset
 from textwright.models.catalog import build
 from textwright.models.language_model import LanguageModel
 from textwright.models.presets import preset
@@ -19,7 +19,7 @@ from textwright.training.report import TrainReport
 VOCABULARY = 17
 
 
-def train(model: LanguageModel, data: Data, config: TrainConfig, **named: Any) -> TrainReport:
+def train(model: LanguageModel, data: DataSplits, config: TrainConfig, **named: Any) -> TrainReport:
     """Train a model on the text, as the config says."""
     batches = make_batches(data.train, config, model.context_length)
     return loop.train(add_loss(model, config), batches, config, **named)
@@ -38,14 +38,14 @@ def make_model() -> Callable[..., LanguageModel]:
 
 
 @pytest.fixture
-def data() -> Data:
+def data() -> DataSplits:
     """A text of 6 documents in which each token is mostly the one before plus 3."""
     random = np.random.default_rng(0)
     documents = []
     for _ in range(6):
         steps = np.where(random.random(80) < 0.9, 3, random.integers(0, VOCABULARY - 1, 80))
         documents.append((np.cumsum(steps) % VOCABULARY).astype(np.uint32))
-    return Data(train=Tokens.from_documents(documents), val=None)
+    return DataSplits(train=TokenDataset.from_documents(documents), val=None)
 
 
 @pytest.fixture

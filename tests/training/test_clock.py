@@ -11,7 +11,7 @@ import torch
 
 from tests.training.conftest import train
 from textwright.core.journal import read_rows
-from textwright.data.shards import Data
+from textwright.data.dataset import DataSplits
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
 from textwright.runs.run_folder import Run
@@ -101,7 +101,7 @@ def test_it_looks_at_a_tenth_and_before_the_fall_and_each_time_once() -> None:
 
 @pytest.mark.parametrize("slower", [6.0, 1 / 6])
 def test_a_machine_that_changes_its_pace_ends_the_run_on_time_all_the_same(
-    make_model: MakeModel, data: Data, quick: Quick, monkeypatch: pytest.MonkeyPatch, slower: float
+    make_model: MakeModel, data: DataSplits, quick: Quick, monkeypatch: pytest.MonkeyPatch, slower: float
 ) -> None:
     """After two thirds of a second every step takes six times, or a sixth of, what it took before."""
     pace = [0.024 if slower < 1 else 0.004]
@@ -125,7 +125,7 @@ def test_a_machine_that_changes_its_pace_ends_the_run_on_time_all_the_same(
 
 
 def test_a_run_whose_length_changed_resumes_to_the_same_bits(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     """The looks are taken from the checkpoint and, where they came after it, from the journal; nothing is timed."""
     weights, kept = [], []
@@ -156,7 +156,7 @@ def test_a_run_whose_length_changed_resumes_to_the_same_bits(
 
 
 def test_a_run_whose_length_changed_can_be_lengthened(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     config = quick(steps=None, minutes=1 / 60, threads=1)
     run = Run.create(tmp_path / "run", config)
@@ -166,14 +166,16 @@ def test_a_run_whose_length_changed_can_be_lengthened(
     assert train(make_model(), data, longer, run=run, resume=ResumeOptions()).steps == steps + 5
 
 
-def test_compiling_and_recomputing_end_with_the_run(make_model: MakeModel, data: Data, quick: Quick) -> None:
+def test_compiling_and_recomputing_end_with_the_run(make_model: MakeModel, data: DataSplits, quick: Quick) -> None:
     model = make_model()
     train(model, data, quick(steps=1, activation_checkpointing=True))
     assert not model._checkpoints_activations  # type: ignore[attr-defined]
     assert model._compiled_block is None  # type: ignore[attr-defined]
 
 
-def test_evaluations_know_the_precision_from_the_first_on(make_model: MakeModel, data: Data, quick: Quick) -> None:
+def test_evaluations_know_the_precision_from_the_first_on(
+    make_model: MakeModel, data: DataSplits, quick: Quick
+) -> None:
     seen: list[str] = []
 
     def evaluate(model: Network, config: TrainConfig) -> Evaluation:

@@ -19,7 +19,7 @@ from textwright.training.resolve_config import prepare_step
 
 PROGRAM = """
 import numpy, torch
-from textwright.data.shards import Data, Tokens
+from textwright.data.dataset import DataSplits, TokenDataset
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
@@ -28,7 +28,7 @@ from textwright.training.from_config import add_loss, make_batches
 
 torch.set_num_threads(1)
 ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 4000)) % 60
-data = Data(train=Tokens.from_documents([ids]), val=None)
+data = DataSplits(train=TokenDataset.from_documents([ids]), val=None)
 shape = {"num_layers": 3, "hidden_size": 32, "num_heads": 2, "num_key_value_heads": 2,
     "head_dim": 16, "intermediate_size": 64}
 for name in ("nano", "qwen3-nano"):
@@ -51,7 +51,7 @@ print("same", torch._dynamo.utils.counters["frames"]["ok"])
 LOADED = """
 import pathlib, sys
 import numpy, torch
-from textwright.data.shards import Data, Tokens
+from textwright.data.dataset import DataSplits, TokenDataset
 from textwright.checkpoint.model_folder import load_model, save_model
 from textwright.models.catalog import build
 from textwright.models.presets import preset
@@ -62,7 +62,7 @@ from textwright.training.from_config import add_loss, make_batches
 
 torch.set_num_threads(1)
 ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 400)) % 60
-data = Data(train=Tokens.from_documents([ids]), val=None)
+data = DataSplits(train=TokenDataset.from_documents([ids]), val=None)
 shape = {"num_layers": 1, "hidden_size": 128, "num_heads": 2, "num_key_value_heads": 2, "head_dim": 64}
 shape["intermediate_size"] = 512
 tokenizer = make_tokenizer("byte", lambda: iter(()))

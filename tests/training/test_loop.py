@@ -16,7 +16,7 @@ from tests.training.conftest import train
 from textwright.checkpoint.training_state import read_checkpoint
 from textwright.core.errors import InputError, TrainingStoppedError
 from textwright.core.journal import read_rows
-from textwright.data.shards import Data
+from textwright.data.dataset import DataSplits
 from textwright.data.sources.mixture import Mixture
 from textwright.data.sources.packed_documents import PackedDocuments
 from textwright.data.sources.windows import Windows
@@ -52,7 +52,7 @@ def _scripted(values: list[float]) -> Callable[[Network, TrainConfig], Evaluatio
     return lambda model, config: Evaluation({"val_loss_nats": next(left)})
 
 
-def test_the_loss_falls_and_the_report_says_so(make_model: MakeModel, data: Data, quick: Quick) -> None:
+def test_the_loss_falls_and_the_report_says_so(make_model: MakeModel, data: DataSplits, quick: Quick) -> None:
     model = make_model()
     before = torch.random.get_rng_state()
     report = train(model, data, quick(steps=60, learning_rate=0.01))
@@ -69,7 +69,7 @@ def test_the_loss_falls_and_the_report_says_so(make_model: MakeModel, data: Data
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_the_same_seed_gives_the_same_weights(make_model: MakeModel, data: Data, quick: Quick) -> None:
+def test_the_same_seed_gives_the_same_weights(make_model: MakeModel, data: DataSplits, quick: Quick) -> None:
     runs = []
     for seed in (0, 0, 1):
         model = make_model(dropout=0.1)
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_weights(make_model: MakeModel, data: Data,
 
 
 def test_the_journal_has_the_names_others_rely_on(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     run, seen, decided = Run.create(tmp_path / "run", quick()), [], []
     saved: list[Path] = []
@@ -109,7 +109,7 @@ def test_the_journal_has_the_names_others_rely_on(
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_a_resumed_run_is_bit_identical(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, optimizer: str
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path, optimizer: str
 ) -> None:
     config = quick(optimizer=optimizer, micro_batch_size=3, steps=7, checkpoint_every=3)
     whole, model = Run.create(tmp_path / "whole", config), make_model(dropout=0.2)
@@ -139,7 +139,9 @@ def test_a_resumed_run_is_bit_identical(
     assert facts[0]["identity"] == facts[1]["identity"]
 
 
-def test_more_steps_go_on_where_the_run_ended(make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path) -> None:
+def test_more_steps_go_on_where_the_run_ended(
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
+) -> None:
     config = quick(steps=4, schedule="wsd", decay_fraction=0.0)
     run = Run.create(tmp_path / "run", config)
     train(make_model(), data, config, run=run)
@@ -154,14 +156,14 @@ def test_more_steps_go_on_where_the_run_ended(make_model: MakeModel, data: Data,
 
 
 def test_resume_without_a_checkpoint_begins_again(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     run = Run.create(tmp_path / "run", quick())
     assert train(make_model(), data, quick(), run=run, resume=ResumeOptions()).steps == 6
 
 
 def test_a_checkpoint_of_another_model_is_refused(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     run = Run.create(tmp_path / "run", quick())
     train(make_model(), data, quick(), run=run)
@@ -169,7 +171,9 @@ def test_a_checkpoint_of_another_model_is_refused(
         train(make_model(hidden_size=16, head_dim=8), data, quick(), run=run, resume=ResumeOptions())
 
 
-def test_the_best_model_is_kept_and_saved_once(make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path) -> None:
+def test_the_best_model_is_kept_and_saved_once(
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
+) -> None:
     run, seen, saved = Run.create(tmp_path / "run", quick()), {}, []
     script = iter([3.0, 1.0, 2.0, 1.5, 1.2, 1.1])
 
@@ -189,7 +193,7 @@ def test_the_best_model_is_kept_and_saved_once(make_model: MakeModel, data: Data
 
 
 def test_the_best_model_a_checkpoint_knows_outlives_a_better_one(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     config = quick(evaluate_every=1, checkpoint_every=3, keep_checkpoints=1)
     run, best = Run.create(tmp_path / "run", config), {}
@@ -229,7 +233,7 @@ def test_the_best_model_a_checkpoint_knows_outlives_a_better_one(
 
 
 def test_patience_ends_a_run_that_no_longer_gains(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     run = Run.create(tmp_path / "run", quick())
     callbacks = Callbacks(evaluate=_scripted([3.0, 2.0, 2.1, 2.0, 1.0, 1.0]))
@@ -247,7 +251,7 @@ def test_patience_ends_a_run_that_no_longer_gains(
 
 
 def test_a_loss_that_stays_non_finite_stops_the_run(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     run, model = Run.create(tmp_path / "run", quick()), make_model()
     with torch.no_grad():
@@ -261,7 +265,7 @@ def test_a_loss_that_stays_non_finite_stops_the_run(
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_lets_the_step_finish_and_saves(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, number: signal.Signals, exit_code: int
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path, number: signal.Signals, exit_code: int
 ) -> None:
     run, saved = Run.create(tmp_path / "run", quick()), []
 
@@ -280,7 +284,7 @@ def test_a_signal_lets_the_step_finish_and_saves(
 
 
 def test_a_second_signal_leaves_at_once_and_harms_nothing(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
     whole = Run.create(tmp_path / "whole", quick())
     model = make_model(dropout=0.1)
@@ -304,7 +308,7 @@ def test_a_second_signal_leaves_at_once_and_harms_nothing(
 
 
 def test_a_disk_that_does_not_take_a_checkpoint_ends_nothing(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from textwright.runs import checkpointer
 
@@ -327,7 +331,7 @@ def test_a_disk_that_does_not_take_a_checkpoint_ends_nothing(
 
 
 def test_a_clock_set_back_changes_nothing(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = quick(checkpoint_every=2)
     whole, model = make_model(), make_model()
@@ -351,7 +355,7 @@ def test_a_clock_set_back_changes_nothing(
 
 
 def test_a_bug_in_the_saver_is_no_disk_error(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from textwright.runs import checkpointer
 
@@ -364,14 +368,16 @@ def test_a_bug_in_the_saver_is_no_disk_error(
 
 
 def test_without_a_compiler_compiling_is_refused(
-    make_model: MakeModel, data: Data, quick: Quick, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel, data: DataSplits, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(InputError, match="without a C"):
         train(make_model(), data, quick(compile=True))
 
 
-def test_minutes_are_kept_evaluations_included(make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path) -> None:
+def test_minutes_are_kept_evaluations_included(
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
+) -> None:
     def slow(model: Network, config: TrainConfig) -> Evaluation:
         time.sleep(0.05)
         return Evaluation({"val_loss_nats": 1.0})
@@ -389,7 +395,7 @@ def test_minutes_are_kept_evaluations_included(make_model: MakeModel, data: Data
 
 
 def test_trial_steps_leave_no_trace(
-    make_model: MakeModel, data: Data, quick: Quick, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel, data: DataSplits, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Clock, "is_due", lambda *_: False)
     decided: list[TrainConfig] = []
@@ -401,7 +407,7 @@ def test_trial_steps_leave_no_trace(
 
 
 def test_micro_rows_follow_from_memory(
-    make_model: MakeModel, data: Data, quick: Quick, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel, data: DataSplits, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from textwright.training import resolve_config
 
@@ -412,7 +418,7 @@ def test_micro_rows_follow_from_memory(
     assert [config.micro_batch_size for config in decided] == [10, 1]
 
 
-def test_the_best_may_be_what_is_highest(make_model: MakeModel, data: Data, quick: Quick) -> None:
+def test_the_best_may_be_what_is_highest(make_model: MakeModel, data: DataSplits, quick: Quick) -> None:
     """Such as an accuracy: the evaluation says by which metric, and which way."""
     script = iter([0.2, 0.5, 0.4, 0.5, 0.3, 0.1])
 
@@ -425,7 +431,9 @@ def test_the_best_may_be_what_is_highest(make_model: MakeModel, data: Data, quic
     assert report.best["accuracy"] == 0.5
 
 
-def test_tasks_of_a_mixture_are_told_apart_in_the_journal(make_model: MakeModel, data: Data, quick: Quick) -> None:
+def test_tasks_of_a_mixture_are_told_apart_in_the_journal(
+    make_model: MakeModel, data: DataSplits, quick: Quick
+) -> None:
     tokens, shape = data.train, {"batch_size": 4, "sequence_length": 16}
     sources = {"windows": Windows(tokens, **shape), "documents": PackedDocuments(tokens, **shape)}
     mixture = Mixture(sources, [(0, {"windows": 1.0}), (2, {"windows": 1.0, "documents": 1.0})], batch_size=4)

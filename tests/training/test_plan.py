@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from textwright.data.batch import Batch
-from textwright.data.shards import Data, Tokens
+from textwright.data.dataset import DataSplits, TokenDataset
 from textwright.models.language_model import LanguageModel
 from textwright.training.callbacks import Callbacks
 from textwright.training.clock import StepTimings
@@ -28,7 +28,7 @@ MakeConfig = Callable[..., TrainConfig]
 PROGRAM = """
 import sys
 import numpy, torch
-from textwright.data.shards import Data, Tokens
+from textwright.data.dataset import DataSplits, TokenDataset
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
@@ -39,7 +39,7 @@ from textwright.training.memory import peak_bytes
 
 recompute, optimizer, micro_batch_size = sys.argv[1:]
 ids = numpy.random.default_rng(0).integers(0, 2000, 20_000)
-data = Data(train=Tokens.from_documents([ids]), val=None)
+data = DataSplits(train=TokenDataset.from_documents([ids]), val=None)
 model = build(preset("tiny", vocab_size=2048), seed=0)
 plans = []
 config = TrainConfig(
@@ -114,7 +114,7 @@ def test_a_run_costs_its_steps_and_its_pauses() -> None:
 
 
 def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
-    make_model: MakeModel, data: Data, quick: MakeConfig, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: MakeConfig, tmp_path: Path
 ) -> None:
     model = make_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -134,14 +134,14 @@ def test_foreseeing_moves_no_weight_and_decides_what_training_decides(
     assert plan.seconds > 0
 
 
-def _plan(make_model: MakeModel, data: Data, config: TrainConfig, scratch: Path) -> Plan:
+def _plan(make_model: MakeModel, data: DataSplits, config: TrainConfig, scratch: Path) -> Plan:
     model = make_model()
     batches = make_batches(data.train, config, model.context_length)
     return estimate_run(add_loss(model, config), batches, config, Callbacks(), scratch=scratch)
 
 
 def test_it_warns_of_a_text_read_too_often_and_of_a_model_too_large(
-    make_model: MakeModel, data: Data, quick: MakeConfig, tmp_path: Path
+    make_model: MakeModel, data: DataSplits, quick: MakeConfig, tmp_path: Path
 ) -> None:
     often = _plan(make_model, data, quick(steps=100), tmp_path)
     assert often.epochs == pytest.approx(100 * 4 * 16 / data.train.num_tokens)
@@ -150,7 +150,7 @@ def test_it_warns_of_a_text_read_too_often_and_of_a_model_too_large(
     assert f"--steps {4 * data.train.num_tokens // 64}" in warning
     assert warning in describe_plan(often)
 
-    long = Data(train=Tokens.from_documents([[1, 2, 3] * 2000]), val=None)
+    long = DataSplits(train=TokenDataset.from_documents([[1, 2, 3] * 2000]), val=None)
     (warning,) = _plan(make_model, long, quick(steps=1), tmp_path).warnings
     assert "smaller --model.preset" in warning
     assert _plan(make_model, long, quick(steps=60), tmp_path).warnings == ()

@@ -10,7 +10,7 @@ import torch
 from tests.training.conftest import train
 from textwright.core.device import Precision, PrecisionRates, choose_precision, measure_products, measure_rates
 from textwright.core.journal import read_rows
-from textwright.data.shards import Data
+from textwright.data.dataset import DataSplits
 from textwright.models.language_model import LanguageModel
 from textwright.runs.run_folder import Run
 from textwright.training.callbacks import Callbacks
@@ -63,7 +63,7 @@ def test_measuring_takes_well_under_a_second_and_leaves_the_model_alone(make_mod
 
 
 def test_the_choice_and_its_rates_are_written_down_and_not_made_again(
-    make_model: MakeModel, data: Data, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided: list[TrainConfig] = []
     config = quick(precision="auto", checkpoint_every=3)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from textwright.data.shards import Data
+from textwright.data.dataset import DataSplits
 from textwright.models.language_model import LanguageModel
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import make_batches
@@ -51,7 +51,7 @@ def _differences(one: dict[str, object], other: dict[str, object]) -> set[str]:
 
 
 def test_everything_the_loop_changes_is_restored(
-    make_model: Callable[..., LanguageModel], data: Data, quick: Callable[..., TrainConfig]
+    make_model: Callable[..., LanguageModel], data: DataSplits, quick: Callable[..., TrainConfig]
 ) -> None:
     config = quick(micro_batch_size=3).resolved(steps=6, sequence_length=16, micro_batch_size=3, precision="float32")
     loader = make_batches(data.train, config, 16)

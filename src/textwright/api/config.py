@@ -52,7 +52,7 @@ class ReadingOptions(Config):
 
     @property
     def reading(self) -> dict[str, Any]:
-        """Arguments of ``text.sources.read_documents``."""
+        """Arguments of ``text.read.TextFiles``."""
         return {"text_field": self.text_field, "invalid_utf8": self.invalid_utf8}
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from textwright.api.config import FitConfig, Resolved
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
 from textwright.core.errors import InputError
-from textwright.data.shards import Data, Tokens, damage_of_data, open_data, write_tokens
+from textwright.data.dataset import DataSplits, TokenDataset, find_data_corruption, open_data
+from textwright.data.prepare import write_tokens
 from textwright.models.language_model import LanguageModel
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
@@ -38,7 +39,7 @@ def prepare_fit(
     *,
     batch_size: int,
     **values: Any,
-) -> tuple[Tokens, TrainConfig]:
+) -> tuple[TokenDataset, TrainConfig]:
     """What is learned from, and how.
 
     Args:
@@ -57,7 +58,7 @@ def prepare_fit(
         raise InputError("more than one of steps, epochs and minutes", expected="one of them")
     if not any(documents):
         raise InputError("no text to learn from", expected="a list with at least one text that is not empty")
-    tokens = Tokens.from_texts(documents, tokenizer)
+    tokens = TokenDataset.from_texts(documents, tokenizer)
     time = min(network.context_length, FIT_TOKENS_PER_ROW, tokens.num_tokens)
     if epochs is not None:
         steps = max(1, round(epochs * tokens.num_tokens / max(1, batch_size * time)))
@@ -71,7 +72,7 @@ def fit(
     network: LanguageModel,
     tokenizer: Tokenizer,
     dialogue: DialogueFormat | None,
-    tokens: Tokens,
+    tokens: TokenDataset,
     training: TrainConfig,
     *,
     out: Path | None,
@@ -88,7 +89,7 @@ def fit(
         out: the folder for a run; without it nothing is written.
         quiet: show no progress.
     """
-    run, data, callbacks = None, Data(train=tokens, val=None), Callbacks()
+    run, data, callbacks = None, DataSplits(train=tokens, val=None), Callbacks()
     if out is not None:
         run, data = begin_fit_run(out, network, tokenizer, dialogue, tokens, training)
         callbacks = fit_callbacks(run, network, tokenizer, dialogue)
@@ -111,9 +112,9 @@ def begin_fit_run(
     network: LanguageModel,
     tokenizer: Tokenizer,
     dialogue: DialogueFormat | None,
-    tokens: Tokens,
+    tokens: TokenDataset,
     training: TrainConfig,
-) -> tuple[Run, Data]:
+) -> tuple[Run, DataSplits]:
     """A run with all that it needs to be gone on with, there at once or not at all; and its data.
 
     Raises:
@@ -134,7 +135,7 @@ def check_fit_run(run: Run) -> None:
     Raises:
         InputError: it is not.
     """
-    found = damage_of_data(run.data) or damage_of_model(run.base)
+    found = find_data_corruption(run.data) or damage_of_model(run.base)
     if found is not None:
         raise InputError(found, fix="put the folder back, or call fit again")
 

@@ -7,7 +7,7 @@ from typing import Any
 from textwright import __version__
 from textwright.api.config import Resolved, RunConfig
 from textwright.checkpoint.model_folder import save_model
-from textwright.data.shards import Data
+from textwright.data.dataset import DataSplits
 from textwright.evaluation.language_modelling import score_tokens
 from textwright.generation.engine import generate
 from textwright.generation.request import SamplingConfig
@@ -34,7 +34,7 @@ class RunCallbacks:
     config: RunConfig
     model: ModelConfig
     tokenizer: Tokenizer
-    data: Data
+    data: DataSplits
     display: TrainingDisplay | None
 
     def as_callbacks(self) -> Callbacks:

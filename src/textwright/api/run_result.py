@@ -13,7 +13,7 @@ from textwright import __version__
 from textwright.core.config import read_toml_values
 from textwright.core.device import processor_name
 from textwright.core.journal import read_rows
-from textwright.data.shards import Data
+from textwright.data.dataset import DataSplits
 from textwright.runs.report import write_run_report
 from textwright.runs.run_folder import Run
 from textwright.tokens import Tokenizer
@@ -27,7 +27,7 @@ class RunResult:
     run: Path
     model: Path
     report: TrainReport
-    data: Data
+    data: DataSplits
     tokenizer: Tokenizer
 
     def held_out_texts(self, max_tokens: int | None = None) -> Iterator[str]:

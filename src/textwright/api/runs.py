@@ -6,7 +6,7 @@
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,14 +24,17 @@ from textwright.core.device import choose_device
 from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY
 from textwright.core.progress import bar
-from textwright.data.shards import Data, damage_of_data, open_data, prepare_data, read_manifest
+from textwright.data.dataset import DataSplits, find_data_corruption, open_data
+from textwright.data.manifest import read_manifest
+from textwright.data.prepare import prepare_data
 from textwright.models.catalog import build
 from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.presets import preset
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.runs.verify import Finding, verify_run
-from textwright.text.sources import find_files, fingerprint, read_documents
+from textwright.text.files import find_files, fingerprint, is_descriptor
+from textwright.text.read import TextFiles
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
 from textwright.training.estimate_run import estimate_run
@@ -195,12 +198,13 @@ def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) 
         return ()
     if not run.data.is_dir():
         return ()  # killed before there was any; the text is read as it is now
-    found = damage_of_data(run.data)
+    found = find_data_corruption(run.data)
     if found is not None:
         raise InputError(found, fix="put the run's data folder back, or start a new run")
     manifest = read_manifest(run.data)
     paths = [*config.data, *config.val_data]
-    if not all(path.exists() for path in paths) or fingerprint(paths) == manifest.sources_sha256:
+    are_there = all(path.exists() and not is_descriptor(path) for path in paths)
+    if not are_there or fingerprint(paths) == manifest.sources_sha256:
         return ()
     said = "the text changed since the run was begun; it goes on with the text as it was"
     if not accepts_changes:
@@ -258,7 +262,7 @@ def _begin(
     resolved: Resolved | None,
     device: torch.device,
     quiet: bool,
-) -> tuple[Tokenizer, Data, LanguageModel]:
+) -> tuple[Tokenizer, DataSplits, LanguageModel]:
     """Tokenizer, text and the model as it starts: of the shape that was resolved, where it was."""
     tokenizer, data = _prepare(run, config, quiet)
     if resolved is not None:
@@ -283,32 +287,22 @@ def _choices(config: RunConfig) -> dict[str, Any]:
     return config.model.model_dump(exclude={"preset"})
 
 
-def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Tokenizer, Data]:
+def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Tokenizer, DataSplits]:
     """The tokenizer and the shards: those of the run where they are there already."""
     if isinstance(config, FitConfig) or run.data.is_dir():
         return load_tokenizer(run.data), open_data(run.data)
-
-    def texts() -> Iterator[str]:
-        return (document.text for document in read_documents(config.data, **config.reading))
-
     if not quiet:
         stderr_console().print(f"tokenizer: {config.tokenizer}")
-    tokenizer = make_tokenizer(config.tokenizer, texts, seed=config.training.seed)
     with ExitStack() as stack:
+        text = stack.enter_context(TextFiles(config.data, scratch=run.folder, **config.reading))
+        val = TextFiles(config.val_data, **config.reading) if config.val_data else None
+        tokenizer = make_tokenizer(config.tokenizer, text.texts, seed=config.training.seed)
         total = sum(file.stat().st_size for file in find_files(config.data))
         progress = None if quiet else stack.enter_context(bar("preparing data", total, unit="bytes"))
-        data = prepare_data(
-            config.data,
-            tokenizer,
-            run.data,
-            val_documents=config.val_data or None,
-            progress=progress,
-            **config.reading,
-        )
-    return tokenizer, data
+        return tokenizer, prepare_data(text, tokenizer, run.data, val_documents=val, progress=progress)
 
 
-def describe(model: LanguageModel, tokenizer: Tokenizer, data: Data) -> str:
+def describe(model: LanguageModel, tokenizer: Tokenizer, data: DataSplits) -> str:
     """The first lines of a run: what is trained on what."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     train, val = data.train, data.val

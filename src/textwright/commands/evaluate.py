@@ -1,6 +1,5 @@
 """``textwright evaluate``: measure a model on a text or a task."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,8 @@ from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.progress import bar
 from textwright.core.result import Result
-from textwright.text.sources import find_files, read_documents
+from textwright.text.files import find_files
+from textwright.text.read import read_texts
 
 NOT_PLAIN = (".gz", ".zst", ".parquet", ".jsonl", ".json", ".csv")
 """Files whose text has another length than they have."""
@@ -76,7 +76,7 @@ def evaluate(
         # Bytes of a plain text are counted as they are measured; of tables and packed files, as they lie on the disk.
         is_plain = measure is None and not any(file.suffix.lower() in NOT_PLAIN for file in files)
         told = None if is_plain else progress
-        texts = whole_documents(paths, reading or ReadingOptions(), progress=told)
+        texts = read_texts(paths, progress=told, **(reading or ReadingOptions()).reading)
         if measure is not None:
             measured = measure(loaded.network, loaded.tokenizer, texts)
             figures: dict[str, Any] = {"task": task, "metrics": measured.as_json()}
@@ -100,15 +100,3 @@ def _checked_paths(
     if not paths:
         raise InputError(f"--task {task} without --data", expected="files of its examples")
     return paths
-
-
-def whole_documents(
-    paths: tuple[Path, ...], reading: ReadingOptions, *, progress: Callable[[int], None] | None
-) -> Iterator[str]:
-    """The documents of files, their pieces put together again."""
-    pieces: list[str] = []
-    for document in read_documents(paths, progress=progress, **reading.reading):
-        pieces.append(document.text)
-        if document.is_last:
-            yield "".join(pieces)
-            pieces = []

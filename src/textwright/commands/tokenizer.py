@@ -1,6 +1,6 @@
 """``textwright tokenizer train`` and ``textwright tokenizer inspect``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,8 +12,9 @@ from textwright.api.config import ReadingOptions
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError, check_is_text
 from textwright.core.result import Result
-from textwright.core.user_paths import check_can_be_written, given_path
-from textwright.text.sources import find_files, read_documents
+from textwright.core.user_paths import check_can_be_written, folder_beside, given_path
+from textwright.text.files import find_files
+from textwright.text.read import TextFiles
 
 if TYPE_CHECKING:
     from textwright.tokens import Tokenizer
@@ -85,21 +86,18 @@ def train_tokenizer(
     from textwright.tokens import make_tokenizer
 
     how = reading or ReadingOptions()
-
-    def texts() -> Iterator[str]:
-        return (document.text for document in read_documents(inputs, **how.reading))
-
-    tokenizer = make_tokenizer(f"bpe:{vocab_size}" if kind == "bpe" else kind, texts, seed=seed)
-    with given_path(out):
-        tokenizer.save(out)
-    bytes_per_token, round_trip = _measure(tokenizer, texts)
+    with TextFiles(inputs, scratch=folder_beside(out), **how.reading) as files:
+        tokenizer = make_tokenizer(f"bpe:{vocab_size}" if kind == "bpe" else kind, files.texts, seed=seed)
+        with given_path(out):
+            tokenizer.save(out)
+        bytes_per_token, round_trip = _measure(tokenizer, (chunk.text for chunk in files.chunks()))
     return Trained(out, tokenizer.vocab_size, bytes_per_token, round_trip)
 
 
-def _measure(tokenizer: "Tokenizer", texts: Callable[[], Iterator[str]]) -> tuple[float, bool]:
+def _measure(tokenizer: "Tokenizer", texts: Iterable[str]) -> tuple[float, bool]:
     """Bytes a token, and whether texts come back as they were, over the first megabytes."""
     num_bytes, num_tokens, is_same = 0, 0, True
-    for text in texts():
+    for text in texts:
         ids = tokenizer.encode(text)
         num_bytes, num_tokens = num_bytes + len(text.encode()), num_tokens + len(ids)
         is_same &= tokenizer.decode(ids) == text

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from textwright.core.errors import InputError
 
@@ -30,13 +30,24 @@ def write_atomically(path: Path, data: bytes | str, *, is_private: bool = False)
         data: its whole content.
         is_private: whether only its owner may read it.
     """
-    raw = data.encode("utf-8") if isinstance(data, str) else data
+    with atomic_file(path, is_private=is_private) as file:
+        file.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
+    """A file to write that takes its name when the block ends well, synced to disk, and vanishes when it does not.
+
+    Args:
+        path: where.
+        is_private: whether only its owner may read it.
+    """
     temporary = _temporary_beside(path)
     # The system applies the umask itself; reading it would mean to set it, for all threads.
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if is_private else 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(raw)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

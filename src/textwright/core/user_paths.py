@@ -85,6 +85,11 @@ def read_text(path: Path) -> str:
             raise InputError(f"{path} is not UTF-8 at byte {error.start:,}", expected="UTF-8 text") from None
 
 
+def folder_beside(path: Path) -> Path:
+    """The folder that is there and in which ``path`` lies, or will once those between are made: on the same disk."""
+    return next(folder for folder in path.absolute().parents if folder.is_dir())
+
+
 def check_can_be_written(path: Path, *, is_file: bool = False) -> None:
     """See that something can be made at ``path``, before the work whose result is to go there.
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from textwright.core.errors import InputError
 from textwright.data.batch import PADDING, Batch
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.windows import evaluation_batches
 from textwright.models.protocols import Backbone, Decoder
 from textwright.tokens import Tokenizer
@@ -141,7 +141,7 @@ class _Tally:
 
 
 def score_tokens(
-    model: Decoder, tokens: Tokens, *, time: int, rows: int = 8, max_tokens: int | None = None
+    model: Decoder, tokens: TokenDataset, *, time: int, rows: int = 8, max_tokens: int | None = None
 ) -> dict[str, float]:
     """The validation figures of a training run: windows side by side, each token predicted once.
 

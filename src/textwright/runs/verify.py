@@ -8,7 +8,7 @@ from textwright.checkpoint.model_folder import damage_of_model
 from textwright.checkpoint.training_state import checkpoints, damage
 from textwright.core.config import SCHEMA_KEY, SCHEMA_VERSION, read_toml_values
 from textwright.core.errors import InputError
-from textwright.data.shards import damage_of_data
+from textwright.data.dataset import find_data_corruption
 from textwright.runs.run_folder import Run
 
 
@@ -33,7 +33,7 @@ def verify_run(run: Run, read_config: Callable[[Run], object]) -> list[Finding]:
     found = [Finding(run.config, _damage_of_config(run, read_config))]
     found += [Finding(path, damage(path)) for part in (run.checkpoints, run.best) for path in checkpoints(part)]
     if run.data.exists():
-        found.append(Finding(run.data, damage_of_data(run.data)))
+        found.append(Finding(run.data, find_data_corruption(run.data)))
     for model in (run.base, run.model):
         if model.exists():
             found.append(Finding(model, damage_of_model(model)))

@@ -1,71 +1,23 @@
-"""The unit of text: a document, or a piece of a long one."""
+"""The units of text: a document, and the chunks that its text comes in."""
 
-import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from unicodedata import category
-
-PIECE_CHARACTERS = 1 << 20
-"""Pieces of a long document have about this many characters, so that memory does not grow with the document."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Document:
-    """A text and where it came from."""
+    """What is known of a document beside its text."""
+
+    source: str
+    """File or other place it came from."""
+    id: str | None = None
+    """Its name there: in formats with many documents the ``id`` of its row, or the row's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A document's text, or one stretch of a text that is too long to be held."""
 
     text: str
-    source: str
-    """File, and for formats with many documents the line or row: ``mails.jsonl:17``."""
+    document: Document
     is_last: bool = True
-    """False for every piece of a long document but its last: no end token follows."""
-
-
-def pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """A text cut into (piece, whether it is the last), each shorter than ``PIECE_CHARACTERS`` where it can be cut."""
-    start = 0
-    while len(text) - start > PIECE_CHARACTERS:
-        cut = find_boundary(text, start + 1, start + PIECE_CHARACTERS)
-        yield text[start:cut], False
-        start = cut
-    yield text[start:], True
-
-
-def find_boundary(text: str, low: int, high: int) -> int:
-    """Where to cut in [low, high): the last place of the best kind that is there.
-
-    1. Where white space follows something else.
-    2. Where a run of letters or of digits ends, as before the punctuation of Chinese. Neither there nor in 1 does a
-       token of GPT-2's pattern cross (nor one of its successors', in 2), so that the pieces' tokens are the text's.
-    3. As late as can be, but not inside a character that is made of several. The tokens about such a cut are others
-       than the uncut text's; a text without any white space, punctuation or digit for so long leaves no choice.
-    """
-    for pattern, seen in ((_SPACE_BEGINS, str), (_RUN_ENDS, _kinds), (_CHARACTER_BEGINS, _kinds)):
-        cut = _last(text, low, high, pattern, seen)
-        if cut is not None:
-            return cut
-    return high - 1
-
-
-_SPACE_BEGINS = re.compile(r"[^\S\x1c-\x1f](?<=\S.)", re.DOTALL)
-"""White space after something else. To Python four control codes are white space too, to Unicode they are not."""
-_RUN_ENDS = re.compile(r"[PSZN](?<=L.)|[PSZL](?<=N.)")
-"""In the kinds of characters: what certainly belongs to no letter or digit before it."""
-_CHARACTER_BEGINS = re.compile(r"[LNPZ](?<!C.)")
-"""In the kinds of characters: no mark, no symbol (some colour the emoji before them), nothing after a joiner."""
-
-
-def _kinds(text: str) -> str:
-    """Each character's kind in Unicode: letter, mark, number, punctuation, symbol, separator (Z), other (C)."""
-    return "".join([category(character)[0] for character in text])
-
-
-def _last(text: str, low: int, high: int, pattern: re.Pattern[str], seen: Callable[[str], str]) -> int | None:
-    """The last place in [low, high) that matches in the text as it is seen, with the character before it in sight."""
-    stop, size = high, 256
-    while stop > low:
-        start = max(low, stop - size)
-        places = [match.start() for match in pattern.finditer(seen(text[start - 1 : stop]), 1)]
-        if places:
-            return start - 1 + places[-1]
-        stop, size = start, 2 * size
-    return None
+    """False for every chunk of a long document but its last: no end token follows."""

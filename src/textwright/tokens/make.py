@@ -21,7 +21,8 @@ from textwright.tokens.tokenizer import (
 )
 
 SAMPLE_CHARACTERS = 64 << 20
-CHUNK_CHARACTERS = 1 << 16
+SAMPLE_BLOCK_CHARACTERS = 1 << 16
+"""What is sampled is of this length, wherever a text is cut for it: other lengths would make other tokenizers."""
 LARGEST_VOCABULARY = 1 << 20
 
 Texts = Callable[[], Iterable[str]]
@@ -65,7 +66,7 @@ def make_tokenizer(spec: str, texts: Texts, *, seed: int = 0) -> Tokenizer:
 
     Args:
         spec: ``byte``, ``char``, ``bpe:N`` (at most N ids in all) or a folder.
-        texts: gives the text anew each time it is called; pieces of documents will do.
+        texts: gives the text anew each time it is called; chunks of documents will do.
         seed: fixes which text BPE is trained on, where there is more than a sample's worth.
 
     Raises:
@@ -109,7 +110,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int, *, seed: int = 0) -> BPETok
     """Byte-level BPE with GPT-2's pattern.
 
     Args:
-        texts: pieces of text; of more than 64 M characters a sample is taken, so that memory stays bounded.
+        texts: chunks of text; of more than 64 M characters a sample is taken, so that memory stays bounded.
         vocab_size: most ids: 256 bytes, the merges, the end token. A text that is small or repeats itself has
             fewer pairs to merge, and gives fewer.
         seed: fixes the sample.
@@ -126,26 +127,26 @@ def train_bpe(texts: Iterable[str], vocab_size: int, *, seed: int = 0) -> BPETok
 
 
 def sample(texts: Iterable[str], seed: int) -> list[str]:
-    """The text in chunks, or of a long text a random part of them, chosen by hash; memory stays bounded."""
+    """The text in blocks, or of a long text a random part of them, chosen by hash; memory stays bounded."""
     kept: list[tuple[int, str]] = []
     size, limit = 0, 1 << 64
-    for index, chunk in enumerate(_chunks(texts)):
+    for index, block in enumerate(_blocks(texts)):
         draw = hash_u64("sample", seed, index)
         if draw >= limit:
             continue
-        kept.append((draw, chunk))
-        size += len(chunk)
+        kept.append((draw, block))
+        size += len(block)
         while size > SAMPLE_CHARACTERS:
             limit //= 2
-            kept = [(draw, chunk) for draw, chunk in kept if draw < limit]
-            size = sum(len(chunk) for _, chunk in kept)
-    return [chunk for _, chunk in kept]
+            kept = [(draw, block) for draw, block in kept if draw < limit]
+            size = sum(len(block) for _, block in kept)
+    return [block for _, block in kept]
 
 
-def _chunks(texts: Iterable[str]) -> Iterator[str]:
+def _blocks(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
-        for start in range(0, len(text), CHUNK_CHARACTERS):
-            yield text[start : start + CHUNK_CHARACTERS]
+        for start in range(0, len(text), SAMPLE_BLOCK_CHARACTERS):
+            yield text[start : start + SAMPLE_BLOCK_CHARACTERS]
 
 
 def _halves(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:

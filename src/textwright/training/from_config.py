@@ -3,7 +3,7 @@
 import torch
 
 from textwright.core.seeds import hash_u64
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import BatchSource
 from textwright.data.sources.packed_documents import PackedDocuments
 from textwright.data.sources.windows import Windows
@@ -13,7 +13,7 @@ from textwright.training.losses.catalog import read_objective
 from textwright.training.model_with_loss import ModelWithLoss
 
 
-def make_batches(tokens: Tokens, config: TrainConfig, context_length: int) -> BatchSource:
+def make_batches(tokens: TokenDataset, config: TrainConfig, context_length: int) -> BatchSource:
     """The source of batches that a config describes.
 
     Args:

@@ -7,7 +7,7 @@ import torch
 from textwright.core.errors import InputError
 from textwright.core.world import World
 from textwright.data.batch import Batch
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import SINGLE_PROCESS, fingerprint_of
 
 
@@ -32,7 +32,7 @@ class Lanes:
         InputError: the stream is too short for so many lanes.
     """
 
-    def __init__(self, tokens: Tokens, *, batch_size: int, sequence_length: int) -> None:
+    def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int) -> None:
         self.tokens, self.batch_size, self.sequence_length = tokens, batch_size, sequence_length
         self.steps_per_epoch = (tokens.num_tokens - 1) // batch_size // sequence_length
         if not self.steps_per_epoch:

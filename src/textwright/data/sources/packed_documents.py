@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from textwright.data.batch import PADDING, Batch
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import Integers, ShuffledRows, fingerprint_of
 
 
@@ -23,7 +23,7 @@ class PackedDocuments(ShuffledRows):
         seed: fixes the order.
     """
 
-    def __init__(self, tokens: Tokens, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
+    def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
         self.tokens, self._packing = tokens, tokens.packing(sequence_length, seed)
         num_rows = self._packing.num_rows
         super().__init__(num_rows=num_rows, batch_size=batch_size, sequence_length=sequence_length, seed=seed)

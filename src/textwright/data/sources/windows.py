@@ -8,7 +8,7 @@ import torch
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.data.batch import Batch
-from textwright.data.shards import Tokens
+from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import Integers, ShuffledRows, fingerprint_of
 
 
@@ -32,7 +32,7 @@ class Windows(ShuffledRows):
         InputError: the stream is shorter than one row.
     """
 
-    def __init__(self, tokens: Tokens, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
+    def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
         if tokens.num_tokens < sequence_length + 1:
             raise InputError(
                 f"the text has {tokens.num_tokens:,} tokens",
@@ -69,7 +69,7 @@ class Windows(ShuffledRows):
         return Batch.from_ids(torch.from_numpy(ids))
 
 
-def evaluation_batches(tokens: Tokens, *, batch_size: int, sequence_length: int) -> Iterator[Batch]:
+def evaluation_batches(tokens: TokenDataset, *, batch_size: int, sequence_length: int) -> Iterator[Batch]:
     """The stream from its start to its end in rows: each token but the very first is predicted exactly once."""
     starts = range(0, tokens.num_tokens - 1, sequence_length)
     for first in range(0, len(starts), batch_size):

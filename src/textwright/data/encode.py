@@ -1,0 +1,96 @@
+"""From text to token shards: a unit of work becomes one shard, whoever does it and however often it is done."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textwright.core.files import atomic_file
+from textwright.data.dataset import Ids
+from textwright.data.manifest import ShardInfo, ids_dtype
+from textwright.text.document import Chunk
+from textwright.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What becomes one shard."""
+
+    name: str
+    """The shard's: a split and a number, ``train-00000``."""
+    chunks: Iterable[Chunk]
+    """Whole documents, none of them without text."""
+
+
+def encode(unit: Unit, tokenizer: Tokenizer, folder: Path) -> ShardInfo:
+    """Write a unit's shard. The same unit gives the same bytes; a file is there whole or not at all.
+
+    Args:
+        unit: its chunks are gone through once, and not held.
+        tokenizer: makes the ids; every document ends in its end token.
+        folder: what is there under the shard's name is replaced.
+    """
+    with write_shard(folder, unit.name, ids_dtype(tokenizer)) as shard:
+        for chunk in unit.chunks:
+            shard.num_bytes += num_bytes(chunk.text)
+            shard.num_characters += len(chunk.text)
+            shard.add(tokenizer.encode_array(chunk.text))
+            if chunk.is_last:
+                shard.add(np.array([tokenizer.end_id], dtype=np.uint32))
+                shard.end_document()
+    return shard.info()
+
+
+class ShardWriter:
+    """A shard as it is written, document after document."""
+
+    def __init__(self, name: str, dtype: np.dtype[Any], ids: BinaryIO, ends: BinaryIO) -> None:
+        self.num_bytes, self.num_characters, self.num_tokens, self.num_documents = 0, 0, 0, 0
+        self._name, self._dtype, self._ids, self._ends = name, dtype, _HashedFile(ids), _HashedFile(ends)
+
+    def add(self, ids: Ids) -> None:
+        """Ids of the document in hand."""
+        self._ids.write(np.ascontiguousarray(ids, dtype=self._dtype).tobytes())
+        self.num_tokens += len(ids)
+
+    def end_document(self) -> None:
+        """The document in hand ends here."""
+        self._ends.write(np.array([self.num_tokens], dtype="<u8").tobytes())
+        self.num_documents += 1
+
+    def info(self) -> ShardInfo:
+        """What the shard holds."""
+        return ShardInfo(
+            self._name,
+            self.num_tokens,
+            self.num_documents,
+            self._ids.sha256.hexdigest(),
+            self._ends.sha256.hexdigest(),
+            self.num_bytes,
+            self.num_characters,
+        )
+
+
+@contextmanager
+def write_shard(folder: Path, name: str, dtype: np.dtype[Any]) -> Iterator[ShardWriter]:
+    """A shard to write, whose files take their names when the block ends well, and vanish when it does not."""
+    with atomic_file(folder / f"{name}.bin") as ids, atomic_file(folder / f"{name}.idx") as ends:
+        yield ShardWriter(name, dtype, ids, ends)
+
+
+class _HashedFile:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, raw: bytes) -> None:
+        self._file.write(raw)
+        self.sha256.update(raw)
+
+
+def num_bytes(text: str) -> int:
+    """Of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
