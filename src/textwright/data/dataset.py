@@ -4,6 +4,7 @@
 
     FOLDER/  train-00000.bin   token ids, little-endian uint16 or uint32, documents one after the other
              train-00000.idx   where each document ends, little-endian uint64, counted from the shard's start
+             train-00000.arrow the documents table: source, id, label, task, learned spans of each
              val-00000.bin ...
              tokenizer.json    the tokenizer, with its config beside it
              manifest.json     types, counts, and the SHA-256 of every shard, of the tokenizer and of itself
@@ -12,6 +13,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +24,7 @@ from textwright.core.errors import InputError
 from textwright.core.files import sha256_file
 from textwright.core.sealed import damage_of_files
 from textwright.core.user_paths import given_path
+from textwright.data.documents import LearnedSpans, open_table
 from textwright.data.manifest import DataManifest, SplitInfo, read_manifest
 from textwright.data.packing import Packing, lay_out
 from textwright.tokens.tokenizer import Tokenizer
@@ -38,6 +41,8 @@ class TokenDataset:
         num_bytes: bytes of the text in UTF-8.
         num_characters: characters of the text.
         fingerprint: a hash of ids and documents, where there is one already; else it is made when it is asked for.
+        tables: the documents tables of the parts, where there are any.
+        has_spans: whether they hold learned spans.
     """
 
     def __init__(
@@ -48,7 +53,10 @@ class TokenDataset:
         num_bytes: int,
         num_characters: int,
         fingerprint: str | None = None,
+        tables: Sequence[Path] = (),
+        has_spans: bool = False,
     ) -> None:
+        self._tables, self._has_spans = tables, has_spans
         self._fingerprint = fingerprint
         self._parts = parts
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
@@ -66,6 +74,19 @@ class TokenDataset:
                 digest.update(part.astype("<u4").tobytes())
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+    @cached_property
+    def documents(self) -> Any:
+        """The documents table, a ``pyarrow.Table`` with a row a document; None where nothing is known of them.
+
+        Its columns are the fields of ``Document``, ``spans`` counted in tokens of the document.
+        """
+        return open_table(self._tables) if self._tables else None
+
+    @cached_property
+    def learned(self) -> LearnedSpans | None:
+        """Which tokens are learned; None where all are."""
+        return LearnedSpans.of(self.documents, self.document_ends) if self._has_spans else None
 
     @property
     def stored_bytes(self) -> int:
@@ -162,6 +183,8 @@ def open_split(folder: Path, info: SplitInfo, dtype: np.dtype[Any]) -> TokenData
                     expected=f"{size:,}",
                     fix="prepare the data again",
                 )
+        if shard.sha256_documents and not (folder / f"{shard.name}.arrow").is_file():
+            raise InputError(f"the shard {folder / shard.name}.arrow is missing", fix="prepare the data again")
         parts.append(np.memmap(folder / f"{shard.name}.bin", dtype=dtype, mode="r"))
         ends.append(np.fromfile(folder / f"{shard.name}.idx", dtype="<u8").astype(np.int64) + start)
         start += shard.num_tokens
@@ -171,6 +194,8 @@ def open_split(folder: Path, info: SplitInfo, dtype: np.dtype[Any]) -> TokenData
         num_bytes=info.num_bytes,
         num_characters=info.num_characters,
         fingerprint=info.fingerprint,
+        tables=[folder / f"{shard.name}.arrow" for shard in info.shards if shard.sha256_documents],
+        has_spans=any(shard.has_spans for shard in info.shards),
     )
 
 
@@ -188,8 +213,7 @@ def find_data_corruption(folder: Path) -> str | None:
 def _find_other_content(folder: Path, manifest: DataManifest) -> str | None:
     for info in manifest.splits.values():
         for shard in info.shards:
-            for suffix, expected in ((".bin", shard.sha256_bin), (".idx", shard.sha256_idx)):
-                path = folder / f"{shard.name}{suffix}"
-                if sha256_file(path) != expected:
-                    return f"{path} has other content than was written"
+            for name, expected in shard.files.items():
+                if sha256_file(folder / name) != expected:
+                    return f"{folder / name} has other content than was written"
     return damage_of_files(folder, manifest.tokenizer_files)

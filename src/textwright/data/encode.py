@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from textwright.core.files import atomic_file
 from textwright.data.dataset import Ids
-from textwright.data.manifest import ShardInfo, ids_dtype
-from textwright.text.document import Chunk
+from textwright.data.documents import SpansInTokens, table_bytes
+from textwright.data.manifest import SUFFIXES, ShardInfo, ids_dtype
+from textwright.text.document import Chunk, Document
 from textwright.tokens.tokenizer import Tokenizer
 
 
@@ -33,34 +34,49 @@ def encode(unit: Unit, tokenizer: Tokenizer, folder: Path) -> ShardInfo:
         unit: its chunks are gone through once, and not held.
         tokenizer: makes the ids; every document ends in its end token.
         folder: what is there under the shard's name is replaced.
+
+    Raises:
+        InputError: a document's learned spans are none of its text.
     """
+    spans: SpansInTokens | None = None
     with write_shard(folder, unit.name, ids_dtype(tokenizer)) as shard:
         for chunk in unit.chunks:
             shard.num_bytes += num_bytes(chunk.text)
             shard.num_characters += len(chunk.text)
-            shard.add(tokenizer.encode_array(chunk.text))
+            ids = tokenizer.encode_array(chunk.text)
+            shard.add(ids)
+            if chunk.document.spans is not None:
+                spans = SpansInTokens(chunk.document) if spans is None else spans
+                spans.add(chunk.text, ids, tokenizer)
             if chunk.is_last:
                 shard.add(np.array([tokenizer.end_id], dtype=np.uint32))
-                shard.end_document()
+                shard.end_document(replace(chunk.document, spans=None if spans is None else spans.end()))
+                spans = None
     return shard.info()
 
 
 class ShardWriter:
     """A shard as it is written, document after document."""
 
-    def __init__(self, name: str, dtype: np.dtype[Any], ids: BinaryIO, ends: BinaryIO) -> None:
+    def __init__(self, name: str, dtype: np.dtype[Any], ids: BinaryIO, ends: BinaryIO, table: BinaryIO) -> None:
         self.num_bytes, self.num_characters, self.num_tokens, self.num_documents = 0, 0, 0, 0
-        self._name, self._dtype, self._ids, self._ends = name, dtype, _HashedFile(ids), _HashedFile(ends)
+        self._name, self._dtype, self._documents = name, dtype, list[Document]()
+        self._ids, self._ends, self._table = _HashedFile(ids), _HashedFile(ends), _HashedFile(table)
 
     def add(self, ids: Ids) -> None:
         """Ids of the document in hand."""
         self._ids.write(np.ascontiguousarray(ids, dtype=self._dtype).tobytes())
         self.num_tokens += len(ids)
 
-    def end_document(self) -> None:
-        """The document in hand ends here."""
+    def end_document(self, document: Document) -> None:
+        """The document in hand ends here; its spans are counted in tokens."""
+        self._documents.append(document)
         self._ends.write(np.array([self.num_tokens], dtype="<u8").tobytes())
         self.num_documents += 1
+
+    def finish(self) -> None:
+        """All documents are there."""
+        self._table.write(table_bytes(self._documents))
 
     def info(self) -> ShardInfo:
         """What the shard holds."""
@@ -72,14 +88,19 @@ class ShardWriter:
             self._ends.sha256.hexdigest(),
             self.num_bytes,
             self.num_characters,
+            self._table.sha256.hexdigest(),
+            any(document.spans is not None for document in self._documents),
         )
 
 
 @contextmanager
 def write_shard(folder: Path, name: str, dtype: np.dtype[Any]) -> Iterator[ShardWriter]:
     """A shard to write, whose files take their names when the block ends well, and vanish when it does not."""
-    with atomic_file(folder / f"{name}.bin") as ids, atomic_file(folder / f"{name}.idx") as ends:
-        yield ShardWriter(name, dtype, ids, ends)
+    with ExitStack() as stack:
+        files = [stack.enter_context(atomic_file(folder / f"{name}{suffix}")) for suffix in SUFFIXES]
+        shard = ShardWriter(name, dtype, *files)
+        yield shard
+        shard.finish()
 
 
 class _HashedFile:

@@ -15,6 +15,8 @@ from textwright.tokens.tokenizer import Tokenizer
 
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
+SUFFIXES = (".bin", ".idx", ".arrow")
+"""Of a shard's files: the ids, where documents end, the documents table."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,21 @@ class ShardInfo:
     """Of its text; folders of version 1 do not say."""
     num_characters: int = 0
     """Likewise."""
+    sha256_documents: str | None = None
+    """Of the documents table; folders of version 1 have none."""
+    has_spans: bool = False
+    """Whether of some documents only spans are learned."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The names of the shard's files, and their SHA-256."""
+        hashes = (self.sha256_bin, self.sha256_idx, self.sha256_documents)
+        return {f"{self.name}{suffix}": sha256 for suffix, sha256 in zip(SUFFIXES, hashes, strict=True) if sha256}
+
+    @property
+    def learned_hashes(self) -> str:
+        """Of what is learned, one after the other: the ids, their documents, and the spans where there are any."""
+        return self.sha256_bin + self.sha256_idx + (self.sha256_documents or "" if self.has_spans else "")
 
 
 @dataclass(frozen=True)
@@ -130,4 +147,4 @@ def _text_of_manifest(path: Path) -> str:
 
 
 def _hash_of(shards: Iterable[ShardInfo]) -> str:
-    return hashlib.sha256(" ".join(shard.sha256_bin + shard.sha256_idx for shard in shards).encode()).hexdigest()
+    return hashlib.sha256(" ".join(shard.learned_hashes for shard in shards).encode()).hexdigest()

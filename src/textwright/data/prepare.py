@@ -7,7 +7,8 @@
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder
 from textwright.core.user_paths import given_path
 from textwright.data.dataset import DataSplits, TokenDataset, open_data, open_split
+from textwright.data.documents import rows_of
 from textwright.data.encode import ShardWriter, Unit, encode, num_bytes, write_shard
 from textwright.data.manifest import ShardInfo, SplitInfo, ids_dtype, write_manifest
-from textwright.text.document import Chunk
+from textwright.text.document import Chunk, Document
 from textwright.text.files import combine_hashes
 from textwright.text.read import TextFiles
 from textwright.text.split import is_validation
@@ -154,9 +156,8 @@ def split_tail(
             _copy_text(whole, start, stop, tokenizer, shard)
         found.append([shard.info()])
     del whole
-    for info in shards:
-        for suffix in (".bin", ".idx"):
-            (folder / f"{info.name}{suffix}").unlink()
+    for name in (name for info in shards for name in info.files):
+        (folder / name).unlink()
     for path in made.iterdir():
         path.rename(folder / path.name)
     made.rmdir()
@@ -177,7 +178,10 @@ def _copy_text(whole: TokenDataset, start: int, stop: int, tokenizer: Tokenizer,
     """The documents from ``start`` to ``stop``, the last of them ended where it is cut."""
     size_of = np.array([len(raw) for raw in tokenizer.token_bytes])
     table, characters = tokenizer.token_bytes, codecs.getincrementaldecoder("utf-8")("replace")
-    for end in [*(end for end in whole.document_ends.tolist() if start < end < stop), stop]:
+    ends = [*(end for end in whole.document_ends.tolist() if start < end < stop), stop]
+    first = int(np.searchsorted(whole.document_ends, start, side="right"))
+    for document, end in zip(rows_of(whole.documents.slice(first, len(ends))), ends, strict=True):
+        begin = start
         while start < end:
             ids = whole.read(start, min(end, start + COPY_TOKENS))
             start += len(ids)
@@ -186,7 +190,18 @@ def _copy_text(whole: TokenDataset, start: int, stop: int, tokenizer: Tokenizer,
             if start == end and ids[-1] != tokenizer.end_id:
                 ids = np.append(ids, tokenizer.end_id)
             shard.add(ids.astype(np.uint32))
-        shard.end_document()
+        # The part that begins in the middle of its document has the spans that lie in it, counted from there on.
+        before = begin - (int(whole.document_ends[first - 1]) if first else 0)
+        shard.end_document(_cut_spans(document, before, before + end - begin))
+        first += 1
+
+
+def _cut_spans(document: Document, start: int, stop: int) -> Document:
+    """The document as its tokens from ``start`` to ``stop`` are one."""
+    if document.spans is None:
+        return document
+    cut = [(max(first, start) - start, min(last, stop) - start) for first, last in document.spans]
+    return replace(document, spans=tuple((first, last) for first, last in cut if first < last))
 
 
 def write_tokens(tokens: TokenDataset, tokenizer: Tokenizer, folder: Path) -> DataSplits:
@@ -200,10 +215,11 @@ def write_tokens(tokens: TokenDataset, tokenizer: Tokenizer, folder: Path) -> Da
     with atomic_folder(folder) as new:
         with write_shard(new, f"{TRAIN}-00000", ids_dtype(tokenizer)) as shard:
             shard.num_bytes, shard.num_characters = tokens.num_bytes, tokens.num_characters
+            known = repeat(Document("memory")) if tokens.documents is None else rows_of(tokens.documents)
             start = 0
-            for end in tokens.document_ends.tolist():
+            for document, end in zip(known, tokens.document_ends.tolist(), strict=False):
                 shard.add(tokens.read(start, end).astype(np.uint32))
-                shard.end_document()
+                shard.end_document(document)
                 start = end
         splits = {TRAIN: SplitInfo.of([shard.info()]), VAL: SplitInfo.of([])}
         write_manifest(new, tokenizer, splits, split="none", sources_sha256=None)

@@ -153,7 +153,7 @@ def score_tokens(
         max_tokens: stop after so many tokens of the stream, so that a check during training stays quick.
 
     Returns:
-        ``val_loss_nats``, and ``val_bits_per_byte`` where the stream knows its bytes.
+        ``val_loss_nats``, and ``val_bits_per_byte`` where the stream knows its bytes and all of it is learned.
     """
     eval_mode(model)
     total, count = 0.0, 0
@@ -165,7 +165,7 @@ def score_tokens(
     if not count:
         raise InputError("the validation text has fewer than two tokens", fix="give more text, or --val-data")
     figures = {"val_loss_nats": total / count}
-    if tokens.num_bytes:
+    if tokens.num_bytes and tokens.learned is None:
         figures["val_bits_per_byte"] = total / count * tokens.num_tokens / tokens.num_bytes / math.log(2)
     return figures
 

@@ -11,6 +11,12 @@ class Document:
     """File or other place it came from."""
     id: str | None = None
     """Its name there: in formats with many documents the ``id`` of its row, or the row's number."""
+    label: str | int | None = None
+    """What it as a whole is to be recognised as."""
+    task: str | None = None
+    """Which task it is an example of."""
+    spans: tuple[tuple[int, int], ...] | None = None
+    """What of it is learned: [start, stop) of its characters, or once it is encoded of its tokens. None: all of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -47,7 +47,10 @@ class Spool:
         unpacked = zstandard.ZstdDecompressor().stream_reader(self._file, closefd=False)
         for line in io.BufferedReader(cast(io.RawIOBase, unpacked)):
             done, text, is_last, *known = json.loads(line)
-            yield Chunk(text, Document(*known), is_last), done
+            document = Document(*known)
+            if document.spans is not None:
+                document = replace(document, spans=tuple((start, stop) for start, stop in document.spans))
+            yield Chunk(text, document, is_last), done
 
     def close(self) -> None:
         """Give the space back."""

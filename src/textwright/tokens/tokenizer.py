@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tiktoken
 from tokenizers import Tokenizer as ReferenceTokenizer
 
+from textwright.core.errors import InputError
 from textwright.core.files import write_atomically
 from textwright.core.user_paths import given_path
 
@@ -54,6 +55,21 @@ class Tokenizer(ABC):
         """The ids of a text, as a list."""
         ids: list[int] = self.encode_array(text).tolist()
         return ids
+
+    def characters_of(self, text: str, ids: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where the characters begin and end that each token of a text holds, or holds a part of.
+
+        Raises:
+            InputError: the ids are not the text byte for byte, as where a tokenizer normalises.
+        """
+        raw = text.encode()
+        parts = [self.token_bytes[index] for index in ids.tolist()]
+        if b"".join(parts) != raw:
+            raise InputError("text that its tokens do not give back exactly", expected="such, to learn spans of it")
+        lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+        character = np.cumsum((np.frombuffer(raw, dtype=np.uint8) & 0xC0) != 0x80) - 1
+        stops = np.cumsum(lengths)
+        return character[stops - lengths], character[stops - 1] + 1
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids. Bytes that are no UTF-8 become U+FFFD; the end token becomes nothing."""
@@ -232,3 +248,9 @@ class CharTokenizer(Tokenizer):
         codes = np.frombuffer(text.encode("utf-32-le", errors="replace"), dtype="<u4")
         ids: Ids = self._id_of_code[codes]
         return ids
+
+    def characters_of(self, text: str, ids: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """One each, known or not."""
+        assert len(text) == len(ids)
+        places = np.arange(len(ids))
+        return places, places + 1

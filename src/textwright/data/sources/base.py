@@ -2,14 +2,16 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from textwright.core.seeds import hash_u64
 from textwright.core.world import World
 from textwright.data.batch import Batch
+from textwright.data.dataset import TokenDataset
 from textwright.data.shuffle import shuffled
 
 SINGLE_PROCESS = World()
@@ -89,6 +91,53 @@ class ShuffledRows(ABC):
     @abstractmethod
     def make_rows(self, epochs: Integers, places: Integers) -> Batch:
         """Rows by their epoch and their place in the source."""
+
+
+class OverTokens:
+    """What is the same for sources whose batches are of one stream of tokens."""
+
+    kind: ClassVar[str]
+    """Tells its batches from those of other sources with the same settings."""
+    tokens: TokenDataset
+    batch_size: int
+    sequence_length: int
+    seeds: tuple[int, ...] = ()
+    """What fixes an order, where there is one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the tokens and how they are laid."""
+        settings = (self.batch_size, self.sequence_length, *self.seeds)
+        return fingerprint_of(self.kind, self.tokens.fingerprint, *settings)
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the stream."""
+        return self.tokens.num_tokens
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of the stream."""
+        return self.tokens.stored_bytes
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Places of a step's rows."""
+        return self.batch_size * self.sequence_length
+
+
+def weigh_learned(batch: Batch, tokens: TokenDataset, starts: Integers) -> Batch:
+    """Rows of a stream, where what is not learned has no weight.
+
+    Args:
+        batch: each row a stretch of the stream, padded at its end where it is shorter.
+        tokens: the stream.
+        starts: where each row's first input lies in it.
+    """
+    if tokens.learned is None:
+        return batch
+    is_learned = tokens.learned.contain(starts[:, None] + np.arange(1, batch.time + 1))
+    return batch.with_fields(loss_weight=batch.loss_weight * torch.from_numpy(is_learned))
 
 
 def fingerprint_of(*parts: Any) -> str:

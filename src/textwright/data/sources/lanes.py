@@ -8,10 +8,10 @@ from textwright.core.errors import InputError
 from textwright.core.world import World
 from textwright.data.batch import Batch
 from textwright.data.dataset import TokenDataset
-from textwright.data.sources.base import SINGLE_PROCESS, fingerprint_of
+from textwright.data.sources.base import SINGLE_PROCESS, OverTokens, weigh_learned
 
 
-class Lanes:
+class Lanes(OverTokens):
     """Rows that go on where the same row of the step before ended: truncated back-propagation through time.
 
     ::
@@ -32,6 +32,8 @@ class Lanes:
         InputError: the stream is too short for so many lanes.
     """
 
+    kind = "lanes"
+
     def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int) -> None:
         self.tokens, self.batch_size, self.sequence_length = tokens, batch_size, sequence_length
         self.steps_per_epoch = (tokens.num_tokens - 1) // batch_size // sequence_length
@@ -44,26 +46,6 @@ class Lanes:
         # The end token before a document is what it is read from: there a state begins anew.
         self._begins = tokens.document_ends - 1
 
-    @property
-    def fingerprint(self) -> str:
-        """Of the stream and its lanes."""
-        return fingerprint_of("lanes", self.tokens.fingerprint, self.batch_size, self.sequence_length)
-
-    @property
-    def num_tokens(self) -> int:
-        """Of the stream."""
-        return self.tokens.num_tokens
-
-    @property
-    def stored_bytes(self) -> int:
-        """Of the stream."""
-        return self.tokens.stored_bytes
-
-    @property
-    def tokens_per_step(self) -> int:
-        """Places of a step's rows."""
-        return self.batch_size * self.sequence_length
-
     def batch(self, step: int, world: World = SINGLE_PROCESS) -> Batch:
         """The next tokens of this rank's lanes."""
         start, stop = (self.batch_size * rank // world.size for rank in (world.rank, world.rank + 1))
@@ -75,7 +57,7 @@ class Lanes:
         documents = np.searchsorted(self._begins, places, side="right")
         # A document that begins in the very first place of a row does not go on.
         begins = np.isin(firsts, self._begins)
-        return Batch.from_ids(torch.from_numpy(ids)).with_fields(
+        return weigh_learned(Batch.from_ids(torch.from_numpy(ids)), self.tokens, firsts).with_fields(
             document_ids=torch.from_numpy(documents - documents[:, :1]),
             continues=torch.from_numpy(~begins & (offset > 0)),
             row_ids=torch.from_numpy(lanes),

@@ -5,10 +5,10 @@ import torch
 
 from textwright.data.batch import PADDING, Batch
 from textwright.data.dataset import TokenDataset
-from textwright.data.sources.base import Integers, ShuffledRows, fingerprint_of
+from textwright.data.sources.base import Integers, OverTokens, ShuffledRows
 
 
-class PackedDocuments(ShuffledRows):
+class PackedDocuments(OverTokens, ShuffledRows):
     """Documents laid into rows one after the other; longer ones are cut. Rows are shuffled each epoch.
 
     Each is read from the end token on, so that its first token is learned too::
@@ -23,26 +23,14 @@ class PackedDocuments(ShuffledRows):
         seed: fixes the order.
     """
 
+    kind = "packed"
+
     def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
-        self.tokens, self._packing = tokens, tokens.packing(sequence_length, seed)
+        self.tokens, self.seeds = tokens, (seed,)
+        self._packing = tokens.packing(sequence_length, seed)
         num_rows = self._packing.num_rows
         super().__init__(num_rows=num_rows, batch_size=batch_size, sequence_length=sequence_length, seed=seed)
         self._end_id = int(tokens.read(tokens.num_tokens - 1, tokens.num_tokens)[0])
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the documents and how they are laid."""
-        return fingerprint_of("packed", self.tokens.fingerprint, self.batch_size, self.sequence_length, self.seed)
-
-    @property
-    def num_tokens(self) -> int:
-        """Of the documents."""
-        return self.tokens.num_tokens
-
-    @property
-    def stored_bytes(self) -> int:
-        """Of the documents."""
-        return self.tokens.stored_bytes
 
     def make_rows(self, epochs: Integers, places: Integers) -> Batch:  # noqa: ARG002
         """The rows of the packing."""
@@ -54,11 +42,13 @@ class PackedDocuments(ShuffledRows):
         targets[here] = self.tokens.take(found.token)
         inputs[here] = np.where(found.is_first, self._end_id, self.tokens.take(np.maximum(found.token - 1, 0)))
         documents[here], positions[here] = found.document, found.position
-        is_real = torch.from_numpy(documents != PADDING)
+        counts = documents != PADDING
+        if self.tokens.learned is not None:
+            counts[here] = self.tokens.learned.contain(found.token)
         return Batch(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
-            is_real.float(),
+            torch.from_numpy(counts).float(),
             torch.from_numpy(documents),
             torch.from_numpy(positions),
         )

@@ -9,10 +9,10 @@ from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.data.batch import Batch
 from textwright.data.dataset import TokenDataset
-from textwright.data.sources.base import Integers, ShuffledRows, fingerprint_of
+from textwright.data.sources.base import Integers, OverTokens, ShuffledRows, weigh_learned
 
 
-class Windows(ShuffledRows):
+class Windows(OverTokens, ShuffledRows):
     """Rows cut from the stream, every token once an epoch (but for less than two rows at its ends).
 
     ::
@@ -32,6 +32,8 @@ class Windows(ShuffledRows):
         InputError: the stream is shorter than one row.
     """
 
+    kind = "windows"
+
     def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
         if tokens.num_tokens < sequence_length + 1:
             raise InputError(
@@ -41,43 +43,27 @@ class Windows(ShuffledRows):
             )
         fit = (tokens.num_tokens - 1) // sequence_length
         super().__init__(num_rows=max(1, fit - 1), batch_size=batch_size, sequence_length=sequence_length, seed=seed)
-        self.tokens = tokens
+        self.tokens, self.seeds = tokens, (seed,)
         self._slack = tokens.num_tokens - 1 - self.num_rows * sequence_length
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the stream and how it is cut."""
-        return fingerprint_of("windows", self.tokens.fingerprint, self.batch_size, self.sequence_length, self.seed)
-
-    @property
-    def num_tokens(self) -> int:
-        """Of the stream."""
-        return self.tokens.num_tokens
-
-    @property
-    def stored_bytes(self) -> int:
-        """Of the stream."""
-        return self.tokens.stored_bytes
 
     def make_rows(self, epochs: Integers, places: Integers) -> Batch:
         """Each row with what follows it."""
         time = self.sequence_length
-        ids = np.empty((len(places), time + 1), dtype=np.int64)
+        ids, starts = np.empty((len(places), time + 1), dtype=np.int64), np.empty(len(places), dtype=np.int64)
         for index, (epoch, place) in enumerate(zip(epochs.tolist(), places.tolist(), strict=True)):
             start = hash_u64("offset", self.seed, epoch) % (self._slack + 1) + place * time
-            ids[index] = self.tokens.read(start, start + time + 1)
-        return Batch.from_ids(torch.from_numpy(ids))
+            ids[index], starts[index] = self.tokens.read(start, start + time + 1), start
+        return weigh_learned(Batch.from_ids(torch.from_numpy(ids)), self.tokens, starts)
 
 
 def evaluation_batches(tokens: TokenDataset, *, batch_size: int, sequence_length: int) -> Iterator[Batch]:
     """The stream from its start to its end in rows: each token but the very first is predicted exactly once."""
-    starts = range(0, tokens.num_tokens - 1, sequence_length)
+    starts = np.arange(0, tokens.num_tokens - 1, sequence_length)
     for first in range(0, len(starts), batch_size):
-        chosen = [
-            tokens.read(start, min(start + sequence_length + 1, tokens.num_tokens))
-            for start in starts[first : first + batch_size]
-        ]
+        here = starts[first : first + batch_size]
+        chosen = [tokens.read(start, min(start + sequence_length + 1, tokens.num_tokens)) for start in here.tolist()]
         if all(len(row) == sequence_length + 1 for row in chosen):
-            yield Batch.from_ids(torch.from_numpy(np.stack(chosen)))
+            batch = Batch.from_ids(torch.from_numpy(np.stack(chosen)))
         else:
-            yield Batch.from_rows([row.tolist() for row in chosen])
+            batch = Batch.from_rows([row.tolist() for row in chosen])
+        yield weigh_learned(batch, tokens, here)
