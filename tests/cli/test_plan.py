@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from textwright.text import spool
 
 QUICK = ("--tokenizer", "byte", "--model.preset", "nano", "--model.context-length", 32, "--batch-size", 4, "--steps", 4)
 
@@ -53,8 +54,15 @@ def test_what_it_writes_lies_beside_the_run_and_is_gone_afterwards(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
-    assert textwright("plan", "--data", text_file, *QUICK).code == 0
+    monkeypatch.setattr(spool, "MEMORY_BYTES", 1)  # what is more goes to the disk
+    left = tmp_path / ".textwright-plan-killed.tmp"
+    (left / "run").mkdir(parents=True)
+    trained = ("--tokenizer", "bpe:270", *QUICK[2:])  # on text that is kept meanwhile
+    assert textwright("plan", "--data", text_file, *trained).code == 0
     assert list(tmp_path.iterdir()) == []
+    assert textwright("train", "--data", text_file, *trained, "--out", "run").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert not [path.name for path in (tmp_path / "run").rglob("*.tmp")]
 
 
 def test_for_people_it_is_a_few_lines(textwright: Run, text_file: Path) -> None:

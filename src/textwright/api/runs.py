@@ -5,7 +5,6 @@
     paths --Document--> tokenizer, shards --Batch--> the loop --> model/ --> report.html
 """
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,8 +21,9 @@ from textwright.core.config import read_stored
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
-from textwright.core.files import TEMPORARY
+from textwright.core.files import scratch_folder
 from textwright.core.progress import bar
+from textwright.core.user_paths import folder_beside
 from textwright.data.dataset import DataSplits, find_data_corruption, open_data
 from textwright.data.manifest import read_manifest
 from textwright.data.prepare import prepare_data
@@ -180,9 +180,8 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
         InputError: text, tokenizer, model or training cannot be as the config has it.
     """
     _check(config)
-    beside = next(folder for folder in Path(out).absolute().parents if folder.is_dir())
-    with tempfile.TemporaryDirectory(prefix=".textwright-plan-", suffix=TEMPORARY, dir=beside) as folder:
-        run = Run.create(Path(folder) / "run", config)
+    with scratch_folder(folder_beside(Path(out)), "plan") as folder:
+        run = Run.create(folder / "run", config)
         tokenizer, data, model = _begin(run, config, None, choose_device(device), quiet)
         if not quiet:
             stderr_console().print(describe(model, tokenizer, data))

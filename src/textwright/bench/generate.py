@@ -7,7 +7,7 @@ import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from textwright.bench.turns import Say, Worker, start_all, take_turns
 from textwright.bench.writing_job import Ids, WritingJob
 from textwright.core.device import processor_name
 from textwright.core.errors import InputError, unknown_name
+from textwright.core.files import scratch_folder
 from textwright.models.gpt.config import GPTConfig
 
 
@@ -77,8 +78,8 @@ def bench_generate(
     present = [peer for peer in peers if peer not in missing]
     if not present:
         raise InputError("no peer is installed", fix="pip install 'textwright[bench]'")
-    with TemporaryDirectory() as folder:
-        job = dataclasses.replace(job, folder=folder)
+    with scratch_folder(Path.cwd(), "bench") as folder:
+        job = dataclasses.replace(job, folder=str(folder))
         job.write_weights()
         programs = {peer: ["textwright.bench.writer", peer, json.dumps(vars(job))] for peer in present}
         programs[MEMORY] = ["textwright.bench.worker", MEMORY, job.preset, "1", "1", "float32", "cpu", str(job.threads)]

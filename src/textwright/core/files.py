@@ -186,6 +186,48 @@ def sweep(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def scratch_folder(beside: Path, what: str) -> Iterator[Path]:
+    """A folder for what is needed for a while. What killed processes left of such folders goes first.
+
+    Its owner holds the operating system's lock on it, which no process holds that has ended.
+
+    Args:
+        beside: where it lies: on the disk of what it is for, never in the system's temporary folder.
+        what: for whom, as a part of its name.
+    """
+    prefix = f".textwright-{what}-"
+    for left in beside.glob(f"{prefix}*{TEMPORARY}"):
+        with contextlib.suppress(OSError), _lock_folder(left) as is_free:
+            if is_free:
+                shutil.rmtree(left, ignore_errors=True)
+    while True:
+        folder = beside / f"{prefix}{secrets.token_hex(6)}{TEMPORARY}"
+        folder.mkdir()
+        with _lock_folder(folder) as is_ours:
+            if not is_ours:  # somebody took it for one that was left, in the moment before it was locked
+                continue
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
+@contextlib.contextmanager
+def _lock_folder(folder: Path) -> Iterator[bool]:
+    """Whether nobody else holds the folder, which is held then, and is still there."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield _try_lock(descriptor, fcntl.LOCK_EX) and folder.exists()
+    finally:
+        os.close(descriptor)
+
+
 def sha256_file(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     with open(path, "rb") as file:
@@ -231,7 +273,7 @@ def is_locked(path: Path) -> bool:
         return not _try_lock(file, fcntl.LOCK_SH)
 
 
-def _try_lock(file: IO[bytes], kind: int) -> bool:
+def _try_lock(file: IO[bytes] | int, kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:

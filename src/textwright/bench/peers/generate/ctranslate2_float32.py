@@ -13,7 +13,7 @@ def prepare(job: WritingJob, compute_type: str = "float32") -> Write:
     import ctranslate2
     from ctranslate2.converters import TransformersConverter
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=job.folder) as folder:
         TransformersConverter(job.folder).convert(folder, quantization=compute_type, force=True)
         generator = ctranslate2.Generator(
             folder, device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=job.threads

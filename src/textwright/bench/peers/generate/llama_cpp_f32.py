@@ -22,7 +22,7 @@ def prepare(job: WritingJob, kind: str = "F32") -> Write:
     quiet = llama_cpp.llama_log_callback(lambda *_: None)
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=job.folder) as folder:
         path = Path(folder) / "model.gguf"
         write_gguf(Path(job.folder), path, kind)
         model_settings = llama_cpp.llama_model_default_params()
