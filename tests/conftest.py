@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
 
 import tests.typecheck
 
 # Shapes and types of every call are checked under test; before anything of textwright is imported.
-install_import_hook("textwright", f"{tests.typecheck.__name__}.checked")
+tests.typecheck.install()
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,17 +1,59 @@
-"""The checker of calls under test: beartype, where it can follow the annotation."""
+"""The checker of calls under test: beartype, and jaxtyping's shapes where a function has any."""
 
+import dataclasses
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep673Exception
 
 WITH_INT_AS_FLOAT = BeartypeConf(is_pep484_tower=True)
+within_jaxtyping = jaxtyping.jaxtyped
 
 
-def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with its arguments and result checked at every call."""
+def install() -> None:
+    """Have every call checked, of all that is imported of textwright from here on.
+
+    jaxtyping's decorator, as its hook has it, binds the arguments of each call to the signature and checks them twice;
+    with few functions having shapes, that was a third of the time of most tests.
+    """
+    jaxtyping.jaxtyped = lambda typechecker: typechecker
+    jaxtyping.install_import_hook("textwright", f"{__name__}.checked")
+
+
+def checked(item: Any) -> Any:
+    """The function with its arguments and result checked at every call; a dataclass with its fields."""
+    if not isinstance(item, type):
+        return checked_function(item)
+    if dataclasses.is_dataclass(item) and "__init__" in vars(item):
+        item.__init__ = checked_function(item.__init__)  # type: ignore[misc]
+    return item
+
+
+def checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """By beartype alone, or within jaxtyping, where the name of a size means one size in all of a call."""
+    annotations = list(function.__annotations__.values())
+    if inspect.isgeneratorfunction(function) or any(isinstance(annotation, str) for annotation in annotations):
+        # beartype alone checks a generator when it is begun, and refuses a text that names what only types import.
+        found: Callable[..., Any] = within_jaxtyping(function, typechecker=with_beartype)
+        return found
+    found = with_beartype(function)
+    return within_jaxtyping(found, typechecker=None) if has_shapes(annotations) else found
+
+
+def with_beartype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where it can follow the annotations."""
     try:
         return beartype(conf=WITH_INT_AS_FLOAT)(function)
     except BeartypeDecorHintPep673Exception:
         return function  # a method that names Self: beartype wants to decorate its whole class
+
+
+def has_shapes(annotation: Any) -> bool:
+    """Whether a shape stands in an annotation, or in one of a list of them."""
+    if isinstance(annotation, list):
+        return any(map(has_shapes, annotation))
+    is_shape = isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray)
+    return is_shape or has_shapes(list(get_args(annotation)))
