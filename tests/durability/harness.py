@@ -95,6 +95,7 @@ def child(order: dict[str, Any]) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     runs.preset = small  # type: ignore[assignment]
+    runs.SAMPLE = runs.SAMPLE.model_copy(update={"max_new_tokens": 8})
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
         text.write_text(sys.argv[1])

@@ -17,6 +17,9 @@ from tests.durability.oplog import Disk, spread
 from textwright.core.journal import read_rows
 from textwright.runs.run_folder import Run
 
+LONGER = 60
+"""Steps of the runs that something happens to after a while; all are compared with one uninterrupted run."""
+
 
 def test_a_run_killed_at_any_kind_of_act_ends_with_the_same_bits(lab: Laboratory) -> None:
     acts = lab.acts()
@@ -37,7 +40,7 @@ def test_a_power_cut_that_loses_unsynced_bytes_loses_nothing_else(lab: Laborator
 
 
 def test_kills_at_random_moments_of_one_longer_run(lab: Laboratory) -> None:
-    assert lab.survives_random_kills(steps=300, kills=10, seed=0) is None
+    assert lab.survives_random_kills(steps=LONGER, kills=6, seed=0) is None
 
 
 def test_flipped_bits_and_cuts_are_found_and_passed_over(lab: Laboratory) -> None:
@@ -52,7 +55,7 @@ def test_a_lengthened_run_goes_on_from_its_last_checkpoint(lab: Laboratory) -> N
 
 
 def test_a_process_that_is_stopped_and_goes_on_notices_nothing(lab: Laboratory) -> None:
-    assert lab.survives_standstill(seconds=1.0, steps=100) is None
+    assert lab.survives_standstill(seconds=1.0, steps=LONGER) is None
 
 
 @pytest.fixture
@@ -80,9 +83,9 @@ def test_a_disk_that_fills_up_stops_no_training_and_harms_no_checkpoint(lab: Lab
 
     filler = threading.Thread(target=fill_for_a_while)
     filler.start()
-    assert lab.run(folder, steps=400) == 0
+    assert lab.run(folder, steps=LONGER) == 0
     filler.join()
-    assert result(folder) == lab.reference(steps=400)
+    assert result(folder) == lab.reference(steps=LONGER)
     assert not list(folder.rglob(".*.tmp"))
     events = {row["event"] for row in read_rows(Run(folder).journal) if row["kind"] == "event"}
     assert {"save_failed", "journal"} <= events
@@ -100,12 +103,12 @@ def test_a_disk_that_stays_full_is_said_and_the_run_goes_on_when_there_is_room(
 
     filler = threading.Thread(target=fill_for_good)
     filler.start()
-    assert lab.run(folder, steps=100) == 2
+    assert lab.run(folder, steps=LONGER) == 2
     filler.join()
     assert "No space left" in lab.log.read_text()
     assert not (folder / "model").exists()
     ballast.unlink()
-    assert lab.finishes(folder, steps=100) is None
+    assert lab.finishes(folder, steps=LONGER) is None
 
 
 def fill(path: Path) -> None:
