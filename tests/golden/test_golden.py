@@ -34,6 +34,7 @@ WORDS = (
     "sun",
 )
 COMMON: dict[str, Any] = {"compile": False, "threads": 1, "seed": 1, "max_eval_tokens": 256}
+COMMON |= dict.fromkeys(("evaluate_every", "sample_every", "checkpoint_every"), 100)
 RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
     "nano, float32, AdamW": (
         {"preset": "nano"},
