@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.plugins.classifier import ClassificationLoss, Encoder, Labelled
 from tests.plugins.gru import CarriedLoss, GRUConfig
@@ -15,6 +16,7 @@ from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import BatchSource
+from textwright.data.sources.catalog import SOURCES
 from textwright.data.sources.lanes import Lanes
 from textwright.data.sources.pairs import Pair, Pairs
 from textwright.evaluation.lambada import last_word_accuracy
@@ -29,7 +31,7 @@ from textwright.tokens import make_tokenizer
 from textwright.training import loop
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.from_config import add_loss
+from textwright.training.from_config import add_loss, make_batches
 from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.trainer import ResumeOptions
@@ -138,6 +140,16 @@ def test_a_bidirectional_encoder_learns_labels() -> None:
     changed.input_ids[:, -1] = 7
     first, second = (model.hidden_states(model.embed(some), some)[:, 0] for some in (batch, changed))
     assert not torch.allclose(first, second)  # the first place sees the last
+
+
+def test_a_source_of_batches_is_a_row_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="'none' or 'documents'"):
+        config(packing="toy-reversed")
+    monkeypatch.setitem(SOURCES.rows, "toy-reversed", "tests.plugins.reversed_rows:ReversedRows")
+    source = make_batches(lanes().tokens, config(packing="toy-reversed", batch_size=2), context_length=TIME)
+    plain = make_batches(lanes().tokens, config(batch_size=2), context_length=TIME)
+    assert torch.equal(source.batch(3).input_ids, plain.batch(3).target_ids.flip(1))
+    assert source.fingerprint != plain.fingerprint
 
 
 def test_a_bigram_that_counts_is_scored_and_writes_and_is_not_trained() -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from textwright.core.config import Config, changed, read_config
 from textwright.core.errors import unknown_name
+from textwright.data.sources.catalog import SOURCES
 from textwright.training.parameter_plan import ParameterPlan, check_plan
 
 DEFAULT_STEPS = 1000
@@ -40,8 +41,9 @@ class TrainConfig(Config):
     """Tokens in a row; the model's context length when not given."""
     micro_batch_size: int | None = Field(default=None, ge=1)
     """Rows computed at once; a step adds up as many micro-batches as it needs. It changes memory, never the result."""
-    packing: Literal["none", "documents"] = "none"
-    """none: rows are cut from one stream of documents. documents: whole documents, which do not see each other."""
+    packing: str = "none"
+    """none: rows are cut from one stream of documents. documents: whole documents, which do not see each other. Or a
+    further row of the table of sources."""
     objective: str | dict[str, Any] = "next_token"
     """What is learned: a name in the table of objectives; or a table, with that ``name`` and settings of its own."""
     parameter_plan: ParameterPlan = ()
@@ -105,6 +107,13 @@ class TrainConfig(Config):
         if self.steps is not None and self.minutes is not None:
             raise ValueError("steps or minutes, not both")
         return self
+
+    @field_validator("packing")
+    @classmethod
+    def _in_the_table(cls, name: str) -> str:
+        if name not in SOURCES:
+            raise ValueError(" or ".join(map(repr, SOURCES)))
+        return name
 
     @field_validator("parameter_plan")
     @classmethod

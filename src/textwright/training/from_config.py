@@ -5,8 +5,7 @@ import torch
 from textwright.core.seeds import hash_u64
 from textwright.data.dataset import TokenDataset
 from textwright.data.sources.base import BatchSource
-from textwright.data.sources.packed_documents import PackedDocuments
-from textwright.data.sources.windows import Windows
+from textwright.data.sources.catalog import find_source
 from textwright.models.network import Network
 from textwright.training.config import TrainConfig
 from textwright.training.losses.catalog import read_objective
@@ -22,11 +21,11 @@ def make_batches(tokens: TokenDataset, config: TrainConfig, context_length: int)
         context_length: tokens of a row, where the config does not say.
 
     Raises:
-        InputError: the text is too short for one row.
+        InputError: nothing packs by that name, or the text is too short for one row.
     """
-    source = PackedDocuments if config.packing == "documents" else Windows
     length = config.sequence_length or context_length
-    return source(tokens, batch_size=config.batch_size, sequence_length=length, seed=config.seed)
+    make = find_source(config.packing)
+    return make(tokens, batch_size=config.batch_size, sequence_length=length, seed=config.seed)
 
 
 def add_loss(model: Network, config: TrainConfig) -> ModelWithLoss:
