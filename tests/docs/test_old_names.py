@@ -30,7 +30,9 @@ INSIDE = (
     *("OneMore", "causal_or_documents", "same_place", "num_shared", "to_theirs", "to_ours", "HARMLESS", "Probe"),
     *("TrainStep", "NextToken", "add_gradients", "loss_and_gradient", "fusible_loss_and_gradient", "of_hidden"),
     *("of_head", "of_logits", "Hooks", "on_decided", "make_loader", "recompute_for_training"),
-    *("Diary", "Saver", "CHANGEABLE", "highest_learning_rate"),
+    *("Diary", "Saver", "CHANGEABLE", "highest_learning_rate", "Float32Weights", "BFloat16Weights", "add_up"),
+    *("computing_weights", "free_gradients", "one_pass", "Interruption", "finish_step_first", "make_objective"),
+    *("ShardFacts", "damage_of_data", "read_documents", "_cut_last_tenth"),
 )
 """Names of the sources that were replaced by the field's."""
 GONE = [*(set(KEYS) - WORDS), *PRESETS, *CLASSES, "modern-", "window_slid", "micro_batch", "yardsticks"]
