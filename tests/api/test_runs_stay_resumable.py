@@ -85,7 +85,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer="byte",
         model=ModelOptions(preset="nano", context_length=16, dropout=0.1),
         training=TrainConfig(
-            steps=6, batch_size=2, precision="float32", compile=False, evaluate_every=3, sample_every=100
+            steps=6, batch_size=2, precision="float32", compile=False, evaluate_every=3, sample_every=100, threads=1
         ),
     )
     with pytest.MonkeyPatch.context() as patched:
