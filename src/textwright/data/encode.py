@@ -16,6 +16,8 @@ from textwright.data.manifest import SUFFIXES, ShardInfo, ids_dtype
 from textwright.text.document import Chunk, Document
 from textwright.tokens.tokenizer import Tokenizer
 
+WRITE_TOKENS = 1 << 18
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -39,6 +41,7 @@ def encode(unit: Unit, tokenizer: Tokenizer, folder: Path) -> ShardInfo:
         InputError: a document's learned spans are none of its text.
     """
     spans: SpansInTokens | None = None
+    end = np.array([tokenizer.end_id], dtype=np.uint32)
     with write_shard(folder, unit.name, ids_dtype(tokenizer)) as shard:
         for chunk in unit.chunks:
             shard.num_bytes += num_bytes(chunk.text)
@@ -49,8 +52,8 @@ def encode(unit: Unit, tokenizer: Tokenizer, folder: Path) -> ShardInfo:
                 spans = SpansInTokens(chunk.document) if spans is None else spans
                 spans.add(chunk.text, ids, tokenizer)
             if chunk.is_last:
-                shard.add(np.array([tokenizer.end_id], dtype=np.uint32))
-                shard.end_document(replace(chunk.document, spans=None if spans is None else spans.end()))
+                shard.add(end)
+                shard.end_document(chunk.document if spans is None else replace(chunk.document, spans=spans.end()))
                 spans = None
     return shard.info()
 
@@ -60,22 +63,34 @@ class ShardWriter:
 
     def __init__(self, name: str, dtype: np.dtype[Any], ids: BinaryIO, ends: BinaryIO, table: BinaryIO) -> None:
         self.num_bytes, self.num_characters, self.num_tokens, self.num_documents = 0, 0, 0, 0
-        self._name, self._dtype, self._documents = name, dtype, list[Document]()
+        self._name, self._dtype = name, dtype
+        self._held, self._num_held = list[Ids](), 0
+        self._document_ends, self._documents = list[int](), list[Document]()
         self._ids, self._ends, self._table = _HashedFile(ids), _HashedFile(ends), _HashedFile(table)
 
     def add(self, ids: Ids) -> None:
         """Ids of the document in hand."""
-        self._ids.write(np.ascontiguousarray(ids, dtype=self._dtype).tobytes())
+        self._held.append(ids)
         self.num_tokens += len(ids)
+        self._num_held += len(ids)
+        if self._num_held >= WRITE_TOKENS:  # a write for each of many small documents would take longer than its ids
+            self._write_held()
 
     def end_document(self, document: Document) -> None:
         """The document in hand ends here; its spans are counted in tokens."""
         self._documents.append(document)
-        self._ends.write(np.array([self.num_tokens], dtype="<u8").tobytes())
+        self._document_ends.append(self.num_tokens)
         self.num_documents += 1
+
+    def _write_held(self) -> None:
+        if self._held:
+            self._ids.write(np.concatenate(self._held).astype(self._dtype).tobytes())
+        self._held, self._num_held = [], 0
 
     def finish(self) -> None:
         """All documents are there."""
+        self._write_held()
+        self._ends.write(np.array(self._document_ends, dtype="<u8").tobytes())
         self._table.write(table_bytes(self._documents))
 
     def info(self) -> ShardInfo:

@@ -4,7 +4,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,6 +15,7 @@ from textwright.text.document import Chunk, Document
 MEMORY_BYTES = 16 << 20
 """So much is held in memory before it goes to the disk."""
 LEVEL = 1
+AS_JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 class Spool:
@@ -34,8 +35,9 @@ class Spool:
 
     def add(self, chunk: Chunk, done: int) -> None:
         """Keep a chunk, and how far the files had been read with it."""
-        row = [done, chunk.text, chunk.is_last, *astuple(chunk.document)]
-        self._packer.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        known = chunk.document
+        row = (done, chunk.text, chunk.is_last, known.source, known.id, known.label, known.task, known.spans)
+        self._packer.write(AS_JSON.encode(row).encode() + b"\n")
 
     def finish(self) -> None:
         """No more chunks are coming."""
