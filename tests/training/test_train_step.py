@@ -1,6 +1,6 @@
 """One optimizer step: the split into micro-batches, the guard, what is decayed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import pytest
@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
+from textwright.models.network import Network
 from textwright.training.config import TrainConfig
 from textwright.training.losses.causal_lm import CausalLMLoss
-from textwright.training.model_with_loss import ModelWithLoss
+from textwright.training.model_with_loss import Loss, ModelWithLoss, Term
 from textwright.training.optimizers import hidden_matrices
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import forward_backward, train_step
@@ -103,12 +103,36 @@ def test_a_non_finite_gradient_moves_nothing_and_is_counted(
     assert (state.progress.bad_steps, state.progress.skipped_steps) == (0, 1)
 
 
-def test_a_step_with_nothing_to_learn_is_refused(
+def test_a_step_with_nothing_to_learn_moves_nothing_and_says_so(
     make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
 ) -> None:
     config = _decided(quick())
-    with pytest.raises(InputError, match="no token to learn from"):
-        train_step(_state(make_model(), config), Batch.for_inputs(torch.ones(2, 4, dtype=torch.int64)), config)
+    state = _state(make_model(), config)
+    before = {name: value.clone() for name, value in state.model_with_loss.state_dict().items()}
+    done = train_step(state, Batch.for_inputs(torch.ones(2, 4, dtype=torch.int64)), config)
+    assert done.skip_reason is not None
+    assert "nothing to learn from" in done.skip_reason
+    assert (state.progress.step, state.progress.bad_steps, state.progress.tokens) == (1, 1, 0)
+    assert all(torch.equal(value, before[name]) for name, value in state.model_with_loss.state_dict().items())
+    assert train_step(state, RAGGED, config).skip_reason is None
+
+
+def test_a_kind_of_term_may_have_no_weight_in_a_step(
+    make_model: Callable[..., LanguageModel], quick: Callable[..., TrainConfig]
+) -> None:
+    class WithLabels(CausalLMLoss):
+        """The rows' labels too, where a batch has any."""
+
+        def weights(self, batch: Batch) -> Mapping[str, Tensor]:
+            return {**super().weights(batch), "label": torch.zeros(())}
+
+        def forward(self, model: Network, batch: Batch) -> Loss:
+            loss = super().forward(model, batch)
+            return Loss({**loss.terms, "label": Term(torch.zeros(()), torch.zeros(()))})
+
+    config = _decided(quick())
+    plain, more = (TrainState.begin(ModelWithLoss(make_model(), kind()), config) for kind in (CausalLMLoss, WithLabels))
+    assert train_step(more, RAGGED, config).loss_nats == train_step(plain, RAGGED, config).loss_nats
 
 
 def test_a_large_gradient_is_scaled_down_to_the_clip(

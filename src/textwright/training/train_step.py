@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.core.world import World
 from textwright.data.batch import Batch
@@ -19,6 +18,8 @@ from textwright.training.ranks import reduce_gradients
 from textwright.training.schedules import learning_rate_fraction
 from textwright.training.spikes import NUM_RECENT, deviations_above
 from textwright.training.train_state import TrainState
+
+NOTHING_TO_LEARN = "there is nothing to learn from: all weights of its rows are zero"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ def train_step(
         world: the ranks whose rows make up the step.
     """
     step = state.progress.step
-    whole = _gather_step(state.model_with_loss.objective.weights(batch), batch, step, world)
+    whole = _gather_step(state.model_with_loss.objective.weights(batch), batch, world)
+    if not any(weight > 0 for weight in whole.weights.values()):
+        _count(state, math.nan, whole.tokens, applied=False)
+        return StepResult(math.nan, math.nan, 0.0, whole.tokens, {}, NOTHING_TO_LEARN)
     loss_nats, sums = forward_backward(state, batch, config, whole)
     gradients = reduce_gradients(state.compute.gradients(), state.optimizer.parameters, world)
     norms = torch._foreach_norm(list(gradients.values()), 2, dtype=torch.float32)
@@ -77,7 +81,7 @@ def train_step(
         state.optimizer.step(fraction, gradients, scale=scale, copies=state.compute.compute_copies)
     state.compute.zero_grad()
 
-    _count(state, loss, whole.tokens, skip_reason is None)
+    _count(state, loss, whole.tokens, applied=skip_reason is None)
     if skip_reason is None and config.loss_spike_threshold is not None:
         state.progress.recent_losses = [*state.progress.recent_losses[1 - NUM_RECENT :], loss]
     weights = {name: float(weight) for name, weight in whole.weights.items()}
@@ -115,8 +119,10 @@ def forward_backward(
     model_with_loss = state.model_with_loss
     device = next(model_with_loss.parameters()).device
     step = state.progress.step
-    whole = whole or _gather_step(model_with_loss.objective.weights(batch), batch, step, SINGLE_PROCESS)
-    denominators = {kind: weight.to(device) for kind, weight in add_by_kind(whole.weights).items()}
+    whole = whole or _gather_step(model_with_loss.objective.weights(batch), batch, SINGLE_PROCESS)
+    # A kind without any weight in this step adds nothing to its sum, whatever that is divided by.
+    weights = {kind: weight if weight > 0 else torch.ones(()) for kind, weight in add_by_kind(whole.weights).items()}
+    denominators = {kind: weight.to(device) for kind, weight in weights.items()}
     loss, sums = torch.zeros((), device=device), dict[str, Tensor]()
     micro_batch_size = config.micro_batch_size
     for first_row in range(0, batch.num_rows, micro_batch_size):
@@ -131,12 +137,8 @@ def forward_backward(
     return loss, sums
 
 
-def _gather_step(weights: Mapping[str, Tensor], batch: Batch, step: int, world: World) -> WholeStep:
-    """Add up what the ranks' rows weigh, so that each can divide by the denominators of all.
-
-    Raises:
-        InputError: some kind of term has no weight at all.
-    """
+def _gather_step(weights: Mapping[str, Tensor], batch: Batch, world: World) -> WholeStep:
+    """Add up what the ranks' rows weigh, so that each can divide by the denominators of all."""
     tokens, first_row = int(batch.loss_weight.count_nonzero()), 0
     if world.size > 1:
         own = {name: float(weight) for name, weight in weights.items()}
@@ -144,8 +146,6 @@ def _gather_step(weights: Mapping[str, Tensor], batch: Batch, step: int, world: 
         names = dict.fromkeys(name for rank in ranks for name in rank["weights"])
         weights = {name: torch.tensor(sum(rank["weights"].get(name, 0.0) for rank in ranks)) for name in names}
         tokens, first_row = sum(rank["tokens"] for rank in ranks), sum(rank["rows"] for rank in ranks[: world.rank])
-    if not all(weight > 0 for weight in add_by_kind(weights).values()):
-        raise InputError(f"step {step} has no token to learn from: all its weights are zero")
     return WholeStep(weights, tokens, first_row)
 
 
@@ -160,7 +160,7 @@ def _skip_reason(loss: float, grad_norm: float, state: TrainState, config: Resol
     return None
 
 
-def _count(state: TrainState, loss: float, tokens: int, applied: bool) -> None:
+def _count(state: TrainState, loss: float, tokens: int, *, applied: bool) -> None:
     progress = state.progress
     progress.step += 1
     progress.bad_steps = 0 if applied else progress.bad_steps + 1
