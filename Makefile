@@ -3,17 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?=
-ALONE := tests/bench tests/cli/test_chat.py tests/generation/test_cpu_decoder.py tests/generation/test_packing.py \
-	$(addprefix tests/training/test_,clock.py threads.py precision_choice.py plan.py)
+ALONE := tests/cli/test_chat.py tests/generation/test_cpu_decoder.py tests/generation/test_packing.py \
+	$(addprefix tests/training/test_,clock.py threads.py precision_choice.py)
 
 .PHONY: demo test test-kill check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textwright demo $(DEMO)
 
-# One worker a core, each computing on one thread; then, by itself, what needs all threads or a steady clock.
+# One worker a core, each computing on one thread, files in their order; then, by itself, what needs all threads, a
+# terminal or a steady clock.
 test: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		$(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)
 
 # Every kill point and power cut; twenty minutes, and docs/reliability.md.

@@ -14,6 +14,11 @@ tests.typecheck.install()
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file comes first, so that no worker is left alone with it."""
+    items.sort(key=lambda item: item.path.parent.name != "durability")
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Callable[[str], Path]:
     """``data_folder("tinyshakespeare")``: the folder of a public data set; skips the test where it is missing."""

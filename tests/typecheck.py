@@ -9,7 +9,8 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep673Exception
 
-WITH_INT_AS_FLOAT = BeartypeConf(is_pep484_tower=True)
+# Ints are floats; what is refused is a TypeError, as it would be where the value is used.
+CONF = BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError)
 within_jaxtyping = jaxtyping.jaxtyped
 
 
@@ -46,7 +47,7 @@ def checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
 def with_beartype(function: Callable[..., Any]) -> Callable[..., Any]:
     """Where it can follow the annotations."""
     try:
-        return beartype(conf=WITH_INT_AS_FLOAT)(function)
+        return beartype(conf=CONF)(function)
     except BeartypeDecorHintPep673Exception:
         return function  # a method that names Self: beartype wants to decorate its whole class
 

@@ -39,7 +39,7 @@ def test_its_figures_are_the_runs(
 
 def test_the_memory_foreseen_is_that_of_the_run_and_its_checkpoints(text_file: Path, tmp_path: Path) -> None:
     """In processes of their own: the most memory of each is then its own."""
-    options = ("--data", text_file, "--tokenizer", "byte", "--model.preset", "tiny", "--batch-size", 6, "--steps", 8)
+    options = ("--data", text_file, "--tokenizer", "byte", "--model.preset", "tiny", "--batch-size", 6, "--steps", 4)
     found = []
     for verb in (("plan",), ("train", "--out", tmp_path / "run")):
         command = [sys.executable, "-m", "textwright", *verb, *options, "--checkpoint-every", 2, "--json"]
