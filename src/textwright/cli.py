@@ -11,12 +11,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from types import NoneType
 from typing import Annotated, Any, NoReturn, get_type_hints
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+from cyclopts.argument import Argument
 from pydantic import ValidationError
 
 from textwright import __version__
@@ -173,8 +174,21 @@ def _in_one_line(error: CycloptsError) -> str:
         group = error.argument.name.strip("-*")
         path = [*([group] if group else []), *(str(part).replace("_", "-") for part in first["loc"])]
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        return f"--{'.'.join(path)} {first['input']}; expected {message}" if first["loc"] else message
+        return f"{_option(error.argument, path)} {first['input']}; expected {message}" if first["loc"] else message
     return " ".join(str(error).split())
+
+
+def _option(argument: Argument, path: list[str]) -> str:
+    """The option of a value within a config: groups whose options are the command's own are not in its name."""
+    names = {name for child in argument.children for name in _names(child)}
+    options = [f"--{'.'.join(path[start:])}" for start in range(len(path))]
+    return next((option for option in options if option in names), options[0])
+
+
+def _names(argument: Argument) -> Iterator[str]:
+    yield from argument.names
+    for child in argument.children:
+        yield from _names(child)
 
 
 def _is_option(error: UnknownOptionError, option: str) -> bool:

@@ -40,6 +40,18 @@ def test_an_empty_file(train: Run, tmp_path: Path) -> None:
     assert_one_line(train("--data", tmp_path / "empty.txt", *QUICK), "empty.txt is empty", "leave it out")
 
 
+def test_a_value_is_refused_by_the_option_that_was_typed(train: Run) -> None:
+    assert_one_line(train("--data", "x", "--batch-size", 0), ": --batch-size 0; expected greater than or equal to 1")
+    assert_one_line(train("--data", "x", "--packing", "documens"), ": --packing documens;", "did you mean 'documents'?")
+    assert_one_line(train("--data", "x", "--model.dropout", 2), ": --model.dropout 2; expected less than 1")
+
+
+def test_a_key_in_the_wrong_table_is_answered_with_the_right_one(train: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("steps = 20\n")
+    done = train("--data", "x", "--config", tmp_path / "mine.toml")
+    assert_one_line(done, "unknown key 'steps'", "did you mean 'training.steps'?")
+
+
 def test_a_file_of_white_space(train: Run, tmp_path: Path) -> None:
     (tmp_path / "white.txt").write_text("  \n\n  ")
     assert_one_line(train("--data", tmp_path / "white.txt", *QUICK), "no text to train on")

@@ -1,5 +1,7 @@
 """Batches are a pure function of (seed, step), give every token its turn, and are the same on any number of ranks."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,7 +17,8 @@ from textwright.data.batch import PADDING, Batch
 from textwright.data.dataset import TokenDataset
 from textwright.data.packing import Packing, lay_out
 from textwright.data.shuffle import shuffled
-from textwright.data.sources.base import ShuffledRows
+from textwright.data.sources.base import SINGLE_PROCESS, BatchSource, ShuffledRows, check_first_batch
+from textwright.data.sources.catalog import SOURCES, find_source
 from textwright.data.sources.lanes import Lanes
 from textwright.data.sources.mixture import Mixture
 from textwright.data.sources.packed_documents import PackedDocuments
@@ -23,7 +26,8 @@ from textwright.data.sources.pairs import Pair, Pairs
 from textwright.data.sources.windows import Windows, evaluation_batches
 
 END = 0
-SOURCES = (Windows, PackedDocuments)
+EVERY = [pytest.param(find_source(name), id=name) for name in SOURCES]
+"""The rows of the table."""
 
 
 def stream(lengths: list[int]) -> TokenDataset:
@@ -55,19 +59,52 @@ def test_shuffles_of_different_keys_differ() -> None:
     assert len(orders) == 20
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_a_batch_depends_on_seed_and_step_alone(source: type[Windows | PackedDocuments]) -> None:
+@pytest.mark.parametrize("source", EVERY)
+def test_a_batch_depends_on_seed_and_step_alone(source: Any) -> None:
     tokens = stream([20] * 30)
     one, other = (source(tokens, batch_size=4, sequence_length=8, seed=3) for _ in range(2))
     for step in (5, 0, 99, 5):
         assert same(one.batch(step), other.batch(step))
     assert not same(one.batch(0), one.batch(1))
-    assert not same(one.batch(0), source(tokens, batch_size=4, sequence_length=8, seed=4).batch(0))
+    other = source(tokens, batch_size=4, sequence_length=8, seed=4)
+    assert not same(one.batch(0), other.batch(0))
+    assert one.fingerprint != other.fingerprint
+    assert isinstance(one, BatchSource)
+    check_first_batch(one, num_rows=4, sequence_length=8, vocab_size=1000)
 
 
-@pytest.mark.parametrize("source", SOURCES)
+class Odd(Windows):
+    """Its batches are not what a model can be trained on."""
+
+    changes: ClassVar[dict[str, Any]] = {}
+
+    def batch(self, step: int, world: World = SINGLE_PROCESS) -> Batch:
+        return super().batch(step, world).with_fields(**self.changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "message"),
+    [
+        ({}, {"num_rows": 3}, r"input_ids is torch.int64, 4 x 8; .*expected torch.int64, 3 x at most 8"),
+        ({}, {"sequence_length": 7}, "input_ids is torch.int64, 4 x 8; .*4 x at most 7"),
+        ({"target_ids": torch.ones(4, 8, dtype=torch.int32)}, {}, "target_ids is torch.int32, 4 x 8"),
+        ({"loss_weight": torch.ones(4, 8, dtype=torch.float64)}, {}, "loss_weight is torch.float64"),
+        ({"input_ids": torch.full((4, 8), 1000)}, {}, "input_ids has ids from 1000 to 1000; .*0 to 999"),
+        ({"target_ids": torch.full((4, 8), -1)}, {}, "target_ids has ids from -1 to -1"),
+    ],
+)
+def test_a_first_batch_that_no_model_can_learn_from_is_refused_by_its_field(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], expected: dict[str, int], message: str
+) -> None:
+    monkeypatch.setattr(Odd, "changes", changes)
+    source = Odd(stream([20] * 30), batch_size=4, sequence_length=8)
+    with pytest.raises(InputError, match=message):
+        check_first_batch(source, **({"num_rows": 4, "sequence_length": 8, "vocab_size": 1000} | expected))
+
+
+@pytest.mark.parametrize("source", EVERY)
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
-def test_the_ranks_batches_joined_are_the_whole(source: type[Windows | PackedDocuments], size: int) -> None:
+def test_the_ranks_batches_joined_are_the_whole(source: Any, size: int) -> None:
     made = source(stream([7, 19, 3] * 20), batch_size=6, sequence_length=8)
     for step in (0, 17):
         parts = [made.batch(step, World(rank, size)) for rank in range(size)]

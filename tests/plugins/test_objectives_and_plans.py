@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import textwright
+from tests.plugins import hidden_states
 from tests.plugins.hidden_states import HiddenStatesConfig
 from tests.plugins.lora import add_lora
+from textwright.api.config import RunConfig
 from textwright.checkpoint.training_state import read_checkpoint
-from textwright.core.config import read_stored
+from textwright.core.config import AS_BEFORE, read_stored
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
 from textwright.data.batch import Batch
@@ -134,6 +138,36 @@ def test_settings_of_an_objective_are_read_from_a_config_and_checked(tmp_path: P
         read_objective({"name": "toy_hidden_states", "facto": 1})
     with pytest.raises(InputError, match=r"unknown hook point 'blocks\.9"):
         add_loss(gpt(), config(objective=DISTANT | {"points": ["blocks.9.hook_mlp_out"]}))
+
+
+def test_a_run_goes_on_with_the_settings_that_its_objective_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a later release has for defaults, and whatever settings it brings."""
+
+    class LaterConfig(HiddenStatesConfig):
+        factor: float = 100.0
+        sharpness: float = Field(default=9.0, json_schema_extra={AS_BEFORE: 1.0})
+
+    text = tmp_path / "text.txt"
+    text.write_text("The cat sat on the mat. The dog sat on the log.\n" * 40)
+    training = {"objective": "toy_hidden_states", "steps": 2, "batch_size": 2, "precision": "float32", "threads": 1}
+    values = {"data": [text], "tokenizer": "byte", "model": {"preset": "nano", "context_length": 16}}
+    given = RunConfig.model_validate(values | {"training": training | {"compile": False}})
+    textwright.train(given, tmp_path / "run", quiet=True)
+    stored = Run(tmp_path / "run").read_config()[0]["training"]["objective"]
+    assert stored == HiddenStatesConfig().model_dump(mode="json")
+    row = next(row for row in read_rows(Run(tmp_path / "run").journal) if row["kind"] == "train")
+    parts = {name: value for name, value in row.items() if name.startswith("loss_nats/")}
+    assert parts.keys() == {"loss_nats/next_token", "loss_nats/hidden_states"}
+    assert sum(parts.values()) == pytest.approx(row["loss_nats"])
+
+    monkeypatch.setattr(hidden_states, "HiddenStatesConfig", LaterConfig)
+    seen: list[HiddenStatesConfig] = []
+    build_it = HiddenStatesConfig.build
+    monkeypatch.setattr(HiddenStatesConfig, "build", lambda self, model: seen.append(self) or build_it(self, model))
+    textwright.resume(tmp_path / "run", steps=3, quiet=True)
+    assert seen[-1].model_dump() == HiddenStatesConfig().model_dump() | {"sharpness": 1.0}
 
 
 def test_three_sources_in_changing_parts_each_with_its_loss_in_the_journal(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tests.plugins.classifier import ClassificationLoss, Encoder, Labelled
 from tests.plugins.gru import CarriedLoss, GRUConfig
 from tests.plugins.ngram import Bigram, BigramConfig
+from tests.plugins.reversed_rows import ReversedRows
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.data.dataset import TokenDataset
@@ -19,6 +20,7 @@ from textwright.data.sources.base import BatchSource
 from textwright.data.sources.catalog import SOURCES
 from textwright.data.sources.lanes import Lanes
 from textwright.data.sources.pairs import Pair, Pairs
+from textwright.data.sources.windows import Windows
 from textwright.evaluation.lambada import last_word_accuracy
 from textwright.evaluation.language_modelling import score_text
 from textwright.generation.engine import generate
@@ -89,6 +91,11 @@ def test_a_recurrent_model_carries_its_state_and_resumes_bit_for_bit(tmp_path: P
         assert torch.equal(again.state_dict()[name], value), name
 
 
+def carried_free() -> ModelWithLoss:
+    """A GRU that carries nothing."""
+    return ModelWithLoss(carried().model, CausalLMLoss())
+
+
 def test_what_is_carried_matters(tmp_path: Path) -> None:
     training = config(steps=12, batch_size=LANES, sequence_length=TIME, micro_batch_size=LANES)
 
@@ -150,6 +157,27 @@ def test_a_source_of_batches_is_a_row_too(monkeypatch: pytest.MonkeyPatch) -> No
     plain = make_batches(lanes().tokens, config(batch_size=2), context_length=TIME)
     assert torch.equal(source.batch(3).input_ids, plain.batch(3).target_ids.flip(1))
     assert source.fingerprint != plain.fingerprint
+
+
+def test_a_run_goes_on_with_the_source_that_it_was_begun_with(tmp_path: Path) -> None:
+    training = config(steps=4, batch_size=2, sequence_length=TIME, checkpoint_every=2)
+    windows, reversed_rows = (
+        find(lanes().tokens, batch_size=2, sequence_length=TIME, seed=0) for find in (Windows, ReversedRows)
+    )
+    run = Run.create(tmp_path / "run", training)
+    loop.train(carried_free(), windows, training, run=run, fingerprint="of all data")
+    longer = training.model_copy(update={"steps": 6})
+    with pytest.raises(InputError, match="batches are not made of the data as when this run was begun"):
+        resume = ResumeOptions()
+        loop.train(carried_free(), reversed_rows, longer, run=run, resume=resume, fingerprint="of all data")
+    loop.train(carried_free(), windows, longer, run=run, resume=ResumeOptions(), fingerprint="of all data")
+
+
+def test_a_row_that_leads_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for target in ("tests.plugins.nowhere:Lost", "tests.plugins.gru:Lost"):
+        monkeypatch.setitem(SOURCES.rows, "toy-lost", target)
+        with pytest.raises(InputError, match=f"the packing 'toy-lost' leads to {target}.*table of textwright.sources"):
+            make_batches(lanes().tokens, config(packing="toy-lost"), context_length=TIME)
 
 
 def test_a_bigram_that_counts_is_scored_and_writes_and_is_not_trained() -> None:

@@ -17,7 +17,7 @@ from textwright.api.config import FitConfig, Resolved, RunConfig
 from textwright.api.fit_run import check_fit_run, dialogue_of, fit_callbacks, restore_base
 from textwright.api.run_callbacks import RunCallbacks
 from textwright.api.run_result import RunResult, write_report
-from textwright.core.config import read_stored
+from textwright.core.config import changed, read_stored
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
@@ -40,7 +40,7 @@ from textwright.tokens.make import parse_spec
 from textwright.training.estimate_run import estimate_run
 from textwright.training.from_config import add_loss, make_batches
 from textwright.training.loop import train as run_loop
-from textwright.training.losses.catalog import read_objective
+from textwright.training.losses.catalog import as_it_was_stored, read_objective
 from textwright.training.plan import Plan
 from textwright.training.signals import obey
 from textwright.training.trainer import ResumeOptions
@@ -127,7 +127,8 @@ def resume_until_signal(
     with run.locked():
         config, resolved = read_run(run)
         training = config.training.with_changes(dict(changes or {}) | ({} if steps is None else {"steps": steps}))
-        config = config.model_copy(update={"training": training})
+        objective = as_it_was_stored(training.objective)
+        config = config.model_copy(update={"training": changed(training, {"objective": objective}, str(run.config))})
         notes = _check_data(run, config, accepts_changed_data)
         run.sweep()
         return _train(run, config, resolved, chosen, quiet, resume=ResumeOptions(accepts_changed_data, notes))

@@ -48,7 +48,7 @@ def plan(
     run
         What to train on what, and how.
     config
-        A TOML file with the same names; the command line wins over it.
+        A TOML file such as the config.toml of a run; the command line wins over it.
     """
     chosen = merge_run_config(config, run)
     with stderr_console().announced("loading torch ..."):

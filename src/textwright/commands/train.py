@@ -58,7 +58,7 @@ def train(
     out
         The run folder to write; runs/NAME by default, after the first data path.
     config
-        A TOML file with the same names; the command line wins over it.
+        A TOML file such as the config.toml of a run; the command line wins over it.
     resume
         A run folder to go on with, from its newest whole checkpoint. With --steps N it is trained up to step N.
     accept_changed_data

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from textwright.core.errors import unknown_name
+from textwright.core.errors import InputError, unknown_name
 
 
 class Catalog(Mapping[str, str]):
@@ -28,12 +28,16 @@ class Catalog(Mapping[str, str]):
         """What the row ``name`` leads to.
 
         Raises:
-            InputError: there is no such row.
+            InputError: there is no such row, or it leads nowhere.
         """
         if name not in self:
             raise unknown_name(self._kind, name, self)
         module, _, attribute = self[name].partition(":")
-        return getattr(import_module(module), attribute)
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            what = f"the {self._kind} {name!r} leads to {self[name]}, which cannot be loaded: {error}"
+            raise InputError(what, where=f"the table of {self._group}") from error
 
     def __getitem__(self, name: str) -> str:
         if name in self.rows:

@@ -155,7 +155,9 @@ def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputEr
         return InputError(f"{group}{first['ctx']['old']} is now {group}{first['ctx']['new']}", where=where)
     if first["type"] == "extra_forbidden":
         known = list(_fields_at(cls, first["loc"][:-1]))
-        close = nearest(str(first["loc"][-1]), known)
+        name = str(first["loc"][-1])
+        inside = [f"{group}.{name}" for group in known if name in _fields_at(cls, (*first["loc"][:-1], group))]
+        close = inside[0] if inside else nearest(name, known)
         return InputError(
             f"unknown key {key!r}",
             where=where,

@@ -15,20 +15,22 @@ from textwright.models.network import Network
 
 @dataclass(frozen=True)
 class RunFingerprint:
-    """A run's data, model, resolved config and machine."""
+    """A run's data, batches, model, resolved config and machine."""
 
     data_sha256: str | None
+    batches_sha256: str
     model: Config
     training: Config
     machine: dict[str, Any]
 
     @classmethod
-    def of(cls, model: Network, data_sha256: str | None, training: Config) -> Self:
+    def of(cls, model: Network, data_sha256: str | None, batches_sha256: str, training: Config) -> Self:
         """The fingerprint of a run that begins or goes on now.
 
         Args:
             model: on the device it is trained on.
             data_sha256: of what is learned from.
+            batches_sha256: of how batches are made of it.
             training: how, with nothing left open.
         """
         device = model.device
@@ -37,12 +39,13 @@ class RunFingerprint:
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
-        return cls(data_sha256, model.config, training, machine)
+        return cls(data_sha256, batches_sha256, model.config, training, machine)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for the facts of a checkpoint."""
         return {
             "data_sha256": self.data_sha256,
+            "batches_sha256": self.batches_sha256,
             "model": self.model.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
             "machine": self.machine,
@@ -75,6 +78,11 @@ class RunFingerprint:
                     fix="put the run's data folder back, or accept it with --accept-changed-data",
                 )
             notes.append("the data is not what the run was begun with; accepted")
+        elif self.batches_sha256 != before.get("batches_sha256", self.batches_sha256):
+            raise InputError(
+                "batches are not made of the data as when this run was begun",
+                fix="use the source of batches that it was begun with, or start a new run",
+            )
         refused = [line for _, line in _changes(self.model, before["model"])]
         for name, line in _changes(self.training, before["training"]):
             (notes if name in may_change else refused).append(line)
@@ -101,5 +109,16 @@ def _changes(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str]]
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name, and how it changed as a line."""
     return [
-        (name, f"{name} {value} -> {now.get(name)}") for name, value in sorted(before.items()) if value != now.get(name)
+        (name, f"{name} {value} -> {now.get(name)}")
+        for name, value in sorted(before.items())
+        if not _is_same(value, now.get(name))
     ]
+
+
+def _is_same(before: Any, now: Any) -> bool:
+    """Whether a value is what it was; a table may have got settings that there were none for before."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        return all(_is_same(value, now.get(name)) for name, value in before.items())
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(map(_is_same, before, now))
+    return bool(before == now)

@@ -7,8 +7,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from textwright.core.config import Config, changed, read_config
-from textwright.core.errors import unknown_name
+from textwright.core.errors import nearest, unknown_name
 from textwright.data.sources.catalog import SOURCES
+from textwright.training.losses.catalog import with_all_settings
 from textwright.training.parameter_plan import ParameterPlan, check_plan
 
 DEFAULT_STEPS = 1000
@@ -45,7 +46,8 @@ class TrainConfig(Config):
     """none: rows are cut from one stream of documents. documents: whole documents, which do not see each other. Or a
     further row of the table of sources."""
     objective: str | dict[str, Any] = "next_token"
-    """What is learned: a name in the table of objectives; or a table, with that ``name`` and settings of its own."""
+    """What is learned: a name in the table of objectives. One with settings takes them beside its name:
+    ``--objective.name NAME --objective.SETTING VALUE``, or a table [training.objective] in a TOML file."""
     parameter_plan: ParameterPlan = ()
     """Stages, each with rules for the weights: trained or frozen, by which optimizer and how fast. Without any, all
     that can be trained is."""
@@ -112,7 +114,9 @@ class TrainConfig(Config):
     @classmethod
     def _in_the_table(cls, name: str) -> str:
         if name not in SOURCES:
-            raise ValueError(" or ".join(map(repr, SOURCES)))
+            close = nearest(name, list(SOURCES))
+            known = " or ".join(map(repr, SOURCES))
+            raise ValueError(known + (f"; did you mean {close!r}?" if close else ""))
         return name
 
     @field_validator("parameter_plan")
@@ -149,7 +153,8 @@ class TrainConfig(Config):
         """
         part = math.ceil(steps / 10)
         span_steps = min(max(steps / 100, 5), 20)
-        found = {
+        found: dict[str, Any] = {
+            "objective": with_all_settings(self.objective),
             "steps": steps,
             "minutes": None,
             "sequence_length": sequence_length,

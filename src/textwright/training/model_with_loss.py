@@ -73,6 +73,28 @@ def task_losses(totals: Mapping[str, float], weights: Mapping[str, float]) -> di
     return found
 
 
+def kind_losses(totals: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    """The mean of each kind of term, from the sums of all terms; empty where there is one kind only."""
+    found = {kind: [0.0, 0.0] for kind in map(kind_of, totals)}
+    for name, total in totals.items():
+        found[kind_of(name)][0] += total
+        found[kind_of(name)][1] += weights[name]
+    several = {kind: total / weight for kind, (total, weight) in found.items() if weight > 0}
+    return several if len(found) > 1 else {}
+
+
+def by_task(batch: Batch, kind: str) -> list[tuple[str, list[int], Batch]]:
+    """The rows of a batch task by task: the name of the term of a kind, their places, and the rows themselves.
+
+    Without tasks it is one term, of the kind's name, with all rows.
+    """
+    if batch.task_ids is None:
+        return [(kind, list(range(batch.num_rows)), batch)]
+    of = batch.task_ids.tolist()
+    places = {task: [row for row, its in enumerate(of) if its == task] for task in sorted(set(of))}
+    return [(f"{batch.tasks[task]}/{kind}", rows, batch.select(rows)) for task, rows in places.items()]
+
+
 class Objective(nn.Module, ABC):
     """What a model learns from a batch. May hold parameters of its own and frozen teachers."""
 

@@ -11,7 +11,7 @@ import torch
 
 from textwright.checkpoint.training_state import snapshot, write_checkpoint
 from textwright.core.device import PrecisionRates, has_bfloat16_products
-from textwright.data.sources.base import BatchSource
+from textwright.data.sources.base import BatchSource, check_first_batch
 from textwright.models.language_model import LanguageModel
 from textwright.training.callbacks import Callbacks
 from textwright.training.clock import Clock, Length, StepTimings
@@ -80,6 +80,8 @@ def resolve_config(
     model = model_with_loss.model
     device = next(model_with_loss.parameters()).device
     row_tokens = config.sequence_length or model.config.context_length
+    vocab_size = model.vocab_size if isinstance(model, LanguageModel) else None
+    check_first_batch(batches, num_rows=config.batch_size, sequence_length=row_tokens, vocab_size=vocab_size)
     held_bytes = used_bytes(device)  # before the probe: what that frees is used again
     rates = None
     precision = config.precision

@@ -13,7 +13,7 @@ from textwright.core.world import World
 from textwright.data.batch import Batch
 from textwright.data.sources.base import SINGLE_PROCESS
 from textwright.training.config import ResolvedTrainConfig
-from textwright.training.model_with_loss import add_by_kind, mean_loss, task_losses
+from textwright.training.model_with_loss import add_by_kind, kind_losses, mean_loss, task_losses
 from textwright.training.ranks import reduce_gradients
 from textwright.training.schedules import learning_rate_fraction
 from textwright.training.spikes import NUM_RECENT, deviations_above
@@ -36,6 +36,8 @@ class StepResult:
     """Tokens learned from."""
     task_losses: dict[str, float]
     """The loss of each task in nats, where the batch has several."""
+    kind_losses: dict[str, float]
+    """The mean of each kind of term, where there are several: ``loss_nats`` is their sum."""
     skip_reason: str | None
     """Why no weight moved: the loss or the gradient was not finite, or the loss was a spike. None when they did."""
 
@@ -55,7 +57,7 @@ def train_step(
     whole = _gather_step(state.model_with_loss.objective.weights(batch), batch, world)
     if not any(weight > 0 for weight in whole.weights.values()):
         _count(state, math.nan, whole.tokens, applied=False)
-        return StepResult(math.nan, math.nan, 0.0, whole.tokens, {}, NOTHING_TO_LEARN)
+        return StepResult(math.nan, math.nan, 0.0, whole.tokens, {}, {}, NOTHING_TO_LEARN)
     loss_nats, sums = forward_backward(state, batch, config, whole)
     gradients = reduce_gradients(state.compute.gradients(), state.optimizer.parameters, world)
     norms = torch._foreach_norm(list(gradients.values()), 2, dtype=torch.float32)
@@ -85,8 +87,9 @@ def train_step(
     if skip_reason is None and config.loss_spike_threshold is not None:
         state.progress.recent_losses = [*state.progress.recent_losses[1 - NUM_RECENT :], loss]
     weights = {name: float(weight) for name, weight in whole.weights.items()}
-    tasks = task_losses(dict(zip(weights, totals, strict=True)), weights)
-    return StepResult(loss, grad_norm, fraction, whole.tokens, tasks, skip_reason)
+    sums_by_name = dict(zip(weights, totals, strict=True))
+    tasks, kinds = task_losses(sums_by_name, weights), kind_losses(sums_by_name, weights)
+    return StepResult(loss, grad_norm, fraction, whole.tokens, tasks, kinds, skip_reason)
 
 
 @dataclass(frozen=True)

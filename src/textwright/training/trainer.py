@@ -94,7 +94,7 @@ class Trainer:
         if decision.length is not None:
             self.state.progress.lengths.append(asdict(decision.length))
         self.decision = decision
-        self.fingerprint = RunFingerprint.of(model_with_loss.model, fingerprint, self.config)
+        self.fingerprint = RunFingerprint.of(model_with_loss.model, fingerprint, batches.fingerprint, self.config)
         self.checkpointer: AsyncCheckpointer | None = None
         if run is not None:
             run.check_space(sum(p.nbytes for p in model_with_loss.parameters()), self.config.keep_checkpoints)
@@ -181,7 +181,7 @@ class Trainer:
             learning_rate=self.config.learning_rate * done.fraction,
             grad_norm=done.grad_norm,
             memory_bytes=used_bytes(self.device),
-            **{f"loss_nats/{task}": loss for task, loss in done.task_losses.items()},
+            **{f"loss_nats/{part}": loss for part, loss in {**done.kind_losses, **done.task_losses}.items()},
         )
         if done.skip_reason is not None:
             self._skipped(done.skip_reason)

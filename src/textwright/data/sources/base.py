@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.core.world import World
 from textwright.data.batch import Batch
@@ -40,6 +42,31 @@ class BatchSource(Protocol):
 
     def batch(self, step: int, world: World = SINGLE_PROCESS) -> Batch:
         """This rank's rows of optimizer step ``step`` (from 0); joined over the ranks they are the whole."""
+
+
+def check_first_batch(source: BatchSource, *, num_rows: int, sequence_length: int, vocab_size: int | None) -> None:
+    """See that a source's first batch is one that a model can be trained on.
+
+    Args:
+        source: of batches.
+        num_rows: of a step.
+        sequence_length: places of a row, at most.
+        vocab_size: of the model; None where it has no tokens to predict.
+
+    Raises:
+        InputError: it is not, by the name of the field.
+    """
+    where, batch = f"the first batch of {type(source).__name__}", source.batch(0)
+    shape = f"{num_rows} x at most {sequence_length}"
+    for name in ("input_ids", "target_ids", "loss_weight"):
+        value, dtype = getattr(batch, name), torch.float32 if name == "loss_weight" else torch.int64
+        found = f"{value.dtype}, {' x '.join(map(str, value.shape))}" if isinstance(value, Tensor) else repr(value)
+        fits = isinstance(value, Tensor) and value.ndim == 2 and value.dtype == dtype
+        if not (fits and value.shape[0] == num_rows and value.shape[1] <= sequence_length):
+            raise InputError(f"{name} is {found}", where=where, expected=f"{dtype}, {shape}")
+        if name != "loss_weight" and vocab_size is not None and not (value.min() >= 0 and value.max() < vocab_size):
+            ids = f"ids from {value.min()} to {value.max()}"
+            raise InputError(f"{name} has {ids}", where=where, expected=f"0 to {vocab_size - 1}, the model's tokens")
 
 
 class ShuffledRows(ABC):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from textwright.core.catalog import Catalog
-from textwright.core.config import read_config
+from textwright.core.config import as_stored, read_config
 from textwright.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,5 +32,26 @@ def read_objective(choice: str | Mapping[str, Any]) -> "ObjectiveConfig":
     if not isinstance(values.get("name"), str):
         known = ", ".join(sorted(OBJECTIVES))
         raise InputError("the key 'name' is missing", where="objective", expected=f"one of {known}")
-    found: type[ObjectiveConfig] = OBJECTIVES.load(values["name"])
-    return read_config(found, values, "objective")
+    return read_config(_config_of(values["name"]), values, "objective")
+
+
+def with_all_settings(choice: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    """The choice with every setting it has, given or not: what a run stores. One without settings is its name.
+
+    Raises:
+        InputError: as ``read_objective``.
+    """
+    values = read_objective(choice).model_dump(mode="json")
+    return values if len(values) > 1 else str(values["name"])
+
+
+def as_it_was_stored(choice: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    """A stored choice, with what it lacks as it was before there was a setting for it."""
+    if isinstance(choice, str):
+        return choice
+    return as_stored(_config_of(choice["name"]), choice)
+
+
+def _config_of(name: str) -> "type[ObjectiveConfig]":
+    found: type[ObjectiveConfig] = OBJECTIVES.load(name)
+    return found
