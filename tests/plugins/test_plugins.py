@@ -173,6 +173,12 @@ def test_a_run_goes_on_with_the_source_that_it_was_begun_with(tmp_path: Path) ->
     loop.train(carried_free(), windows, longer, run=run, resume=ResumeOptions(), fingerprint="of all data")
 
 
+def test_what_a_family_does_not_offer_is_no_option_without_effect() -> None:
+    training = config(steps=2, batch_size=LANES, sequence_length=TIME, activation_checkpointing=True)
+    with pytest.raises(InputError, match="--activation-checkpointing with a toy-gru model"):
+        loop.train(carried_free(), lanes(), training)
+
+
 def test_a_row_that_leads_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for target in ("tests.plugins.nowhere:Lost", "tests.plugins.gru:Lost"):
         monkeypatch.setitem(SOURCES.rows, "toy-lost", target)

@@ -42,35 +42,58 @@ def read_model_config(values: dict[str, Any], where: str) -> ModelConfig:
 
 
 def presets() -> dict[str, dict[str, Any]]:
-    """The shapes people ask for by name, of all families: configs without their vocabulary."""
-    return {preset: dict(values) for name in FAMILIES for preset, values in find_family(name).presets.items()}
+    """The shapes people ask for by name, of all families: configs without their vocabulary.
+
+    Raises:
+        InputError: two families have a preset of one name.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    of: dict[str, str] = {}
+    for name, family in _families().items():
+        for preset, values in family.presets.items():
+            if preset in found:
+                raise InputError(
+                    f"the preset {preset!r} is {of[preset]}'s and {name}'s",
+                    where="the table of families",
+                    fix="call one of them otherwise",
+                )
+            found[preset], of[preset] = dict(values), name
+    return found
 
 
 def find_adapter(model_type: object, where: str) -> "HuggingFaceAdapter":
     """What reads and writes model folders of a ``model_type``. Raises InputError for one that nobody reads."""
-    known = {kind: path for name in FAMILIES for kind, path in find_family(name).adapters.items()}
-    if not isinstance(model_type, str) or model_type not in known:
-        raise InputError(f"model_type {model_type!r}", where=where, expected=f"one of {', '.join(sorted(known))}")
-    adapter: HuggingFaceAdapter = _load(known[model_type])
-    return adapter
+    from textwright.models.hugging_face import PLAIN, plain_adapter
+
+    families = _families()
+    known = {kind: path for family in families.values() for kind, path in family.adapters.items()}
+    if isinstance(model_type, str) and model_type in known:
+        adapter: HuggingFaceAdapter = _load(known[model_type])
+        return adapter
+    plain = {PLAIN + name: name for name in families}
+    if isinstance(model_type, str) and model_type in plain:
+        return plain_adapter(plain[model_type], families[plain[model_type]].config)
+    raise InputError(f"model_type {model_type!r}", where=where, expected=f"one of {', '.join(sorted(known | plain))}")
 
 
 def adapter_of(config: ModelConfig) -> "HuggingFaceAdapter":
-    """What writes a model of this config: the first of its family that can say all of it.
+    """What writes a model of this config: the first of its family that can say all of it, or else a plain one."""
+    from textwright.models.hugging_face import plain_adapter
 
-    Raises:
-        InputError: none can.
-    """
     for path in find_family(config.family).adapters.values():
         adapter: HuggingFaceAdapter = _load(path)
         if adapter.can_say(config):
             return adapter
-    raise InputError(f"a {config.family} model of this shape has no model folder", where="the table of families")
+    return plain_adapter(config.family, find_family(config.family).config)
 
 
 def build_uninitialised(config: ModelConfig) -> "Network":
     """A model whose matrices hold anything yet: their memory is asked for, and not touched."""
-    model: Network = _load(find_family(config.family).network)(config)
+    import torch
+
+    # A layer of torch's own fills its weights as it is made, with numbers of torch's own generator.
+    with torch.random.fork_rng(devices=[]):
+        model: Network = _load(find_family(config.family).network)(config)
     return model
 
 
@@ -85,6 +108,22 @@ def build(config: ModelConfig, *, seed: int = 0) -> "Network":
     return model
 
 
+def _families() -> dict[str, Family]:
+    """All of them by name. An installed package whose row leads nowhere hinders nobody who asks for another family."""
+    found = {}
+    for name in FAMILIES:
+        try:
+            found[name] = find_family(name)
+        except InputError:
+            if name in FAMILIES.rows:
+                raise
+    return found
+
+
 def _load(path: str) -> Any:
+    """What ``module:name`` leads to. Raises InputError where it leads nowhere."""
     module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{path} cannot be loaded: {error}", where="the table of families") from error

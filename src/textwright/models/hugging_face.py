@@ -91,6 +91,8 @@ REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
 }
 """Of every ``model_type``: keys that change the maths, with the values that leave it as it is."""
 HEAD = "lm_head.weight"
+PLAIN = "textwright-"
+"""What the ``model_type`` of a plain adapter begins with; the family follows."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,24 @@ class HuggingFaceAdapter:
                 )
             if value not in required[key]:
                 raise InputError(f"{key} = {value!r} changes the maths", where=where, expected=repr(required[key][0]))
+
+
+class PlainAdapter(HuggingFaceAdapter):
+    """Keys, tensors and values are ours: what a family's config can say is said, and no other program reads it."""
+
+    def from_hf(self, tensors: Mapping[str, Tensor], config: ModelConfig, where: str) -> dict[str, Tensor]:  # noqa: ARG002
+        """As they are."""
+        return dict(tensors)
+
+    def to_hf(self, tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:  # noqa: ARG002
+        """As they are."""
+        return dict(tensors)
+
+
+def plain_adapter(family: str, config: type[ModelConfig]) -> PlainAdapter:
+    """For models that no ``model_type`` of others can say, and for families that bring no adapter."""
+    keys = {name: name for name in config.model_fields if name != "family"}
+    return PlainAdapter(PLAIN + family, f"Textwright{family.title()}", config, {"family": family}, keys, ())
 
 
 def translate(name: str, names: Iterable[tuple[str, str]]) -> str | None:

@@ -11,8 +11,10 @@ import torch
 
 from textwright.checkpoint.training_state import snapshot, write_checkpoint
 from textwright.core.device import PrecisionRates, has_bfloat16_products
+from textwright.core.errors import InputError
 from textwright.data.sources.base import BatchSource, check_first_batch
 from textwright.models.language_model import LanguageModel
+from textwright.models.network import Network
 from textwright.training.callbacks import Callbacks
 from textwright.training.clock import Clock, Length, StepTimings
 from textwright.training.compilation import COMPILING, NO_COMPILER, compile_step, has_compiler, is_worth_compiling
@@ -151,6 +153,9 @@ def prepare_step(model_with_loss: ModelWithLoss, config: TrainConfig, callbacks:
         callbacks.on_note(COMPILING)
         compile_step(model_with_loss)
     if config.activation_checkpointing:
+        if type(model_with_loss.model).enable_activation_checkpointing is Network.enable_activation_checkpointing:
+            what = f"--activation-checkpointing with a {model_with_loss.model.config.family} model"
+            raise InputError(what, expected="a family that offers it", fix="leave it out")
         model_with_loss.model.enable_activation_checkpointing()
     return config.model_copy(update={"compile": compiles})
 
