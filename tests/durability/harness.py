@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+import textwright.api.run_callbacks as run_callbacks
 import textwright.api.runs as runs
 from textwright.api.config import ModelOptions, RunConfig
 from textwright.core.errors import TextwrightError
@@ -95,7 +96,7 @@ def child(order: dict[str, Any]) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     runs.preset = small  # type: ignore[assignment]
-    runs.SAMPLE = runs.SAMPLE.model_copy(update={"max_new_tokens": 8})
+    run_callbacks.SAMPLE = run_callbacks.SAMPLE.model_copy(update={"max_new_tokens": 8})
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
         text.write_text(sys.argv[1])

@@ -1,7 +1,7 @@
 """What to write and how to choose: the request, and what comes back. Torch-free."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from cyclopts import Parameter
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
@@ -36,8 +36,8 @@ BadWord = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check_
 Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
-def read_biases(given: str | dict[int, float]) -> dict[int, float]:
-    """Biases by token id, from a text such as ``262=1.5,50256=-100``; what is read already stays."""
+def read_biases(given: Any) -> Any:
+    """Biases by token id, from a text such as ``262=1.5,50256=-100``; what is no text is for the field to check."""
     if not isinstance(given, str):
         return given
     try:

@@ -71,18 +71,14 @@ class RunFingerprint:
         """
         check_schema_version(before, "the checkpoint")
         notes = []
-        if self.data_sha256 != before["data_sha256"]:
+        is_changed = self.data_sha256 != before["data_sha256"]
+        if is_changed:
             if not accepts_changed_data:
                 raise InputError(
                     "the data is not what this run was begun with",
                     fix="put the run's data folder back, or accept it with --accept-changed-data",
                 )
             notes.append("the data is not what the run was begun with; accepted")
-        elif self.batches_sha256 != before.get("batches_sha256", self.batches_sha256):
-            raise InputError(
-                "batches are not made of the data as when this run was begun",
-                fix="use the source of batches that it was begun with, or start a new run",
-            )
         refused = [line for _, line in _changes(self.model, before["model"])]
         for name, line in _changes(self.training, before["training"]):
             (notes if name in may_change else refused).append(line)
@@ -90,6 +86,11 @@ class RunFingerprint:
             raise InputError(
                 f"the config was changed since the run was begun: {'; '.join(refused)}",
                 fix="change it back, or start a new run",
+            )
+        if not is_changed and self.batches_sha256 != before.get("batches_sha256", self.batches_sha256):
+            raise InputError(
+                "batches are not made of the data as when this run was begun",
+                fix="use the source of batches that it was begun with, or start a new run",
             )
         machine = [line for _, line in _differences(before["machine"], self.machine)]
         if machine:
