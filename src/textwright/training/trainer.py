@@ -287,8 +287,10 @@ class Trainer:
 
     def _stop_reason(self, stop_request: StopRequest) -> StopReason | None:
         """Why to end now, if at all."""
-        numbers = self.world.gather(stop_request.number)  # a signal to one rank is one to all
-        stop_request.number = next((number for number in numbers if number is not None), None)
+        # A signal to one rank is one to all; one that comes just now is not forgotten.
+        for number in self.world.gather(stop_request.number):
+            if number is not None and stop_request.number is None:
+                stop_request.number = number
         if self.state.progress.step >= self.config.steps:
             return "finished"
         if stop_request.number is not None:
