@@ -17,9 +17,9 @@ from typing import Any
 from public_text import public
 
 from textwright.core.device import processor_name
-from textwright.generation.cpu_decoder import CPUDecoder
-from textwright.generation.engine import generate
-from textwright.generation.packing import DecodingPrecision
+from textwright.engines.cpu.decoder import CPUDecoder
+from textwright.engines.cpu.packing import DecodingPrecision
+from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import build
 from textwright.models.gpt.network import GPT

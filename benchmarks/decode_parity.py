@@ -19,8 +19,7 @@ from textwright.bench.writing_job import WritingJob
 from textwright.checkpoint.model_folder import load_model
 from textwright.core.device import processor_name
 from textwright.data.batch import Batch
-from textwright.generation.cpu_decoder import CPUDecoder
-from textwright.generation.loop import decode_one_token, prefill
+from textwright.engines.cpu.decoder import CPUDecoder
 from textwright.models.gpt.network import GPT
 
 TIED = 1e-3
@@ -53,10 +52,12 @@ def compare(model: GPT, prompts: torch.Tensor, new_tokens: int) -> dict[str, flo
     """Count the places where torch's likeliest token is another one, tied and not, and the logits' differences."""
     decoder = CPUDecoder(model)
     with decoder.at_work():
-        logits, state = prefill(decoder, prompts.tolist())
+        count, cache = len(prompts), decoder.empty_cache(len(prompts))
+        hidden = decoder.extend(prompts, [prompts.shape[1]] * count, cache, range(count))
+        logits = decoder.logits(hidden[:, -1])
         ids, ours = [logits.argmax(dim=1)], [logits]
         while len(ids) < new_tokens:
-            logits, state = decode_one_token(decoder, ids[-1].tolist(), state)
+            logits = decoder.logits(decoder.extend(ids[-1][:, None], [1] * count, cache, range(count))[:, 0])
             ids.append(logits.argmax(dim=1))
             ours.append(logits)
     texts, same_texts, places, tied, wrong, largest, spread = torch.stack(ids, dim=1), 0, 0, 0, 0, 0.0, 0.0

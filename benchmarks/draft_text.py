@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from textwright.api import load
-from textwright.generation.request import EngineConfig
+from textwright.engines.config import EngineConfig
 from textwright.text.read import read_chunks
 
 PIECE_TOKENS = 64

@@ -21,7 +21,7 @@ from textwright.bench.peers.generate.ours_float32 import by_decoder
 from textwright.bench.writing_job import Write, WritingJob
 from textwright.checkpoint.model_folder import load_model
 from textwright.core.device import processor_name
-from textwright.generation.engines import make_decoder
+from textwright.engines.catalog import make_decoder
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from textwright.api import load
 from textwright.api.model import Model
 from textwright.checkpoint.model_folder import add_facts
 from textwright.core.device import processor_name
-from textwright.generation.request import EngineConfig
+from textwright.engines.config import EngineConfig
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from typing import Any
 from textwright.api import load
 from textwright.api.model import Model
 from textwright.core.device import processor_name
-from textwright.generation.request import Completion, EngineConfig
+from textwright.engines.config import EngineConfig
+from textwright.generation.request import Completion
 from textwright.generation.speculative import Speculation
 
 PROMPT_TOKENS = 64

@@ -9,8 +9,8 @@ import torch
 
 import textwright as tw
 from textwright.api.model import Model
-from textwright.generation.request import EngineConfig
-from textwright.generation.rounded import WEIGHTS
+from textwright.engines.config import EngineConfig
+from textwright.engines.cpu.quantized_cache import WEIGHTS
 from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def read(decoder: Decoder) -> torch.Tensor:
     """Logits of some ids."""
-    hidden, _ = decoder.extend(IDS, torch.tensor([IDS.shape[1]]), decoder.empty_cache(1))
+    hidden = decoder.extend(IDS, [IDS.shape[1]], decoder.empty_cache(1), [0])
     return decoder.logits(hidden).float()
 
 

@@ -27,8 +27,8 @@ from textwright.checkpoint.model_folder import (
 )
 from textwright.core import files
 from textwright.core.errors import InputError
-from textwright.generation.engines import choose_engine
-from textwright.generation.request import EngineConfig
+from textwright.engines.catalog import choose_engine
+from textwright.engines.config import EngineConfig
 from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel

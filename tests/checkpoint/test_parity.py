@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.checkpoint.conftest import assert_parity, our_logits, redraw
 from textwright.checkpoint.model_folder import load_folder, load_model, save_model
-from textwright.generation.engine import generate
+from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import build
 from textwright.models.language_model import LanguageModel

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from textwright.api import load
-from textwright.generation.request import EngineConfig
+from textwright.engines.config import EngineConfig
 from textwright.tokens import load_tokenizer
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "v0.1"
@@ -45,7 +45,7 @@ def test_its_int8_cache_is_no_trap(name: str, tmp_path: Path) -> None:
     shutil.rmtree(folder / "cache")
     without = load(folder).decoder(EngineConfig(precision="int8"))
     found = [
-        decoder.logits(decoder.extend(torch.tensor([ids]), torch.tensor([len(ids)]), decoder.empty_cache(1))[0][:, -1])
+        decoder.logits(decoder.extend(torch.tensor([ids]), [len(ids)], decoder.empty_cache(1), [0])[:, -1])
         for decoder in (with_cache, without)
     ]
     torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)

@@ -13,7 +13,8 @@ from textwright.api import RunConfig
 from textwright.core.config import read_config, read_toml
 from textwright.core.errors import InputError
 from textwright.core.renamed import CLASSES, KEYS, PRESETS, VALUES
-from textwright.generation.request import Completion, EngineConfig, SamplingConfig
+from textwright.engines.config import EngineConfig
+from textwright.generation.request import Completion, SamplingConfig
 from textwright.models.catalog import presets
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.presets import preset

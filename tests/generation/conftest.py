@@ -1,8 +1,13 @@
 """Small models that say different things, with a byte tokenizer."""
 
+from typing import Any
+
 import pytest
 import torch
 
+from textwright.generation.processors.catalog import SamplingPipeline
+from textwright.generation.request import SamplingConfig
+from textwright.generation.sequence import Sequence
 from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel
@@ -47,3 +52,9 @@ def make_model(family: str, **changes: object) -> LanguageModel:
             parameter.add_(torch.randn(parameter.shape, generator=generator) * spread)
         built.head_weight[256] = 0.0  # the end token comes now and then, not at once
     return built.eval()
+
+
+def make_sequence(prompt: str, tokenizer: Tokenizer, sampling: SamplingConfig, *others: Any) -> Sequence:
+    """A sequence of its own, which shows its text to nobody."""
+    pipeline, ids = SamplingPipeline.of(sampling, tokenizer), tokenizer.encode(prompt) or [tokenizer.end_id]
+    return Sequence(prompt, ids, 0, tokenizer, sampling, pipeline, lambda _: None, *others)

@@ -10,7 +10,7 @@ import torch
 from tests.generation.conftest import CONTEXT, make_model
 from textwright.checkpoint.model_folder import save_model
 from textwright.core.errors import InputError
-from textwright.generation.engine import generate
+from textwright.generation.generate import generate
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
@@ -93,7 +93,7 @@ def test_wide_beams_find_the_likeliest_text_of_all(model: LanguageModel, tokeniz
     prompt = tokenizer.encode("abc")
     texts = torch.tensor([[*prompt, token] for token in range(257)])
     with torch.no_grad():
-        hidden, _ = model.extend(texts, torch.full((257,), 4), model.empty_cache(257))
+        hidden = model.extend(texts, [4] * 257, model.empty_cache(257), range(257))
         first, second = model.logits(hidden[:, -2:]).log_softmax(-1).unbind(1)
     ended = {(256,): float(first[0, 256])}
     scores = ended | {(one, two): float(first[0, one] + second[one, two]) for one in range(256) for two in range(257)}

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.generation.conftest import CONTEXT, make_model
+from tests.generation.conftest import CONTEXT, make_model, make_sequence
 from textwright.core.errors import InputError
 from textwright.generation.constraints import Constraint, compile_constraint
-from textwright.generation.engine import generate
-from textwright.generation.filters import allow
+from textwright.generation.generate import generate
+from textwright.generation.processors.constraint import constrain
 from textwright.generation.request import Completion, SamplingConfig
-from textwright.generation.row import Row
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer, make_tokenizer
 from textwright.tokens.folder import from_json
@@ -143,7 +142,7 @@ def test_the_end_token_may_follow_exactly_where_the_text_is_whole(tokenizer: Tok
     ]
     assert allowed == [[97], [98, 256], [256]]
     whole = text_of(start.copy(), [97, 98])
-    assert (whole.is_met, whole.can_go_on, start.is_met) == (True, False, False)
+    assert (whole.is_accepting, whole.has_next, start.is_accepting) == (True, False, False)
     with pytest.raises(AssertionError, match="does not allow"):
         start.push(98)
 
@@ -167,10 +166,10 @@ def test_log_probabilities_and_reports_are_the_model_s_own(gpt2: LanguageModel, 
 def test_rows_with_and_without_a_constraint_share_a_mask(tokenizer: Tokenizer) -> None:
     sampling = SamplingConfig(regex="[ab]")
     constraint = compile_constraint(sampling, tokenizer)
-    rows = [Row("x", 0, tokenizer, sampling, lambda _text: None, one).written for one in (constraint, None)]
+    rows = [make_sequence("x", tokenizer, sampling, one).history for one in (constraint, None)]
     logits = torch.zeros(2, 257)
-    assert (allow(logits, rows) > -math.inf).sum(dim=1).tolist() == [2, 257]
-    assert allow(logits, rows[1:]) is not None
+    assert (constrain(logits, rows) > -math.inf).sum(dim=1).tolist() == [2, 257]
+    assert constrain(logits, rows[1:]) is not None
     assert bool((logits == 0).all())
 
 

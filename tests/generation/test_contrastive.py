@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 from tests.generation.conftest import CONTEXT, make_model
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
-from textwright.generation.engine import generate
+from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from tests.generation.conftest import CONTEXT, make_model
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
-from textwright.generation import loop
-from textwright.generation.engine import generate
-from textwright.generation.filters import make_filters
-from textwright.generation.request import Completion, SamplingConfig
-from textwright.generation.row import Row, window_start
+from textwright.generation.generate import generate
+from textwright.generation.request import Completion, Request, SamplingConfig
+from textwright.generation.scheduler import Scheduler
+from textwright.generation.sequence import window_start
 from textwright.generation.stopping import StopStrings
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer, make_tokenizer
@@ -62,12 +61,18 @@ def test_a_seed_fixes_the_text_whatever_else_is_in_the_batch(model: LanguageMode
     assert together != generate(model, tokenizer, PROMPTS, RANDOM.model_copy(update={"seed": 6}))
 
 
-def test_few_rows_and_little_memory_at_a_time_change_nothing(model: LanguageModel, tokenizer: Tokenizer) -> None:
+def test_few_slots_and_short_parts_of_prompts_at_a_time_change_nothing(
+    model: LanguageModel, tokenizer: Tokenizer
+) -> None:
     expected = generate(model, tokenizer, PROMPTS, RANDOM)
-    for limits in ({"most_rows": 1}, {"most_rows": 2}, {"state_bytes": 1}):
-        rows = [Row(prompt, 0, tokenizer, RANDOM, lambda _text: None) for prompt in PROMPTS]
-        loop.write(model, rows, RANDOM, make_filters(RANDOM, tokenizer), vocab_size=257, **limits)
-        assert [row.completion(CONTEXT) for row in rows] == expected
+    for limits in ({"num_slots": 1}, {"num_slots": 2}, {"num_slots": 6, "max_prefill_tokens": 1}):
+        scheduler = Scheduler(model, tokenizer, **limits)
+        for prompt in PROMPTS:
+            scheduler.add(Request(prompt, RANDOM))
+        found = dict[int, Completion]()
+        while scheduler.has_work:
+            found |= {event.request_id: event.completion for event in scheduler.step() if event.completion}
+        assert [found[number] for number in range(len(PROMPTS))] == expected
 
 
 def test_samples_of_a_prompt_differ_and_the_first_is_the_single_one(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
@@ -187,7 +192,7 @@ def test_prompts_that_are_none_are_refused(gpt2: LanguageModel, tokenizer: Token
         generate(gpt2, tokenizer, "a", GREEDY)
     with pytest.raises(InputError, match="no prompt"):
         generate(gpt2, tokenizer, [], GREEDY)
-    with pytest.raises(InputError, match="prompt 2 holds bytes that are not UTF-8"):
+    with pytest.raises(InputError, match="holds bytes that are not UTF-8; in prompt 2"):
         generate(gpt2, tokenizer, ["a", "\udcff"], GREEDY)
     large = make_tokenizer("bpe:270", lambda: iter(["some words and other words " * 50]))
     with pytest.raises(InputError, match="a tokenizer of 270 tokens for a model of 257"):

@@ -1,7 +1,7 @@
 """Speculation changes the speed and nothing else."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from tests.generation.conftest import make_model
 from textwright.core.errors import InputError
-from textwright.generation.engine import generate
+from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
-from textwright.generation.speculative import Drafter, ModelDrafter, PromptLookup, Reading, Speculation
+from textwright.generation.speculative import Drafter, IncrementalScorer, ModelDrafter, PromptLookup, Speculation
 from textwright.generation.text_index import TextIndex
 from textwright.models.language_model import LanguageModel
-from textwright.models.protocols import DecodeState
+from textwright.models.protocols import Cache
 from textwright.tokens import Tokenizer
 
 NUM_SAMPLES = 800
@@ -105,37 +105,42 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def extend(self, ids: Tensor, lengths: Tensor, state: DecodeState) -> tuple[Tensor, DecodeState]:
+    def extend(self, ids: Tensor, lengths: Sequence[int], cache: Cache, slots: Sequence[int]) -> Tensor:
         """As the model does it."""
-        self.num_read += ids.numel()
-        return self._model.extend(ids, lengths, state)
+        self.num_read += sum(lengths)
+        return self._model.extend(ids, lengths, cache, slots)
 
 
-def test_a_prompt_is_read_once_for_all_its_samples(gpt2: LanguageModel) -> None:
-    decoder = Counting(gpt2)
-    reading = Reading(decoder, 257)
+def test_a_text_is_read_once_however_often_it_is_drafted_after(gpt2: LanguageModel) -> None:
+    decoder, ids = Counting(gpt2), [1, 2, 3, 4]
+    scorer = IncrementalScorer(decoder, 257)
     with torch.inference_mode():
-        first = reading.logits([1, 2, 3, 4], 2)
+        scorer.logits(ids, start=0, drafted=[])
         assert decoder.num_read == 4
-        again = reading.logits([1, 2, 3, 4], 2)
+        first = scorer.logits(ids, start=0, drafted=[5, 6])
         assert decoder.num_read == 6
-        other = reading.logits([1, 2, 5], 1)
+        ids += [5, 7]
+        scorer.logits(ids, start=0, drafted=[])
         assert decoder.num_read == 7
-        assert torch.allclose(first, again, atol=1e-5)
-        assert torch.allclose(other, Reading(gpt2, 257).logits([1, 2, 5], 1), atol=1e-5)
+        assert torch.allclose(scorer.logits(ids[:], start=1, drafted=[]), after(gpt2, ids[1:]), atol=1e-5)
+        assert torch.allclose(first, after(gpt2, [1, 2, 3, 4, 5, 6]), atol=1e-5)
 
 
-def test_a_reading_that_was_interrupted_begins_again_where_it_was_certain(gpt2: LanguageModel) -> None:
-    decoder = Counting(gpt2)
-    reading = Reading(decoder, 257)
+def test_a_scorer_that_was_interrupted_begins_again_where_it_was_certain(gpt2: LanguageModel) -> None:
+    decoder, ids = Counting(gpt2), [1, 2]
+    scorer = IncrementalScorer(decoder, 257)
     with torch.inference_mode():
-        reading.logits([1, 2, 3], 1)
+        scorer.logits(ids, start=0, drafted=[3])
         decoder.extend = _interrupted_after(decoder.extend)  # type: ignore[method-assign]
         with pytest.raises(KeyboardInterrupt):
-            reading.logits([1, 2, 4, 5], 1)
+            scorer.logits(ids, start=0, drafted=[4, 5])
         del decoder.extend
-        found = reading.logits([1, 2, 4, 5], 1)
-        assert torch.allclose(found, Reading(gpt2, 257).logits([1, 2, 4, 5], 1), atol=1e-5)
+        found = scorer.logits(ids, start=0, drafted=[4, 5])
+        assert torch.allclose(found, after(gpt2, [1, 2, 4, 5]), atol=1e-5)
+
+
+def after(model: LanguageModel, ids: list[int]) -> Tensor:
+    return model.logits(model.extend(torch.tensor([ids]), [len(ids)], model.empty_cache(1), [0])[0, -1:])
 
 
 def _interrupted_after(extend: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.generation.conftest import make_model
-from textwright.generation.filters import apply_filters, make_filters
+from tests.generation.conftest import make_model, make_sequence
+from textwright.generation.processors.catalog import apply_processors, make_processors
 from textwright.generation.request import SamplingConfig
-from textwright.generation.row import Row, Written
-from textwright.generation.speculative import ModelDrafter, PromptLookup, Reading, Speculation
+from textwright.generation.sequence import Sequence as Text
+from textwright.generation.speculative import ModelDrafter, PromptLookup, Speculation
 from textwright.generation.text_index import LONGEST_KEY, TextIndex
+from textwright.generation.token_history import TokenHistory
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer, make_tokenizer
 
@@ -69,7 +70,7 @@ def test_however_texts_grow_and_fork_filters_and_lookup_find_what_counting_anew_
     data: st.DataObject, prompt: str
 ) -> None:
     sampling = SamplingConfig(max_new_tokens=1000)
-    rows = [Row(prompt, 0, BYTES, sampling, lambda _: None)]
+    rows = [make_sequence(prompt, BYTES, sampling)]
     texts = [list(prompt.encode())]
     letters = st.sampled_from(b"abc")
     for _ in range(data.draw(st.integers(1, 12))):
@@ -80,17 +81,17 @@ def test_however_texts_grow_and_fork_filters_and_lookup_find_what_counting_anew_
             texts.append(texts[which].copy())
         elif action == "push":
             for token_id in data.draw(st.lists(letters, min_size=1, max_size=20)):
-                rows[which].push(token_id, 0.0)
+                rows[which].append(token_id, 0.0)
                 texts[which].append(token_id)
         thought = data.draw(st.lists(letters, max_size=4))
         asked = data.draw(st.sampled_from(FILTERED))
-        row, written = rows[which], rows[which].written
+        row, history = rows[which], rows[which].history
         for token_id in thought:
-            written = written.followed_by(token_id, BYTES.end_id) or written
-        together = [written, *(other.written for other in rows)]
+            history = history.followed_by(token_id, {BYTES.end_id}) or history
+        together = [history, *(other.history for other in rows)]
         logits = torch.randn(len(together), 257, generator=torch.Generator().manual_seed(len(texts[which])))
-        filters = make_filters(SamplingConfig.model_validate({"temperature": 0} | asked), BYTES)
-        found = apply_filters(logits, filters, together)
+        filters = make_processors(SamplingConfig.model_validate({"temperature": 0} | asked), BYTES)
+        found = apply_processors(logits, filters, together)
         expected = [texts[which] + thought, *texts]
         for its, before, ids in zip(found, logits, expected, strict=True):
             assert torch.equal(its, slowly_filtered(before, ids, len(prompt), **asked))
@@ -102,10 +103,10 @@ def test_however_texts_grow_and_fork_filters_and_lookup_find_what_counting_anew_
 @given(ids=st.lists(st.integers(0, 2), max_size=60), n=st.integers(1, 30), more=st.lists(st.integers(0, 2), max_size=8))
 def test_ngrams_of_any_length_are_found(ids: list[int], n: int, more: list[int]) -> None:
     index = TextIndex(ids.copy())
-    assert set(Written(index).repeats(n)) == slow_repeats(ids, n)
-    assert set(Written(index, tuple(more)).repeats(n)) == slow_repeats(ids + more, n)
+    assert set(TokenHistory(index).repeats(n)) == slow_repeats(ids, n)
+    assert set(TokenHistory(index, tuple(more)).repeats(n)) == slow_repeats(ids + more, n)
     index.ids.extend(more)
-    assert set(Written(index).repeats(n)) == slow_repeats(ids + more, n)
+    assert set(TokenHistory(index).repeats(n)) == slow_repeats(ids + more, n)
 
 
 class Watched(list[int]):
@@ -135,11 +136,11 @@ class Watched(list[int]):
 LONG, NUM_NEW = 2048, 40
 
 
-def watched_row(tokenizer: Tokenizer, num_prompt_ids: int, sampling: SamplingConfig) -> Row:
+def watched_row(tokenizer: Tokenizer, num_prompt_ids: int, sampling: SamplingConfig) -> Text:
     """Of a prompt without an end; of prompt and text each."""
     generator = torch.Generator().manual_seed(0)
     prompt = bytes(torch.randint(97, 123, (num_prompt_ids,), generator=generator).tolist()).decode()
-    row = Row(prompt, 0, tokenizer, sampling, lambda _: None)
+    row = make_sequence(prompt, tokenizer, sampling)
     row.index.ids = Watched(row.ids)
     return row
 
@@ -164,38 +165,41 @@ def test_a_token_costs_the_same_however_long_the_text_is(
             | {name: value for values in FILTERED for name, value in values.items()}
             | {"no_repeat_ngram_size": 3}
         )
-        row, filters = watched_row(tokenizer, num_prompt_ids, sampling), make_filters(sampling, tokenizer)
+        row = watched_row(tokenizer, num_prompt_ids, sampling)
         ids = row.ids
         assert isinstance(ids, Watched)
         if guesses == "no":
-            step = plain_step(row, filters)
+            step = plain_step(row, make_processors(sampling, tokenizer))
         else:
             drafter = PromptLookup() if guesses == "lookup" else ModelDrafter(long_model, 257)
-            step = speculative_step(long_model, row, sampling, Speculation(drafter), filters)
-        next(step)  # reads the prompt
-        ids.num_touched, before = 0, row.num_new
-        while row.num_new < NUM_NEW:
+            step = speculative_step(long_model, row, Speculation(drafter))
+        next(step), next(step)  # the prompt is read, and what is asked of it found
+        ids.num_touched, before = 0, row.num_new_tokens
+        while row.num_new_tokens < NUM_NEW:
             next(step)
-        touched.append(ids.num_touched / (row.num_new - before))
+        touched.append(ids.num_touched / (row.num_new_tokens - before))
     assert touched[1] < 1.3 * touched[0] < 1.3 * 40, touched
 
 
-def plain_step(row: Row, filters: Sequence[Any]) -> Iterator[None]:
+def plain_step(row: Text, processors: Sequence[Any]) -> Iterator[None]:
     generator = torch.Generator().manual_seed(1)
     while True:
-        filtered = apply_filters(torch.randn(1, 257, generator=generator), filters, [row.written])
-        row.push(int(filtered.argmax()), 0.0)
+        filtered = apply_processors(torch.randn(1, 257, generator=generator), processors, [row.history])
+        row.append(int(filtered.argmax()), 0.0)
         yield
 
 
-def speculative_step(
-    model: LanguageModel, row: Row, sampling: SamplingConfig, speculation: Speculation, filters: Sequence[Any]
-) -> Iterator[None]:
-    reading = Reading(model, 257)
+def speculative_step(model: LanguageModel, row: Text, speculation: Speculation) -> Iterator[None]:
+    decoding, cache = speculation.decoding(row, 257), model.empty_cache(1)
+    decoding.context_length = model.context_length
+    decoding.begin([0], cache)
     with torch.inference_mode():
+        hidden = model.extend(torch.tensor([list(row.ids)]), [len(row.ids)], cache, [0])[0, -1:]
         while True:
-            speculation._step(reading, model.context_length, row, sampling, filters)
+            decoding.advance([decoding], hidden, model)
             yield
+            (read,) = decoding.reads()
+            hidden = model.extend(torch.tensor([list(read.ids)]), [len(read.ids)], cache, [0])[0, -read.num_places :]
 
 
 def test_what_nobody_asks_for_is_not_made(tokenizer: Tokenizer) -> None:
@@ -203,5 +207,5 @@ def test_what_nobody_asks_for_is_not_made(tokenizer: Tokenizer) -> None:
     ids = row.ids
     assert isinstance(ids, Watched)
     ids.num_touched = 0
-    row.push(97, 0.0)
+    row.append(97, 0.0)
     assert ids.num_touched < 5  # those that the checks of types under test look at

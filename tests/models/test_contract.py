@@ -80,55 +80,57 @@ def test_every_family_of_gpts_is_among_the_variants() -> None:
 @pytest.mark.parametrize("chunks", [[CONTEXT], [1] * CONTEXT, [5, 1, 7, 11], [20, 4]])
 def test_any_chunking_of_extend_gives_the_logits_of_the_whole(model: LanguageModel, chunks: list[int]) -> None:
     ids = random_ids(3, CONTEXT)
-    whole, state, start = forward(model, ids), model.empty_cache(3), 0
+    whole, cache, start = forward(model, ids), model.empty_cache(3), 0
     for size in chunks:
-        hidden, state = model.extend(ids[:, start : start + size], torch.full((3,), size), state)
+        hidden = model.extend(ids[:, start : start + size], [size] * 3, cache, [0, 1, 2])
         assert close(model.logits(hidden), whole[:, start : start + size])
         start += size
-    assert state.lengths.tolist() == [CONTEXT] * 3
+    assert [cache.length(slot) for slot in range(3)] == [CONTEXT] * 3
 
 
-def test_rows_of_different_lengths_are_extended_as_if_each_were_alone(model: LanguageModel) -> None:
-    ids = random_ids(3, CONTEXT)
-    state, read = model.empty_cache(3), torch.zeros(3, dtype=torch.int64)
-    for lengths in ([4, 0, 9], [1, 1, 1], [3, 8, 0], [2, 5, 4]):
-        counts = torch.tensor(lengths)
-        chunk = torch.zeros(3, max(lengths), dtype=torch.int64)
-        for row, count in enumerate(lengths):
-            chunk[row, :count] = ids[row, read[row] : read[row] + count]
-        hidden, state = model.extend(chunk, counts, state)
-        for row, count in enumerate(lengths):
-            if not count:
-                continue
-            alone = forward(model, ids[row : row + 1, : read[row] + count])[0, read[row] :]
+def test_slots_of_different_lengths_are_extended_as_if_each_were_alone(model: LanguageModel) -> None:
+    """Some of them at a time, next to each other and not, in any order."""
+    ids = random_ids(4, CONTEXT)
+    cache, read = model.empty_cache(4), [0] * 4
+    for lengths in ({0: 4, 2: 9, 1: 1}, {3: 1, 0: 1}, {0: 1, 1: 1, 3: 1}, {1: 8, 2: 3}, {3: 1}, {2: 1, 1: 1, 0: 1}):
+        chunk = torch.zeros(len(lengths), max(lengths.values()), dtype=torch.int64)
+        for row, (slot, count) in enumerate(lengths.items()):
+            chunk[row, :count] = ids[slot, read[slot] : read[slot] + count]
+        hidden = model.extend(chunk, list(lengths.values()), cache, list(lengths))
+        for row, (slot, count) in enumerate(lengths.items()):
+            alone = forward(model, ids[slot : slot + 1, : read[slot] + count])[0, read[slot] :]
             assert close(model.logits(hidden[row, :count]), alone)
-        read += counts
+            read[slot] += count
         assert torch.isfinite(hidden).all()
-    assert state.lengths.tolist() == read.tolist()
+    assert [cache.length(slot) for slot in range(4)] == read
 
 
-def test_rewinding_and_extending_again_is_as_if_never_gone_there(model: LanguageModel) -> None:
-    ids, other = random_ids(2, 12), random_ids(2, 6, seed=1)
-    _, state = model.extend(ids[:, :6], torch.tensor([6, 6]), model.empty_cache(2))
-    _, state = model.extend(other, torch.tensor([6, 4]), state)
-    state = state.crop(torch.tensor([6, 6]))
-    hidden, _ = model.extend(ids[:, 6:], torch.tensor([6, 6]), state)
+def test_cropping_and_extending_again_is_as_if_never_gone_there(model: LanguageModel) -> None:
+    ids, other, cache = random_ids(2, 12), random_ids(2, 6, seed=1), model.empty_cache(2)
+    model.extend(ids[:, :6], [6, 6], cache, [0, 1])
+    model.extend(other, [6, 4], cache, [0, 1])
+    for slot in range(2):
+        cache.crop(slot, 6)
+    hidden = model.extend(ids[:, 6:], [6, 6], cache, [0, 1])
     assert close(model.logits(hidden), forward(model, ids)[:, 6:])
 
 
-def test_selected_and_joined_rows_go_on_as_separate_ones(model: LanguageModel) -> None:
-    ids = random_ids(4, 12)
-    _, first = model.extend(ids[:2, :5], torch.tensor([5, 3]), model.empty_cache(2))
-    _, second = model.extend(ids[2:, :9], torch.tensor([9, 7]), model.empty_cache(2))
-    state = first.concat(second).select([3, 0, 0, 2, 1])
-    rows, starts = [3, 0, 0, 2, 1], [7, 5, 5, 9, 3]
-    assert state.lengths.tolist() == starts
+def test_forked_slots_go_on_as_separate_ones(model: LanguageModel) -> None:
+    ids, cache = random_ids(3, 14), model.empty_cache(5)
+    model.extend(ids[:, :9], [5, 9, 7], cache, [4, 0, 2])
+    cache.fork(0, 1)
+    cache.fork(2, 3, length=6)
+    other = model.empty_cache(1)
+    model.extend(ids[:1, :4], [4], other, [0])
+    cache.put(2, other)
+    cache.fork(0, 4, start=0, length=8)
+    rows, starts = [1, 1, 0, 2, 1], [9, 9, 4, 6, 8]
+    assert [cache.length(slot) for slot in range(5)] == starts
     chunk = torch.stack([ids[row, start : start + 3] for row, start in zip(rows, starts, strict=True)])
-    hidden, _ = model.extend(chunk, torch.full((5,), 3), state)
+    hidden = model.extend(chunk, [3] * 5, cache, range(5))
     for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
         alone = forward(model, ids[row : row + 1, : start + 3])[0, start:]
         assert close(model.logits(hidden[index]), alone)
-    assert state.size_bytes > 0
 
 
 def test_nothing_looks_into_the_future(model: LanguageModel) -> None:
@@ -208,10 +210,10 @@ def test_hooks_see_in_decoding_what_they_see_in_the_whole(model: LanguageModel) 
     ids = random_ids(2, 10)
     whole = ModelHooks(record=model.hook_points())
     forward(model, ids, whole)
-    state, found = model.empty_cache(2), []
+    cache, found = model.empty_cache(2), []
     for start, stop in ((0, 6), (6, 7), (7, 10)):
         hooks = ModelHooks(record=model.hook_points())
-        _, state = model.extend(ids[:, start:stop], torch.full((2,), stop - start), state, hooks)
+        model.extend(ids[:, start:stop], [stop - start] * 2, cache, [0, 1], hooks)
         found.append(hooks.recorded)
     for point in model.hook_points():
         if point == "hook_pos_embed":
@@ -305,7 +307,7 @@ def test_bfloat16_weights_and_autocast_stay_close(model: LanguageModel) -> None:
         casted = forward(model, ids)
     assert (casted.float() - exact).abs().max() < 0.1 * exact.std() + 0.1
     low = model.to(torch.bfloat16)
-    hidden, _ = low.extend(ids, torch.tensor([10, 10]), low.empty_cache(2))
+    hidden = low.extend(ids, [10, 10], low.empty_cache(2), [0, 1])
     assert hidden.dtype == torch.bfloat16
     assert (forward(low, ids).float() - exact).abs().max() < 0.2 * exact.std() + 0.2
 
@@ -333,8 +335,8 @@ def test_weights_depend_on_the_seed_alone_whoever_else_draws(monkeypatch: pytest
 @pytest.mark.parametrize("name", VARIANTS)
 def test_text_is_read_without_dropout_in_training_too(name: str) -> None:
     model = make(name, dropout_embedding=0.5, dropout_attention=0.5, dropout_residual=0.5)
-    ids, lengths = random_ids(2, 6), torch.tensor([6, 6])
-    expected, _ = model.extend(ids, lengths, model.empty_cache(2))
-    found, _ = model.train().extend(ids, lengths, model.empty_cache(2))
+    ids = random_ids(2, 6)
+    expected = model.extend(ids, [6, 6], model.empty_cache(2), [0, 1])
+    found = model.train().extend(ids, [6, 6], model.empty_cache(2), [0, 1])
     assert torch.equal(found, expected)
     assert model.training

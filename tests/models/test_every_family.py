@@ -66,31 +66,36 @@ def test_no_place_sees_what_comes_after_it(model: LanguageModel) -> None:
 
 @pytest.mark.parametrize("chunks", [[TIME], [1] * TIME, [5, 1, 6]])
 def test_decoding_gives_the_logits_of_the_whole(model: LanguageModel, chunks: list[int]) -> None:
-    whole, state, start = forward(model, Batch.for_inputs(ids())), model.empty_cache(3), 0
+    whole, cache, start = forward(model, Batch.for_inputs(ids())), model.empty_cache(3), 0
     for size in chunks:
-        hidden, state = model.extend(ids()[:, start : start + size], torch.full((3,), size), state)
+        hidden = model.extend(ids()[:, start : start + size], [size] * 3, cache, [0, 1, 2])
         assert close(model.logits(hidden), whole[:, start : start + size])
         start += size
-    assert state.lengths.tolist() == [TIME] * 3
+    assert [cache.length(slot) for slot in range(3)] == [TIME] * 3
 
 
-def test_rows_of_different_lengths_join_and_leave(model: LanguageModel) -> None:
-    given, whole = ids(), forward(model, Batch.for_inputs(ids()))
-    _, two = model.extend(given[:2, :6], torch.tensor([6, 2]), model.empty_cache(2))
-    _, one = model.extend(given[2:, :4], torch.tensor([4]), model.empty_cache(1))
-    state = two.concat(one).select([2, 0, 1])
-    read = [4, 6, 2]
-    assert state.lengths.tolist() == read
-    following = torch.stack([given[row, place] for row, place in zip([2, 0, 1], read, strict=True)])[:, None]
-    hidden, state = model.extend(following, torch.ones(3, dtype=torch.int64), state)
-    for place, (row, before) in enumerate(zip([2, 0, 1], read, strict=True)):
-        assert close(model.logits(hidden[place, 0]), whole[row, before])
+def test_slots_of_different_lengths_join_fork_and_leave(model: LanguageModel) -> None:
+    given, whole, cache = ids(), forward(model, Batch.for_inputs(ids())), model.empty_cache(4)
+    model.extend(given[:2, :6], [6, 2], cache, [3, 0])
+    model.extend(given[2:, :4], [4], cache, [1])
+    cache.fork(1, 2)
+    held = [(1, 2), (2, 4), (2, 4), (0, 6)]  # of each slot: which row, how much of it
+    assert [cache.length(slot) for slot in range(4)] == [read for _, read in held]
+    following = torch.stack([given[row, read] for row, read in held])[:, None]
+    hidden = model.extend(following[[3, 2, 0]], [1, 1, 1], cache, [3, 2, 0])
+    for place, slot in enumerate((3, 2, 0)):
+        row, read = held[slot]
+        assert close(model.logits(hidden[place, 0]), whole[row, read])
+    cache.crop(3, 0)
+    assert close(model.logits(model.extend(given[:1, :3], [3], cache, [3])), whole[:1, :3])
+    assert close(model.logits(model.extend(following[1:2], [1], cache, [1])[0, 0]), whole[2, 4])
     if model.can_crop:
-        cropped = state.crop(torch.tensor([1, 1, 1]))
-        again = torch.stack([given[row, 1] for row in (2, 0, 1)])[:, None]
-        hidden, _ = model.extend(again, torch.ones(3, dtype=torch.int64), cropped)
-        for place, row in enumerate((2, 0, 1)):
-            assert close(model.logits(hidden[place, 0]), whole[row, 1])
+        for slot in range(4):
+            cache.crop(slot, 1)
+        again = torch.stack([given[row, 1] for row, _ in held])[:, None]
+        hidden = model.extend(again, [1] * 4, cache, range(4))
+        for slot, (row, _) in enumerate(held):
+            assert close(model.logits(hidden[slot, 0]), whole[row, 1])
 
 
 def test_a_batch_is_learned_by_heart(model: LanguageModel) -> None:

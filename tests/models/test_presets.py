@@ -60,9 +60,9 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 def test_a_preset_builds_and_runs_at_its_smallest() -> None:
     model = build(preset("qwen3-nano", vocab_size=65))
-    hidden, state = model.extend(torch.zeros(1, 3, dtype=torch.int64), torch.tensor([3]), model.empty_cache(1))
-    assert hidden.shape == (1, 3, 128)
-    assert state.lengths.tolist() == [3]
+    cache = model.empty_cache(1)
+    assert model.extend(torch.zeros(1, 3, dtype=torch.int64), [3], cache, [0]).shape == (1, 3, 128)
+    assert cache.length(0) == 3
 
 
 def test_values_that_do_not_go_together_are_refused_by_name() -> None:

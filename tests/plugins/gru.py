@@ -1,7 +1,6 @@
 """A family as a stranger would add it: a GRU language model, with a loss that carries its state from step to step."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
@@ -13,7 +12,7 @@ from textwright.models.family import Family
 from textwright.models.hooks import ModelHooks
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
-from textwright.models.protocols import DecodeState
+from textwright.models.protocols import Cache
 from textwright.training.model_with_loss import Loss, Objective, Term
 
 
@@ -24,25 +23,33 @@ class GRUConfig(ModelConfig):
     hidden_size: int
 
 
-@dataclass
-class GRUState:
-    """The state of each row, and how much it has read."""
+class GRUCache:
+    """The state of each slot, and how much it has read."""
 
-    hidden: Tensor
-    lengths: Tensor
+    def __init__(self, hidden: Tensor) -> None:
+        self.hidden, self.lengths = hidden, [0] * len(hidden)
 
     @property
-    def size_bytes(self) -> int:
-        return self.hidden.nbytes
+    def num_slots(self) -> int:
+        return len(self.lengths)
 
-    def select(self, rows: Sequence[int] | Tensor) -> Self:
-        return type(self)(self.hidden[rows], self.lengths[rows])
+    def length(self, slot: int) -> int:
+        return self.lengths[slot]
 
-    def concat(self, other: Self) -> Self:
-        return type(self)(torch.cat([self.hidden, other.hidden]), torch.cat([self.lengths, other.lengths]))
+    def bytes_for(self, length: int) -> int:
+        return self.hidden[0].nbytes
 
-    def crop(self, lengths: Tensor) -> Self:
-        raise NotImplementedError("a GRU does not remember what it was before")
+    def crop(self, slot: int, length: int) -> None:
+        assert length in (0, self.lengths[slot]), "a GRU does not remember what it was before"
+        if not length:
+            self.hidden[slot] = 0
+        self.lengths[slot] = length
+
+    def fork(self, source: int, target: int, *, start: int = 0, length: int | None = None) -> None:
+        self.hidden[target], self.lengths[target] = self.hidden[source], self.lengths[source]
+
+    def put(self, slot: int, other: Self) -> None:
+        self.hidden[slot], self.lengths[slot] = other.hidden[0], other.lengths[0]
 
 
 class GRU(LanguageModel):
@@ -91,20 +98,29 @@ class GRU(LanguageModel):
     def hook_points(self) -> tuple[str, ...]:
         return ("hook_embed",)
 
-    def empty_cache(self, batch_size: int, source: Batch | None = None) -> GRUState:
-        zeros = torch.zeros(batch_size, self.hidden_size, device=self.device, dtype=self.head_weight.dtype)
-        return GRUState(zeros, torch.zeros(batch_size, dtype=torch.int64, device=self.device))
+    @torch.no_grad()
+    def empty_cache(self, num_slots: int, source: Batch | None = None) -> GRUCache:
+        return GRUCache(torch.zeros(num_slots, self.hidden_size, device=self.device, dtype=self.head_weight.dtype))
 
     @torch.no_grad()
     def extend(
-        self, ids: Tensor, lengths: Tensor, state: DecodeState, hooks: ModelHooks | None = None
-    ) -> tuple[Tensor, GRUState]:
-        assert isinstance(state, GRUState)
-        hidden, found = state.hidden, []
+        self,
+        ids: Tensor,
+        lengths: Sequence[int],
+        cache: Cache,
+        slots: Sequence[int],
+        hooks: ModelHooks | None = None,
+    ) -> Tensor:
+        assert isinstance(cache, GRUCache)
+        rows, counts, found = list(slots), torch.tensor(list(lengths)), []
+        hidden = cache.hidden[rows]
         for place in range(ids.shape[1]):
-            hidden = torch.where((place < lengths)[:, None], self.cell(self.embedding(ids[:, place]), hidden), hidden)
+            hidden = torch.where((place < counts)[:, None], self.cell(self.embedding(ids[:, place]), hidden), hidden)
             found.append(hidden)
-        return torch.stack(found, dim=1), GRUState(hidden, state.lengths + lengths)
+        cache.hidden[rows] = hidden
+        for slot, length in zip(slots, lengths, strict=True):
+            cache.lengths[slot] += length
+        return torch.stack(found, dim=1)
 
 
 class CarriedLoss(Objective):

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
+from textwright.data.batch import Batch
 from textwright.models.config import ModelConfig
 from textwright.models.family import Family
 from textwright.models.network import Network
+from textwright.models.protocols import Cache, Conditioning
 
 
 class BigramConfig(ModelConfig):
@@ -21,24 +22,30 @@ class BigramConfig(ModelConfig):
     """What every pair is counted more often than it was seen."""
 
 
-@dataclass
-class NumberRead:
+class NumbersRead:
     """A bigram remembers no more than how much it has read: what comes next follows from the token just read."""
 
-    lengths: Tensor
+    def __init__(self, num_slots: int) -> None:
+        self.lengths = [0] * num_slots
 
     @property
-    def size_bytes(self) -> int:
-        return self.lengths.nbytes
+    def num_slots(self) -> int:
+        return len(self.lengths)
 
-    def select(self, rows: Sequence[int] | Tensor) -> Self:
-        return type(self)(self.lengths[rows])
+    def length(self, slot: int) -> int:
+        return self.lengths[slot]
 
-    def concat(self, other: Self) -> Self:
-        return type(self)(torch.cat([self.lengths, other.lengths]))
+    def bytes_for(self, length: int) -> int:
+        return 8
 
-    def crop(self, lengths: Tensor) -> Self:
-        return type(self)(lengths)
+    def crop(self, slot: int, length: int) -> None:
+        self.lengths[slot] = length
+
+    def fork(self, source: int, target: int, *, start: int = 0, length: int | None = None) -> None:
+        self.lengths[target] = self.lengths[source] if length is None else length
+
+    def put(self, slot: int, other: Self) -> None:
+        self.lengths[slot] = other.lengths[0]
 
 
 class Bigram(Network):
@@ -46,6 +53,7 @@ class Bigram(Network):
 
     config: BigramConfig
     can_crop = True
+    conditioning: Conditioning | None = None
     hidden_size = 1
     counts: Tensor
 
@@ -74,11 +82,14 @@ class Bigram(Network):
     def at_work(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def empty_cache(self, batch_size: int) -> NumberRead:
-        return NumberRead(torch.zeros(batch_size, dtype=torch.int64))
+    def empty_cache(self, num_slots: int, source: Batch | None = None) -> NumbersRead:
+        return NumbersRead(num_slots)
 
-    def extend(self, ids: Tensor, lengths: Tensor, state: NumberRead) -> tuple[Tensor, NumberRead]:
-        return ids[..., None].float(), NumberRead(state.lengths + lengths)
+    def extend(self, ids: Tensor, lengths: Sequence[int], cache: Cache, slots: Sequence[int]) -> Tensor:
+        assert isinstance(cache, NumbersRead)
+        for slot, length in zip(slots, lengths, strict=True):
+            cache.lengths[slot] += length
+        return ids[..., None].float()
 
     def logits(self, hidden: Tensor) -> Tensor:
         return (self.counts + self.config.added).log()[hidden[..., 0].long()]

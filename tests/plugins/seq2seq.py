@@ -5,10 +5,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tests.plugins.gru import GRU, GRUConfig, GRUState
+from tests.plugins.gru import GRU, GRUCache, GRUConfig
 from textwright.data.batch import Batch
 from textwright.models.family import Family
 from textwright.models.hooks import ModelHooks
+from textwright.models.protocols import Conditioning
 
 
 class Seq2SeqConfig(GRUConfig):
@@ -20,6 +21,8 @@ class Seq2SeqConfig(GRUConfig):
 class Seq2Seq(GRU):
     """Reads a source, then says a target."""
 
+    conditioning: Conditioning | None = "source_ids"
+
     def encode(self, batch: Batch) -> Tensor:
         """What is known of the source, [batch, hidden]."""
         assert batch.source_ids is not None
@@ -30,9 +33,9 @@ class Seq2Seq(GRU):
     def hidden_states(self, embedded: Tensor, batch: Batch, hooks: ModelHooks | None = None) -> Tensor:
         return self.unroll(embedded, self.encode(batch), batch.document_ids)[0]
 
-    def empty_cache(self, batch_size: int, source: Batch | None = None) -> GRUState:
-        assert source is not None, "an encoder-decoder needs a source"
-        return GRUState(self.encode(source), torch.zeros(batch_size, dtype=torch.int64, device=self.device))
+    @torch.no_grad()
+    def empty_cache(self, num_slots: int, source: Batch | None = None) -> GRUCache:
+        return super().empty_cache(num_slots) if source is None else GRUCache(self.encode(source))
 
 
 FAMILY = Family(Seq2SeqConfig, "tests.plugins.seq2seq:Seq2Seq")

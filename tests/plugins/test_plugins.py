@@ -23,7 +23,7 @@ from textwright.data.sources.pairs import Pair, Pairs
 from textwright.data.sources.windows import Windows
 from textwright.evaluation.lambada import last_word_accuracy
 from textwright.evaluation.language_modelling import score_text
-from textwright.generation.engine import generate
+from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.catalog import FAMILIES, build, read_model_config
 from textwright.models.network import Network
@@ -126,7 +126,7 @@ def test_an_encoder_decoder_learns_pairs() -> None:
     assert found[-1] < 0.3 < found[0]
     source = batches.batch(0)
     cache = model.empty_cache(4, source)
-    hidden, _ = model.extend(source.input_ids[:, :1], torch.ones(4, dtype=torch.int64), cache)
+    hidden = model.extend(source.input_ids[:, :1], [1] * 4, cache, range(4))
     assert torch.equal(model.logits(hidden[:, 0]).argmax(-1), source.target_ids[:, 0])
 
 

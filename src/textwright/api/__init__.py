@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from textwright.core.errors import InputError as InputError
     from textwright.core.errors import TextwrightError as TextwrightError
     from textwright.core.errors import TrainingStoppedError as TrainingStoppedError
+    from textwright.engines.config import EngineConfig as EngineConfig
     from textwright.evaluation.language_modelling import TextScore as TextScore
     from textwright.generation.request import Completion as Completion
-    from textwright.generation.request import EngineConfig as EngineConfig
     from textwright.generation.request import SamplingConfig as SamplingConfig
     from textwright.runs.verify import Finding as Finding
     from textwright.training.config import TrainConfig as TrainConfig
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Completion": "generation.request",
-    "EngineConfig": "generation.request",
+    "EngineConfig": "engines.config",
     "Finding": "runs.verify",
     "InputError": "core.errors",
     "Model": "api.model",

@@ -18,13 +18,14 @@ from textwright.core.device import choose_device
 from textwright.core.errors import InputError
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
+from textwright.engines.catalog import choose_decoding_precision, choose_engine, make_decoder
+from textwright.engines.config import DecodingPrecision, EngineConfig
+from textwright.engines.cpu.kernels import COMPILING, are_compiled
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
-from textwright.generation.engine import Completion, generate
-from textwright.generation.engines import choose_decoding_precision, choose_engine, make_decoder
-from textwright.generation.fusion import FusedDecoder
-from textwright.generation.kernels import COMPILING, are_compiled
-from textwright.generation.request import DecodingPrecision, EngineConfig, SamplingConfig
+from textwright.generation.ensemble import EnsembleDecoder
+from textwright.generation.generate import Completion, generate
+from textwright.generation.request import SamplingConfig
 from textwright.generation.speculative import (
     NUM_SPECULATIVE_TOKENS,
     Draft,
@@ -131,7 +132,7 @@ class Model:
             for other in mixed_with:
                 self._check_tokenizer(other)
             others = [other.decoder(engine) for other in mixed_with]
-            decoder = FusedDecoder([decoder, *others], [1.0, *mixed_with.values()])
+            decoder = EnsembleDecoder([decoder, *others], [1.0, *mixed_with.values()])
         return generate(decoder, self.tokenizer, prompts, config, on_text=on_text, speculation=speculation)
 
     def decoder(self, engine: EngineConfig) -> Decoder:

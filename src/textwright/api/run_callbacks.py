@@ -9,7 +9,7 @@ from textwright.api.config import Resolved, RunConfig
 from textwright.checkpoint.model_folder import save_model
 from textwright.data.dataset import DataSplits
 from textwright.evaluation.language_modelling import score_tokens
-from textwright.generation.engine import generate
+from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.config import ModelConfig
 from textwright.models.language_model import LanguageModel

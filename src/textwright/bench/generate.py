@@ -26,7 +26,7 @@ class Precision:
     """What is compared with what."""
 
     weight_bytes: float
-    """Of a weight that multiplies, as our kernels read it; see ``generation.kernels.short``."""
+    """Of a weight that multiplies, as our kernels read it; see ``engines.cpu.kernels.exponent_codec``."""
     cache_bytes: int
     """Of a number in our key-value cache."""
     theirs: tuple[str, ...]

@@ -4,7 +4,7 @@
 
     FOLDER/  config.json  model.safetensors  tokenizer.json  tokenizer_config.json  generation_config.json
              textwright.json   format version, where the model came from, and how it wants dialogues, if it does
-             cache/int8/       see ``generation.rounded``
+             cache/int8/       see ``engines.cpu.quantized_cache``
 """
 
 import json

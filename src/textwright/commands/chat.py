@@ -21,8 +21,9 @@ from textwright.core.files import write_atomically
 from textwright.core.interrupts import finish_piece_first
 from textwright.core.result import Result
 from textwright.core.user_paths import check_can_be_written, given_path
+from textwright.engines.config import EngineConfig
 from textwright.generation.conversation import Conversation, Show
-from textwright.generation.request import Completion, EngineConfig, SamplingConfig
+from textwright.generation.request import Completion, SamplingConfig
 from textwright.text.dialogue import DialogueFormat
 
 

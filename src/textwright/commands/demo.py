@@ -138,9 +138,9 @@ def measure(run: "RunResult", prompts: tuple[str, ...] | None, *, seed: int, dev
     """
     from textwright.api import load
     from textwright.api.run_result import write_report
+    from textwright.engines.config import EngineConfig
+    from textwright.engines.cpu.kernels import are_compiled
     from textwright.evaluation.compression import compressed_bits_per_byte
-    from textwright.generation.kernels import are_compiled
-    from textwright.generation.request import EngineConfig
 
     model = load(run.model, device=device)
     # Each token is read twice, in windows that overlap, and reading one takes a third of what learning from it takes.

@@ -14,7 +14,8 @@ from textwright.core.console import Console, command_line, stderr_console, stdou
 from textwright.core.errors import InputError, check_is_text
 from textwright.core.result import Result
 from textwright.core.user_paths import read_text
-from textwright.generation.request import CONSTRAINT, Completion, EngineConfig, SamplingConfig
+from textwright.engines.config import EngineConfig
+from textwright.generation.request import CONSTRAINT, Completion, SamplingConfig
 
 if TYPE_CHECKING:
     from textwright.api.model import Model

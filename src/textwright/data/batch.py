@@ -41,6 +41,8 @@ class Batch:
     """For encoder-decoder models: what the encoder reads."""
     source_mask: Int[Tensor, "rows source_time"] | None = None
     """1 where ``source_ids`` are real, 0 where they are padding."""
+    prefix: Float[Tensor, "rows prefix hidden"] | None = None
+    """For models that are told what a text is about in vectors: those that stand before it."""
     labels: Int[Tensor, " rows"] | None = None
     """What a row as a whole is to be recognised as."""
     task_ids: Int[Tensor, " rows"] | None = None

@@ -5,11 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from textwright.core.errors import InputError
-from textwright.data.batch import Batch
-from textwright.evaluation.language_modelling import eval_mode, last_hidden, token_losses
+from textwright.generation.scoring import ScoredText, score
 from textwright.models.protocols import Decoder
 from textwright.tokens import Tokenizer
 
@@ -29,7 +26,6 @@ class LastWordScore:
         return asdict(self)
 
 
-@torch.inference_mode()
 def last_word_accuracy(
     model: Decoder,
     tokenizer: Tokenizer,
@@ -48,37 +44,25 @@ def last_word_accuracy(
 
     Source: Paperno et al. 2016 (arXiv:1606.06031); scored as in Radford et al. 2019, without its stop-word filter.
     """
-    eval_mode(model)
     hits, total, count = 0, 0.0, 0
-    waiting: list[tuple[list[int], int]] = []
-
-    def flush() -> None:
-        nonlocal hits, total, count
-        batch = Batch.from_rows([ids for ids, _ in waiting]).to(model.device)
-        hidden = last_hidden(model, batch)
-        for row, (ids, length) in enumerate(waiting):
-            here = slice(len(ids) - 1 - length, len(ids) - 1)
-            targets = batch.target_ids[row, here]
-            hits += int(bool((model.logits(hidden[row, here]).argmax(dim=1) == targets).all()))
-            total += float(token_losses(model, hidden[row, here], targets).double().sum())
-        count += len(waiting)
-        waiting.clear()
+    texts = (_as_scored(passage, tokenizer, model.context_length) for passage in passages)
+    for scores in score(model, texts, batch_size=rows):
+        hits += int(bool(scores.is_likeliest.all()))
+        total -= float(scores.logprobs.double().sum())
+        count += 1
         if progress is not None:
             progress(count)
-
-    for passage in passages:
-        before, _, word = passage.rstrip().rpartition(" ")
-        if not before or not word:
-            raise InputError(f"the passage {passage[:40]!r} has no last word", expected="at least two words")
-        start, end = tokenizer.encode(before), tokenizer.encode(" " + word)
-        ids = [tokenizer.end_id, *start, *end][-(model.context_length + 1) :]
-        if len(end) >= len(ids):
-            raise InputError(f"the word {word[:40]!r} alone fills the context", expected="a shorter last word")
-        waiting.append((ids, len(end)))
-        if len(waiting) == rows:
-            flush()
-    if waiting:
-        flush()
     if not count:
         raise InputError("no passage", expected="at least one")
     return LastWordScore(hits / count, math.exp(min(total / count, 700.0)), count)
+
+
+def _as_scored(passage: str, tokenizer: Tokenizer, context_length: int) -> ScoredText:
+    before, _, word = passage.rstrip().rpartition(" ")
+    if not before or not word:
+        raise InputError(f"the passage {passage[:40]!r} has no last word", expected="at least two words")
+    start, end = tokenizer.encode(before), tokenizer.encode(" " + word)
+    ids = [tokenizer.end_id, *start, *end][-(context_length + 1) :]
+    if len(end) >= len(ids):
+        raise InputError(f"the word {word[:40]!r} alone fills the context", expected="a shorter last word")
+    return ScoredText(ids, len(ids) - len(end))

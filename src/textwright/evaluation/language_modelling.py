@@ -25,11 +25,11 @@ from textwright.core.errors import InputError
 from textwright.data.batch import PADDING, Batch
 from textwright.data.dataset import TokenDataset
 from textwright.data.sources.windows import evaluation_batches
+from textwright.generation.scoring import ScoredText, score, token_scores
 from textwright.models.protocols import Backbone, Decoder
 from textwright.tokens import Tokenizer
 from textwright.tokens.tokenizer import UNKNOWN
 
-LOGITS_AT_ONCE = 1 << 24
 DETOKENISED = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
@@ -93,15 +93,13 @@ def score_text(
         raise InputError(f"a window of {window}", expected=f"1 to {model.context_length}, the model's context length")
     if not 1 <= stride <= window:
         raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
-    eval_mode(model)
     tally, total, num_tokens = _Tally(), 0.0, 0
     for text in texts:
         ids = [tokenizer.end_id, *tokenizer.encode(text)]
         done_before, bytes_before, num_ids = num_tokens, tally.num_bytes, max(1, len(ids) - 1)
         tally.add(text, num_unknown=tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN))
-        for batch in _windows(ids, window, stride, rows):
-            loss, count = sum_of_losses(model, batch)
-            total, num_tokens = total + loss, num_tokens + count
+        for scores in score(model, _windows(ids, window, stride), batch_size=rows):
+            total, num_tokens = total - float(scores.logprobs.double().sum()), num_tokens + len(scores.logprobs)
             if progress is not None:
                 progress(bytes_before + (tally.num_bytes - bytes_before) * (num_tokens - done_before) // num_ids)
     if not num_tokens:
@@ -176,8 +174,8 @@ def sum_of_losses(model: Decoder, batch: Batch) -> tuple[float, int]:
     batch = batch.to(model.device)
     hidden = last_hidden(model, batch)
     counted = batch.loss_weight > 0
-    losses = token_losses(model, hidden[counted], batch.target_ids[counted])
-    return float(losses.double().sum()), int(counted.sum())
+    scores = token_scores(model, hidden[counted], batch.target_ids[counted])
+    return -float(scores.logprobs.double().sum()), int(counted.sum())
 
 
 def eval_mode(model: Decoder) -> None:
@@ -190,39 +188,22 @@ def last_hidden(model: Decoder, batch: Batch) -> Float[Tensor, "rows time width"
     """What the model's ``logits`` take, at every place: of a backbone in one pass, else as decoding reads a prompt."""
     if isinstance(model, Backbone):
         return model.hidden_states(model.embed(batch), batch)
-    lengths = torch.full((batch.num_rows,), batch.time, device=batch.input_ids.device)
+    lengths = [batch.time] * batch.num_rows
     if batch.document_ids is not None:
-        lengths = (batch.document_ids != PADDING).sum(1)
+        lengths = (batch.document_ids != PADDING).sum(1).tolist()
     with model.at_work():
-        return model.extend(batch.input_ids, lengths, model.empty_cache(batch.num_rows))[0]
+        return model.extend(batch.input_ids, lengths, model.empty_cache(batch.num_rows), range(batch.num_rows))
 
 
-def token_losses(model: Decoder, hidden: Float[Tensor, "places width"], targets: Tensor) -> Float[Tensor, " places"]:
-    """-log p(target) at each place, float32; logits are made for a part of the places at a time."""
-    size = max(1, LOGITS_AT_ONCE // model.vocab_size)
-    parts = [
-        torch.nn.functional.cross_entropy(model.logits(some).float(), wanted, reduction="none")
-        for some, wanted in zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
-    ]
-    return torch.cat(parts) if parts else hidden.new_zeros(0)
-
-
-def _windows(ids: list[int], window: int, stride: int, rows: int) -> Iterator[Batch]:
-    """Batches of windows over one text; in each only the tokens that no earlier window predicted count."""
-    spans = []
+def _windows(ids: list[int], window: int, stride: int) -> Iterator[ScoredText]:
+    """Windows over one text; in each only the tokens that no earlier window predicted are scored."""
     done = 1  # ids[0] is given, not predicted
     while done < len(ids):
         # The first window predicts all it can; each further one predicts ``stride`` tokens.
         stop = min(len(ids), done + (window if done == 1 else stride))
-        spans.append((max(0, stop - 1 - window), done, stop))
+        start = max(0, stop - 1 - window)
+        yield ScoredText(ids[start:stop], done - start)
         done = stop
-    for first in range(0, len(spans), rows):
-        chosen = spans[first : first + rows]
-        batch = Batch.from_rows([ids[start:stop] for start, _, stop in chosen])
-        weight = batch.loss_weight.clone()
-        for row, (start, new, _) in enumerate(chosen):
-            weight[row, : new - start - 1] = 0.0
-        yield Batch(batch.input_ids, batch.target_ids, weight, batch.document_ids)
 
 
 def _exp(nats: float) -> float:

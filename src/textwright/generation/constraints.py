@@ -45,8 +45,8 @@ class Constraint:
     """How far a text has come, and which tokens may follow it.
 
     Attributes:
-        is_met: whether the text is whole as it stands. The end token may follow exactly then.
-        can_go_on: whether any other token may follow.
+        is_accepting: whether the text is whole as it stands. The end token may follow exactly then.
+        has_next: whether any other token may follow.
         failure: why none may, where the parser gave up; else empty.
         bits: a bit for each token that may follow, the lowest of a byte first.
     """
@@ -74,15 +74,15 @@ class Constraint:
 
     def _look(self) -> None:
         fill_next_token_bitmask(self._matcher, self._words)
-        self.is_met = self._matcher.is_accepting()
+        self.is_accepting = self._matcher.is_accepting()
         self.failure = self._matcher.get_error()
         if self.failure:
             self.bits.fill(0)
-            self.is_met = False
+            self.is_accepting = False
         byte, bit = self._end_id // 8, 1 << (self._end_id % 8)
         self.bits[byte] &= 255 - bit
-        self.can_go_on = bool(self.bits.any())
-        if self.is_met:
+        self.has_next = bool(self.bits.any())
+        if self.is_accepting:
             self.bits[byte] |= bit
 
 

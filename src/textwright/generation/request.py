@@ -1,5 +1,6 @@
 """What to write and how to choose: the request, and what comes back. Torch-free."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
@@ -8,14 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from textwright.core.config import Config
 
-FinishReason = Literal["stop", "length"]
-"""Something ended the text, which ``stop_reason`` names; or ``max_new_tokens`` were written."""
+FinishReason = Literal["stop", "length", "abort"]
+"""Something ended the text, which ``stop_reason`` names; ``max_new_tokens`` were written; or it was given up."""
+ABORT: FinishReason = "abort"
+CANCELLED, DEADLINE = "cancelled", "deadline"
+"""Why a text was given up."""
 EOS, CONSTRAINT = "eos", "constraint"
 """Why a text stopped, where no stop string ended it: the model ended the document, or the constraint was met and left
 nothing to add; or the constraint was not met and no token could follow."""
-
-DecodingPrecision = Literal["float32", "bfloat16", "int8"]
-"""Of the weights that a decoder reads."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 MOST_TEXTS = 1000
@@ -58,6 +59,10 @@ class SamplingConfig(Config):
 
     max_new_tokens: int = Field(default=100, ge=1)
     """Most tokens to write for each completion."""
+    min_new_tokens: int = Field(default=0, ge=0)
+    """No end token before so many tokens; a stop string or a constraint may end a text sooner."""
+    stop_token_ids: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(), max_length=MOST_TEXTS)
+    """Tokens that end a text, beside the model's own end token."""
     temperature: float = Field(default=0.8, ge=0, le=100)
     """0 always takes the likeliest token; 1 draws from the model's own distribution; higher is wilder."""
     top_k: int | None = Field(default=None, ge=1)
@@ -82,6 +87,10 @@ class SamplingConfig(Config):
     """Taken from a token's logit for each time the text holds it, the prompt left aside; 0 is off."""
     num_beams: int = Field(default=1, ge=1, le=1000)
     """Above 1, search for the likeliest texts, keeping so many at a time; the temperature is not used."""
+    num_beam_groups: int = Field(default=1, ge=1)
+    """Beams search in so many groups, one after the other, so that texts differ; a divisor of ``num_beams``."""
+    diversity_penalty: float = Field(default=0.0, ge=0, le=100)
+    """Taken from a token's log-probability for each beam of an earlier group that took it in the same place."""
     length_penalty: float = Field(default=1.0, ge=-10, le=10)
     """Beams are ranked by log-probability / length ** this: above 0 helps long texts, below 0 short ones."""
     penalty_alpha: float | None = Field(default=None, ge=0, le=1)
@@ -133,6 +142,12 @@ class SamplingConfig(Config):
         return self.strategy == "sample" and self.temperature > 0
 
     @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError("min_new_tokens above max_new_tokens")
+        return self
+
+    @model_validator(mode="after")
     def _check_strategy(self) -> Self:
         """Refuse what a search would have to leave unused."""
         cuts = [name for name in ("top_k", "top_p", "min_p", "typical_p") if getattr(self, name) is not None]
@@ -145,23 +160,36 @@ class SamplingConfig(Config):
                 raise ValueError("num_beams and penalty_alpha are two ways to search: give one of them")
             if self.n > self.num_beams:
                 raise ValueError("n above num_beams: a search returns at most as many texts as it keeps")
+            if self.num_beams % self.num_beam_groups:
+                raise ValueError("num_beam_groups that does not divide num_beams: groups are of one size")
+            if (self.num_beam_groups > 1) != (self.diversity_penalty > 0):
+                raise ValueError("num_beam_groups and diversity_penalty go together: give both, or none")
         elif self.length_penalty != 1:
             raise ValueError("length_penalty without num_beams above 1: it ranks beams")
+        elif self.num_beam_groups > 1 or self.diversity_penalty:
+            raise ValueError("num_beam_groups or diversity_penalty without num_beams above 1: they part beams")
         if cuts and self.strategy != "sample":
             raise ValueError(f"{cuts[0]} with {self.search_setting}: a search draws no tokens; leave one of them out")
         return self
 
 
-class EngineConfig(Config):
-    """What computes. It changes the speed, and how exact the numbers are; not what is asked for."""
+@dataclass(frozen=True)
+class Request:
+    """One thing to be written.
 
-    engine: Literal["auto", "cpu", "torch"] = "auto"
-    """cpu: our kernels, for GPT-2 and Qwen3 models on a CPU. torch: any model, GPUs. auto: by model and device."""
-    precision: Literal["auto", "float32", "bfloat16", "int8"] = "float32"
-    """Of the weights: float32 is exact, bfloat16 and int8 (cpu engine only) read 3/7 and 2/7 as many bytes a token.
-    auto: the faster of the first two for this model here, which is measured."""
-    batch_invariant: bool = False
-    """The same text bit for bit whatever else is written at the same time: the cpu engine, which always is."""
+    Attributes:
+        prompt: text, or token ids; an empty text begins a document.
+        sampling: how to choose tokens, and when to stop; ``sampling.n`` completions are made.
+        source: what an encoder-decoder model writes about: text, or token ids.
+        prefix: for models that are told in vectors what to write about: those, [prefix, hidden].
+        deadline_s: by ``time.monotonic``, when it is given up if it is not done; None is never.
+    """
+
+    prompt: str | Sequence[int]
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    source: str | Sequence[int] | None = None
+    prefix: Any = None
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +202,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class TokenReport:
+class TokenLogprobs:
     """How a token came to be chosen."""
 
     token_id: int
@@ -197,11 +225,12 @@ class Completion:
     Attributes:
         prompt: as given.
         text: what was written, without the prompt, the stop string and the end token.
-        log_p: the sum of the chosen tokens' log-probabilities in nats, as the model saw them.
+        logprob: the sum of the chosen tokens' log-probabilities in nats, as the model saw them.
         reports: how each token was chosen, where that was asked for.
         token_ids: every token that was chosen, those of the stop string and the end token among them.
-        finish_reason: ``stop`` or ``length``.
-        stop_reason: what stopped it: ``eos``, ``constraint`` (which was not met), or the stop string that came up.
+        finish_reason: ``stop``, ``length`` or ``abort``.
+        stop_reason: what stopped it: ``eos``, ``constraint`` (which was not met), the stop string that came up,
+            ``cancelled`` or ``deadline``.
         context_shifted: whether prompt and text outgrew the context, so that the model no longer saw the beginning.
     """
 
@@ -212,7 +241,7 @@ class Completion:
     stop_reason: str | None
     context_shifted: bool
     logprob: float = field(compare=False)
-    reports: tuple[TokenReport, ...] = field(default=(), compare=False)
+    reports: tuple[TokenLogprobs, ...] = field(default=(), compare=False)
 
     @property
     def num_tokens(self) -> int:

@@ -14,26 +14,27 @@ https://github.com/apoorvumang/prompt-lookup-decoding.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable
+from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from textwright.core.errors import InputError
-from textwright.generation.filters import Filter, apply_filters
-from textwright.generation.loop import hand_over
-from textwright.generation.request import SamplingConfig
-from textwright.generation.row import Row, Written, window_start
-from textwright.generation.sampling import draw, likeliest
-from textwright.generation.text_index import TextIndex
-from textwright.models.protocols import Decoder, DecodeState
+from textwright.generation.decoding import Decoding, Read
+from textwright.generation.processors.catalog import apply_processors
+from textwright.generation.sampling import append_tokens, argmax, sample_categorical
+from textwright.generation.sequence import Sequence, window_start
+from textwright.generation.text_index import TextIndex, length_in_common
+from textwright.models.protocols import Decoder
 
 NUM_SPECULATIVE_TOKENS = 3
 """With the token before them they are one tile of the kernels."""
-LEAST_SURE = 0.05
+MIN_DRAFT_CONFIDENCE = 0.05
 """A draft model stops once the product of its largest probabilities is below: what follows would hardly be accepted."""
 
 
@@ -46,7 +47,7 @@ class Draft:
     """For each, the distribution it was drawn from, [vocabulary]; none where the drafter always guesses the same."""
 
 
-Pick = Callable[[Float[Tensor, "1 vocabulary"], Sequence[int]], tuple[int, Tensor]]
+Pick = Callable[[Float[Tensor, "1 vocabulary"], Several[int]], tuple[int, Tensor]]
 """From the drafter's logits and what it has drafted so far: the next token, and the distribution it is drawn from."""
 
 
@@ -58,8 +59,8 @@ class Drafter(Protocol):
         """At most ``count`` tokens after the text."""
 
 
-class Reading:
-    """A decoder's reading of one text after another. What a text has in common with the last is not read again.
+class IncrementalScorer:
+    """Reads a text that grows, and what is thought to come after it. What was read before is not read again.
 
     Texts only grow: of one that is read further, what was read before is not even looked at again.
     """
@@ -71,40 +72,31 @@ class Reading:
             vocab_size: tokens that may be chosen: a model may have more outputs than there are tokens.
         """
         self._decoder, self._vocab_size = decoder, vocab_size
-        # What the state holds: ids[start:end] of a text, and what was thought to come after it.
-        self._ids, self._start, self._end, self._thought = list[int](), 0, 0, list[int]()
-        self._state: DecodeState = decoder.empty_cache(1)
+        # What the cache holds: ids[start:end] of the text, and what was drafted after it.
+        self._start, self._end, self._drafted = 0, 0, list[int]()
+        self._cache = decoder.empty_cache(1)
 
-    def logits(
-        self, ids: list[int], places: int, *, start: int = 0, thought: Sequence[int] = ()
-    ) -> Float[Tensor, "places vocabulary"]:
-        """What comes after each of the last ``places`` tokens of a text.
+    def logits(self, ids: list[int], *, start: int, drafted: Several[int]) -> Float[Tensor, "1 vocabulary"]:
+        """What comes after a text and what is drafted.
 
         Args:
-            ids: the text; may only be added to, at the end.
-            places: at least 1.
+            ids: the text, the same each time; may only be added to, at the end.
             start: of the first token that the model sees. From there on it is at most as many as the context holds.
-            thought: ids that may come after the text.
+            drafted: ids that may come after the text.
         """
-        num_tokens = len(ids) - start + len(thought)
-        kept = min(self._length_in_common(ids, start, thought), num_tokens - places)
-        beyond = max(0, start + kept - len(ids))  # of what is thought, so much is kept
-        new = torch.tensor([[*ids[start + kept :], *thought[beyond:]]], device=self._decoder.device)
+        kept = 0
+        if start == self._start:
+            ahead = [*ids[self._end :], *drafted]
+            kept = self._end - start + length_in_common(self._drafted, ahead)
+        kept = min(kept, len(ids) - start + len(drafted) - 1)
+        beyond = max(0, start + kept - len(ids))  # of what is drafted, so much is kept
+        new = torch.tensor([[*ids[start + kept :], *drafted[beyond:]]], device=self._decoder.device)
         # The reading of the rest may be interrupted.
-        self._ids, self._start, self._end = ids, start, min(start + kept, len(ids))
-        self._thought = list(thought[:beyond])
-        hidden, self._state = self._decoder.extend(
-            new, torch.tensor([new.shape[1]], device=new.device), self._state.crop(torch.tensor([kept]))
-        )
-        self._end, self._thought = len(ids), list(thought)
-        return self._decoder.logits(hidden[0, -places:]).float()[:, : self._vocab_size]
-
-    def _length_in_common(self, ids: list[int], start: int, thought: Sequence[int]) -> int:
-        """How many tokens of what was read last this text begins with."""
-        is_known = ids is self._ids and start == self._start
-        same = self._end if is_known else start
-        before = [*self._ids[self._end if is_known else self._start : self._end], *self._thought]
-        return same - start + _length_in_common(before, [*ids[same:], *thought])
+        self._start, self._end, self._drafted = start, min(start + kept, len(ids)), list(drafted[:beyond])
+        self._cache.crop(0, min(kept, self._cache.length(0)))
+        hidden = self._decoder.extend(new, [new.shape[1]], self._cache, [0])
+        self._end, self._drafted = len(ids), list(drafted)
+        return self._decoder.logits(hidden[0, -1:]).float()[:, : self._vocab_size]
 
 
 class ModelDrafter:
@@ -126,18 +118,22 @@ class ModelDrafter:
             )
         if not decoder.can_crop:
             raise InputError("a draft model that cannot take back what it has read", fix="use a GPT")
-        self._context_length = decoder.context_length
-        self._reading = Reading(decoder, vocab_size)
+        self._decoder, self._vocab_size = decoder, vocab_size
+        self._scorers: weakref.WeakKeyDictionary[TextIndex, IncrementalScorer] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()  # it reads one text at a time, whoever asks
 
     def draft(self, text: TextIndex, count: int, pick: Pick) -> Draft:
         """As the smaller model would go on, as long as it is sure enough."""
-        count = min(count, self._context_length - 1)
-        start = window_start(len(text.ids) + count, self._context_length)
+        context = self._decoder.context_length
+        count = min(count, context - 1)
+        start = window_start(len(text.ids) + count, context)
         found, sure = Draft(), 1.0
         with self._lock:
-            while len(found.ids) < count and sure >= LEAST_SURE:
-                logits = self._reading.logits(text.ids, 1, start=start, thought=found.ids)
+            if text not in self._scorers:
+                self._scorers[text] = IncrementalScorer(self._decoder, self._vocab_size)
+            scorer = self._scorers[text]
+            while len(found.ids) < count and sure >= MIN_DRAFT_CONFIDENCE:
+                logits = scorer.logits(text.ids, start=start, drafted=found.ids)
                 token_id, q = pick(logits, found.ids)
                 found.ids.append(token_id)
                 found.probabilities.append(q)
@@ -172,115 +168,110 @@ class Speculation:
         """The part of the drafted tokens that were accepted."""
         return self.accepted / self.proposed if self.proposed else 0.0
 
-    @torch.inference_mode()
-    def write(
-        self,
-        decoder: Decoder,
-        rows: Sequence[Row],
-        sampling: SamplingConfig,
-        filters: Sequence[Filter],
-        *,
-        vocab_size: int,
-    ) -> None:
-        """Write all rows to their end, one after the other; see ``loop.write``."""
-        reading = Reading(decoder, vocab_size)
-        for row in rows:
-            while row.is_open:
-                self._step(reading, decoder.context_length, row, sampling, filters)
+    def decoding(self, sequence: Sequence, vocab_size: int) -> "SpeculativeSampling":
+        """What decodes a sequence, guessing ahead."""
+        return SpeculativeSampling(sequence, vocab_size, self)
 
-    def _step(
-        self, reading: Reading, context: int, row: Row, sampling: SamplingConfig, filters: Sequence[Filter]
-    ) -> None:
-        """Guess, read, and write what is accepted."""
-        start = row.starts_at(context)
-        left = min(sampling.max_new_tokens - row.num_new - 1, context - (len(row.ids) - start))
-        draft, texts = self._draft(row, min(self.num_speculative_tokens, left), sampling, filters)
-        logits = reading.logits(row.ids, len(texts), start=start, thought=draft.ids)
-        self._push(row, draft, apply_filters(logits, filters, texts), logits, sampling)
 
-    def _draft(
-        self, row: Row, count: int, sampling: SamplingConfig, filters: Sequence[Filter]
-    ) -> tuple[Draft, list[Written]]:
-        """A draft as far as it may go: without what follows an end token, or what a constraint does not allow.
+class SpeculativeSampling(Decoding):
+    """One text, one slot, as many tokens at a time as the model agrees with."""
 
-        Returns:
-            The draft; and what is written at each of its places, its end included.
-        """
+    slides = True
+
+    def __init__(self, sequence: Sequence, vocab_size: int, speculation: Speculation) -> None:
+        super().__init__([sequence], vocab_size)
+        self._sequence, self._speculation = sequence, speculation
+        self._draft, self._histories = Draft(), [sequence.history]
+
+    @property
+    def num_kept(self) -> int | None:
+        """Everything but the last token, which is read next."""
+        return len(self._sequence.ids) - self.start - 1
+
+    def reads(self) -> list[Read]:
+        """The last token, and what is drafted after it."""
+        sequence = self._sequence
+        left = sequence.sampling.max_new_tokens - sequence.num_new_tokens - 1
+        left = min(left, self.context_length - (len(sequence.ids) - self.start))
+        self._make_draft(min(self._speculation.num_speculative_tokens, left))
+        ids = (sequence.ids[-1], *self._draft.ids)
+        return [Read(self.slots[0], ids, len(ids))]
+
+    def _make_draft(self, count: int) -> None:
+        """A draft as far as it may go: without what follows an end token, or what a constraint does not allow."""
+        sequence = self._sequence
+        self._draft, self._histories = Draft(), [sequence.history]
         if count < 1:
-            return Draft(), [row.written]
-        draft = self.drafter.draft(row.index, count, _Chooser(row, sampling, filters).pick)
-        texts = [row.written]
+            return
+        draft = self._speculation.drafter.draft(sequence.index, count, DraftSampler(sequence).pick)
         for token_id in draft.ids:
-            following = texts[-1].followed_by(token_id, row.end_id)
+            following = self._histories[-1].followed_by(token_id, sequence.end_ids)
             if following is None:
                 break
-            texts.append(following)
-        return Draft(draft.ids[: len(texts) - 1], draft.probabilities[: len(texts) - 1]), texts
+            self._histories.append(following)
+        places = len(self._histories) - 1
+        self._draft = Draft(draft.ids[:places], draft.probabilities[:places])
 
-    def _push(
-        self,
-        row: Row,
-        draft: Draft,
-        filtered: Float[Tensor, "places vocabulary"],
-        logits: Float[Tensor, "places vocabulary"],
-        sampling: SamplingConfig,
-    ) -> None:
-        """The drafted tokens as far as they are accepted, and the token after them."""
-        chosen = _agree(draft, filtered, row, sampling)
-        self.proposed += len(draft.ids)
-        self.accepted += len(chosen) - 1
+    @classmethod
+    def advance(cls, decodings: Several[Self], hidden: Float[Tensor, "places hidden"], decoder: Decoder) -> None:
+        """Write what is accepted of each draft, and the token after it."""
+        logits = decoder.logits(hidden).float()[:, : decodings[0].vocab_size]
+        for decoding, rows in zip(
+            decodings, torch.split(logits, [len(one._histories) for one in decodings]), strict=True
+        ):
+            decoding._accept(rows)
+
+    def _accept(self, logits: Float[Tensor, "places vocabulary"]) -> None:
+        sequence, draft = self._sequence, self._draft
+        filtered = apply_processors(logits, sequence.pipeline.processors, self._histories)
+        chosen = rejection_sample(draft, filtered, sequence)
+        self._speculation.proposed += len(draft.ids)
+        self._speculation.accepted += len(chosen) - 1
         count, ids = len(chosen), torch.tensor(chosen, device=logits.device)
-        hand_over([row] * count, ids, logits[:count], filtered[:count], sampling)
+        append_tokens([sequence] * count, ids, logits[:count], filtered[:count])
+        kept = self.base + len(sequence.ids) - self.start - 1
+        self.cache.crop(self.slots[0], min(kept, self.cache.length(self.slots[0])))
+        self._draft, self._histories = Draft(), [sequence.history]
 
 
-class _Chooser:
-    """Chooses a draft's tokens as a row's own are chosen, with random numbers of their own."""
+class DraftSampler:
+    """Chooses a draft's tokens as a sequence's own are chosen, with random numbers of their own."""
 
-    def __init__(self, row: Row, sampling: SamplingConfig, filters: Sequence[Filter]) -> None:
-        self._row, self._sampling, self._filters = row, sampling, filters
-        self._text = row.written
+    def __init__(self, sequence: Sequence) -> None:
+        self._sequence, self._history = sequence, sequence.history
 
-    def pick(self, logits: Float[Tensor, "1 vocabulary"], so_far: Sequence[int]) -> tuple[int, Tensor]:
+    def pick(self, logits: Float[Tensor, "1 vocabulary"], so_far: Several[int]) -> tuple[int, Tensor]:
         """See ``Pick``."""
+        pipeline = self._sequence.pipeline
         if so_far:
-            self._text = self._text.followed_by(so_far[-1], self._row.end_id) or self._text
-        filtered = apply_filters(logits, self._filters, [self._text])
+            self._history = self._history.followed_by(so_far[-1], self._sequence.end_ids) or self._history
+        filtered = apply_processors(logits, pipeline.processors, [self._history])
         q = filtered.softmax(dim=-1)
-        if self._sampling.temperature == 0:
-            return int(likeliest(filtered)), q[0]
-        return int(draw(q, [self._row.uniform("draft", len(so_far))])), q[0]
+        if not pipeline.draws:
+            return int(argmax(filtered)), q[0]
+        return int(sample_categorical(q, [self._sequence.uniform("draft", len(so_far))])), q[0]
 
 
-def _agree(draft: Draft, filtered: Float[Tensor, "places vocabulary"], row: Row, sampling: SamplingConfig) -> list[int]:
+def rejection_sample(draft: Draft, filtered: Float[Tensor, "places vocabulary"], sequence: Sequence) -> list[int]:
     """The drafted tokens that are accepted, and the one that is chosen after them."""
-    if sampling.temperature == 0:
-        wanted = likeliest(filtered).tolist()
-        same = _length_in_common(wanted, draft.ids)
+    if not sequence.pipeline.draws:
+        wanted = argmax(filtered).tolist()
+        same = length_in_common(wanted, draft.ids)
         return [*draft.ids[:same], wanted[same]]
     p = filtered.softmax(dim=-1)
     for place, token_id in enumerate(draft.ids):
-        q = draft.probabilities[place] if draft.probabilities else _certainly(token_id, p[place])
-        if row.uniform("accept", place) * float(q[token_id]) < float(p[place, token_id]):
+        q = draft.probabilities[place] if draft.probabilities else one_hot(token_id, p[place])
+        if sequence.uniform("accept", place) * float(q[token_id]) < float(p[place, token_id]):
             continue
         rest = (p[place] - q.to(p.device)).clamp(min=0)
         # Equal but for rounding: then there is nothing in the rest, and p itself is as good.
         rest = rest if float(rest.sum()) > 0 else p[place]
-        return [*draft.ids[:place], int(draw(rest[None], [row.uniform("sampling", place)]))]
-    return [*draft.ids, int(draw(p[-1:], [row.uniform("sampling", len(draft.ids))]))]
+        return [*draft.ids[:place], int(sample_categorical(rest[None], [sequence.uniform("sampling", place)]))]
+    return [*draft.ids, int(sample_categorical(p[-1:], [sequence.uniform("sampling", len(draft.ids))]))]
 
 
-def _certainly(token_id: int, like: Tensor) -> Tensor:
+def one_hot(token_id: int, like: Tensor) -> Tensor:
+    """The distribution of what is certain."""
     certain = torch.zeros_like(like)
     certain[token_id] = 1.0
     return certain
-
-
-def _length_in_common(one: list[int], other: list[int]) -> int:
-    if other[: len(one)] == one:
-        return len(one)
-    length = 0
-    for mine, theirs in zip(one, other, strict=False):
-        if mine != theirs:
-            break
-        length += 1
-    return length

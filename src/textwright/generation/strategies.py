@@ -1,33 +1,14 @@
-"""The table of strategies: functions that have a decoder write open rows to their end."""
+"""The table of strategies: how tokens are chosen."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from textwright.generation import beam, contrastive, loop
-from textwright.generation.filters import Filter
-from textwright.generation.request import SamplingConfig, Strategy
-from textwright.generation.row import Row
-from textwright.models.protocols import Decoder
-
-
-class Write(Protocol):
-    """A strategy; see ``loop.write`` for what goes in."""
-
-    def __call__(
-        self,
-        decoder: Decoder,
-        rows: Sequence[Row],
-        sampling: SamplingConfig,
-        filters: Sequence[Filter],
-        *,
-        vocab_size: int,
-    ) -> None:
-        """Write all rows to their end."""
-
+from textwright.generation.decoding import Decoding
+from textwright.generation.request import Strategy
+from textwright.generation.search.beam import BeamSearch
+from textwright.generation.search.contrastive import ContrastiveSearch
+from textwright.generation.search.sample import Sampling
 
 # ``SamplingConfig.strategy`` names one.
-STRATEGIES: dict[Strategy, Write] = {
-    "sample": loop.write,
-    "beams": beam.write,
-    "contrastive": contrastive.write,
+STRATEGIES: dict[Strategy, type[Decoding]] = {
+    "sample": Sampling,
+    "beams": BeamSearch,
+    "contrastive": ContrastiveSearch,
 }

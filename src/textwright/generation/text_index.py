@@ -21,6 +21,20 @@ LONGEST_KEY = 16
 Ids = npt.NDArray[np.int64]
 
 
+def length_in_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many first ids two texts share."""
+    low, high = 0, min(len(one), len(other))
+    if one[:high] == other[:high]:
+        return high
+    while low < high:  # the first ``low`` are the same, the first ``high`` are not
+        middle = (low + high) // 2
+        if one[low : middle + 1] == other[low : middle + 1]:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 class TextIndex:
     """The ids of a text, and what is known of them.
 

@@ -1,101 +1,126 @@
-"""The key-value cache, as a value."""
+"""The key-value cache of a transformer: fixed slots, each of which holds the tokens of one text."""
 
-from collections.abc import Sequence
 from typing import Self
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 INITIAL_CAPACITY = 64
 CAPACITY_STEP = 16
 """Capacity comes in multiples of it: kernels read so many keys at once."""
+MAX_UNTOUCHED_BYTES = 16 << 30
+"""Address space that is taken for what may never be used."""
+
+
+def next_capacity(capacity: int, length: int, context_length: int) -> int:
+    """Twice as many tokens as before, or as many as are asked for, up to the context length; in whole steps."""
+    wanted = min(context_length, max(length, 2 * capacity, INITIAL_CAPACITY))
+    return -(-wanted // CAPACITY_STEP) * CAPACITY_STEP
 
 
 class KVCache:
-    """Keys and values of every token read so far, for rows of different lengths.
+    """Keys and values of every token read so far.
 
     ::
 
-        keys, values  [layers, batch, heads, capacity, head_dim]   row r is filled up to lengths[r]
+        keys, values  [layers, slots, heads, capacity, head_dim]   slot s is filled up to length(s)
 
-    Capacity doubles as it is needed, up to the context length.
+    All slots have one capacity, which doubles as it is needed. On a CPU memory that was never touched takes none, so
+    there all of a context is laid out at once, and slots stay where they are.
+
+    Attributes:
+        keys: of all slots, and of those to spare.
+        values: likewise.
+        capacity: tokens that a slot can hold before all grow.
+        context_length: the most it will ever hold.
     """
 
     def __init__(
         self,
-        keys: Float[Tensor, "layers batch heads capacity head_dim"],
-        values: Float[Tensor, "layers batch heads capacity head_dim"],
-        lengths: Int[Tensor, " batch"],
-        context_length: int,
-    ) -> None:
-        self.keys, self.values, self.lengths, self.context_length = keys, values, lengths, context_length
-
-    @classmethod
-    def empty(
-        cls,
         *,
         layers: int,
-        rows: int,
+        num_slots: int,
         heads: int,
         head_dim: int,
         context_length: int,
         device: torch.device,
         dtype: torch.dtype,
-    ) -> Self:
-        """No tokens yet, and no room taken."""
-        nothing = torch.empty((layers, rows, heads, 0, head_dim), device=device, dtype=dtype)
-        return cls(nothing, nothing.clone(), torch.zeros(rows, dtype=torch.int64, device=device), context_length)
+        num_spare: int = 0,
+    ) -> None:
+        """
+        Args:
+            layers: of the model.
+            num_slots: texts it can hold.
+            heads: key and value heads of a layer.
+            head_dim: numbers of a head.
+            context_length: the most tokens of a text.
+            device: where it is.
+            dtype: of its numbers.
+            num_spare: slots beyond those that are counted, for what is not to be kept.
+        """
+        self.context_length, self.capacity = context_length, 0
+        self._lengths = [0] * num_slots
+        self._token_bytes = 2 * layers * heads * head_dim * dtype.itemsize
+        rows = num_slots + num_spare
+        most = next_capacity(0, context_length, context_length)
+        is_laid_out = device.type == "cpu" and rows * most * self._token_bytes <= MAX_UNTOUCHED_BYTES
+        shape = (layers, rows, heads, most if is_laid_out else 0, head_dim)
+        self.keys, self.values = (torch.empty(shape, device=device, dtype=dtype) for _ in range(2))
 
     @property
-    def capacity(self) -> int:
-        """Tokens a row can hold before the cache grows."""
-        return self.keys.shape[3]
+    def num_slots(self) -> int:
+        """How many texts it can hold."""
+        return len(self._lengths)
 
-    @property
-    def size_bytes(self) -> int:
-        """Memory the cache takes."""
-        return 2 * self.keys.numel() * self.keys.element_size()
+    def length(self, slot: int) -> int:
+        """How many tokens a slot holds."""
+        return self._lengths[slot]
+
+    def set_length(self, slot: int, length: int) -> None:
+        """Say how many tokens a slot holds, once they are written."""
+        self._lengths[slot] = length
+
+    def bytes_for(self, length: int) -> int:
+        """Memory of a slot that holds so many tokens."""
+        return length * self._token_bytes
 
     def reserve(self, length: int) -> None:
-        """See that rows can hold ``length`` tokens."""
+        """See that slots can hold ``length`` tokens. New places are zeros, so that masked ones never hold a NaN."""
         assert length <= self.context_length, f"{length} tokens in a context of {self.context_length}"
         if length <= self.capacity:
             return
-        capacity = min(self.context_length, max(length, 2 * self.capacity, INITIAL_CAPACITY))
-        capacity = -(-capacity // CAPACITY_STEP) * CAPACITY_STEP
-        self.keys, self.values = (_resized(tensor, capacity) for tensor in (self.keys, self.values))
+        before, self.capacity = self.capacity, next_capacity(self.capacity, length, self.context_length)
+        if self.capacity <= self.keys.shape[3]:
+            for tensor in (self.keys, self.values):
+                tensor[:, :, :, before : self.capacity] = 0
+        else:
+            self.keys, self.values = (_resized(tensor, self.capacity) for tensor in (self.keys, self.values))
 
-    def select(self, rows: Sequence[int] | Int[Tensor, " chosen"]) -> Self:
-        """The state of these rows, in this order; a row may come twice."""
-        index = torch.as_tensor(rows, dtype=torch.int64, device=self.lengths.device)
-        return type(self)(
-            self.keys.index_select(1, index),
-            self.values.index_select(1, index),
-            self.lengths[index],
-            self.context_length,
-        )
+    def crop(self, slot: int, length: int) -> None:
+        """Let a slot hold only its first tokens. What lies beyond is written over later."""
+        assert length <= self._lengths[slot], "a slot cannot be cropped to more than it holds"
+        self._lengths[slot] = length
 
-    def concat(self, other: Self) -> Self:
-        """The rows of both, this one's first."""
-        capacity = max(self.capacity, other.capacity)
-        keys, values = (
-            torch.cat([_resized(mine, capacity), _resized(theirs, capacity)], dim=1)
-            for mine, theirs in ((self.keys, other.keys), (self.values, other.values))
-        )
-        return type(self)(keys, values, torch.cat([self.lengths, other.lengths]), self.context_length)
+    @torch.inference_mode()
+    def fork(self, source: int, target: int, *, start: int = 0, length: int | None = None) -> None:
+        """Let a slot hold what another does; see ``Cache.fork``."""
+        length = self._lengths[source] if length is None else length
+        for tensor in (self.keys, self.values):
+            tensor[:, target, :, start:length] = tensor[:, source, :, start:length]
+        self._lengths[target] = length
 
-    def crop(self, lengths: Int[Tensor, " batch"]) -> Self:
-        """The state as it was when the rows held so many tokens. What lies beyond is written over later."""
-        lengths = lengths.to(self.lengths)
-        assert bool((lengths <= self.lengths).all()), "rewind cannot go forward"
-        return type(self)(self.keys, self.values, lengths, self.context_length)
+    @torch.inference_mode()
+    def put(self, slot: int, other: Self) -> None:
+        """Let a slot hold what the first of another cache does."""
+        length = other.length(0)
+        self.reserve(length)
+        self.keys[:, slot, :, :length] = other.keys[:, 0, :, :length]
+        self.values[:, slot, :, :length] = other.values[:, 0, :, :length]
+        self._lengths[slot] = length
 
 
-def _resized(tensor: Tensor, room: int) -> Tensor:
-    """The tensor with room for more tokens; the new room is zeros, so that masked places never hold a NaN."""
-    if tensor.shape[3] == room:
-        return tensor
-    grown = tensor.new_zeros((*tensor.shape[:3], room, tensor.shape[4]))
+def _resized(tensor: Tensor, capacity: int) -> Tensor:
+    """The tensor with room for more tokens."""
+    grown = tensor.new_zeros((*tensor.shape[:3], capacity, tensor.shape[4]))
     grown[:, :, :, : tensor.shape[3]] = tensor
     return grown

@@ -1,6 +1,7 @@
 """A network that predicts tokens: a backbone and a head, and a decoder."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -13,7 +14,7 @@ from textwright.data.batch import Batch
 from textwright.models.hooks import ModelHooks
 from textwright.models.layers.cross_entropy import LossAndGrad, compilable_loss_and_grad, cross_entropy_sum
 from textwright.models.network import Network
-from textwright.models.protocols import DecodeState
+from textwright.models.protocols import Cache, Conditioning
 
 
 class LanguageModel(Network):
@@ -24,6 +25,7 @@ class LanguageModel(Network):
     """
 
     can_crop = True
+    conditioning: Conditioning | None = None
     _compiled_loss: LossAndGrad | None = None
     _cast_head: Tensor | None = None
 
@@ -106,17 +108,18 @@ class LanguageModel(Network):
         return nullcontext()
 
     @abstractmethod
-    def empty_cache(self, batch_size: int, source: Batch | None = None) -> DecodeState:
-        """The state before the first token. ``source`` is for encoder-decoder models."""
+    def empty_cache(self, num_slots: int, source: Batch | None = None) -> Cache:
+        """The cache before the first token; see ``Decoder.empty_cache``."""
 
     @abstractmethod
     def extend(
         self,
-        ids: Int[Tensor, "batch time"],
-        lengths: Int[Tensor, " batch"],
-        state: DecodeState,
+        ids: Int[Tensor, "rows time"],
+        lengths: Sequence[int],
+        cache: Cache,
+        slots: Sequence[int],
         hooks: ModelHooks | None = None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], DecodeState]:
+    ) -> Float[Tensor, "rows time hidden"]:
         """Read more tokens; see ``Decoder.extend``.
 
         Without dropout, whether the model is in training or not, and without touching that: samples are drawn in the

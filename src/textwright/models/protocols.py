@@ -10,7 +10,7 @@ A classifier has no ``Decoder``, an n-gram no ``Backbone``; what needs a missing
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,30 +19,43 @@ from torch import Tensor
 from textwright.data.batch import Batch
 from textwright.models.hooks import ModelHooks
 
+Conditioning = Literal["source_ids", "prefix"]
+"""What a text can be about: another text, or vectors in its place, such as an image's."""
+
 
 @runtime_checkable
-class DecodeState(Protocol):
-    """What decoding carries from one ``extend`` to the next: a cache. It belongs to the caller, never to a module.
+class Cache(Protocol):
+    """What decoding carries: fixed slots, numbered from 0, each of which holds what was read of one text.
 
-    ``extend`` may change it in place: the old value is then dead.
+    It belongs to the caller, never to a module, and is changed in place. What is done to one slot leaves the others
+    where they are. New slots hold nothing.
     """
 
     @property
-    def lengths(self) -> Int[Tensor, " batch"]:
-        """How many tokens each row holds."""
+    def num_slots(self) -> int:
+        """How many texts it can hold."""
 
-    @property
-    def size_bytes(self) -> int:
-        """Memory it takes."""
+    def length(self, slot: int) -> int:
+        """How many tokens a slot holds."""
 
-    def select(self, rows: Sequence[int] | Int[Tensor, " chosen"]) -> Self:
-        """The state of these rows, in this order; a row may come twice."""
+    def bytes_for(self, length: int) -> int:
+        """Memory of a slot that holds so many tokens."""
 
-    def concat(self, other: Self) -> Self:
-        """The rows of both, this one's first."""
+    def crop(self, slot: int, length: int) -> None:
+        """Let a slot hold only its first tokens; 0 always works, others where the decoder says ``can_crop``."""
 
-    def crop(self, lengths: Int[Tensor, " batch"]) -> Self:
-        """The state as it was when the rows held so many tokens, at most as many as now."""
+    def fork(self, source: int, target: int, *, start: int = 0, length: int | None = None) -> None:
+        """Let a slot hold what another does.
+
+        Args:
+            source: the slot that stays as it is.
+            target: the slot that is written over.
+            start: so many first tokens the target holds already, in the same text: they need not be copied.
+            length: of what the source holds only so many first tokens; other than all where ``can_crop``.
+        """
+
+    def put(self, slot: int, other: Self) -> None:
+        """Let a slot hold what the first of another cache of the same decoder does: what its texts are about."""
 
 
 @runtime_checkable
@@ -85,7 +98,9 @@ class Decoder(Protocol):
     """
 
     can_crop: bool
-    """Whether its caches can be cropped."""
+    """Whether its caches can forget the last tokens alone."""
+    conditioning: Conditioning | None
+    """What every text needs beside its tokens: the field of a ``Batch`` that ``empty_cache`` is given."""
 
     @property
     def vocab_size(self) -> int:
@@ -106,21 +121,27 @@ class Decoder(Protocol):
     def at_work(self) -> AbstractContextManager[None]:
         """A context to decode in; afterwards everything is as it was."""
 
-    def empty_cache(self, batch_size: int) -> DecodeState:
-        """The cache before the first token."""
+    def empty_cache(self, num_slots: int, source: Batch | None = None) -> Cache:
+        """The cache before the first token.
+
+        Args:
+            num_slots: how many texts it can hold.
+            source: what they are about, a row for each slot, where ``conditioning`` asks for it.
+        """
 
     def extend(
-        self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"], state: DecodeState
-    ) -> tuple[Float[Tensor, "batch time hidden"], DecodeState]:
+        self, ids: Int[Tensor, "rows time"], lengths: Sequence[int], cache: Cache, slots: Sequence[int]
+    ) -> Float[Tensor, "rows time hidden"]:
         """Read more tokens: a prompt, a piece of one, the one token just chosen, or several drafted ones.
 
         Args:
-            ids: row r is extended by ``ids[r, :lengths[r]]``; what comes after is padding.
-            lengths: 0 to time for each row.
-            state: may be updated in place.
+            ids: of row r the first ``lengths[r]`` are read; what comes after is padding.
+            lengths: 1 to time for each row.
+            cache: gets them, in place.
+            slots: which slot each row goes on with; different ones.
 
         Returns:
-            What ``logits`` of the same decoder takes (that of padding means nothing), and the new state.
+            What ``logits`` of the same decoder takes; that of padding means nothing.
         """
 
     def logits(self, hidden: Float[Tensor, "*places hidden"]) -> Float[Tensor, "*places vocabulary"]:

@@ -11,7 +11,7 @@
 Source: gpt1: Radford et al. 2018; gpt2: Radford et al. 2019; qwen3: the Qwen3 report (arXiv:2505.09388).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -35,7 +35,7 @@ from textwright.models.layers.linear import Embedding, Linear
 from textwright.models.layers.mlp import MLP, GatedMLP, dropout
 from textwright.models.layers.norm import RMSNorm
 from textwright.models.layers.positions import RopeTable, SinusoidalPositions, rope_table, sinusoidal_table
-from textwright.models.protocols import DecodeState
+from textwright.models.protocols import Cache
 
 
 class PreNormBlock(nn.Module):
@@ -161,57 +161,60 @@ class GPT(LanguageModel):
         attention_mask = AttentionMask(mask, is_causal, self._rope(self._positions(batch)))
         return self._through_blocks(embedded, attention_mask, None, hooks)
 
-    def empty_cache(self, batch_size: int, source: Batch | None = None) -> KVCache:
-        """An empty key-value cache. A GPT reads no source."""
+    def empty_cache(self, num_slots: int, source: Batch | None = None, *, num_spare: int = 0) -> KVCache:
+        """An empty key-value cache, with slots to spare where they are asked for. A GPT reads no source."""
         assert source is None, "a GPT has no encoder"
-        return KVCache.empty(
+        return KVCache(
             layers=self.config.num_layers,
-            rows=batch_size,
+            num_slots=num_slots,
             heads=self.config.num_key_value_heads,
             head_dim=self.config.head_dim,
             context_length=self.context_length,
             device=self.token_embedding.weight.device,
             dtype=self.token_embedding.weight.dtype,
+            num_spare=num_spare,
         )
 
     @torch.no_grad()
     def extend(
         self,
-        ids: Int[Tensor, "batch time"],
-        lengths: Int[Tensor, " batch"],
-        state: DecodeState,
+        ids: Int[Tensor, "rows time"],
+        lengths: Sequence[int],
+        cache: Cache,
+        slots: Sequence[int],
         hooks: ModelHooks | None = None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], KVCache]:
+    ) -> Float[Tensor, "rows time hidden"]:
         """Read more tokens against the cache, and add theirs to it in place."""
-        assert isinstance(state, KVCache)
+        assert isinstance(cache, KVCache)
         if hooks is not None:
             hooks.check(self.hook_points())
-        time, starts = ids.shape[1], state.lengths
-        ends = starts + lengths
-        longest = int(ends.max())
-        state.reserve(longest)
-        fills_all = bool((lengths == time).all()) and bool((starts == starts[0]).all())
-        place = starts[:, None] + torch.arange(time, device=ids.device)  # [batch, time]
-        position_ids = place.clamp(max=self.context_length - 1)  # padding may lie beyond the context
-        mask = torch.arange(longest, device=ids.device) <= place[:, :, None]  # [batch, time, longest]
-        attention_mask = AttentionMask(mask[:, None], False, self._rope(position_ids))
-        writer = CacheWriter(state, starts, lengths, longest, int(starts[0]) if fills_all else None)
-        hidden = self._through_blocks(self._embed(ids, position_ids, hooks), attention_mask, writer, hooks)
-        state.lengths = ends
-        return hidden, state
+        cache.reserve(max(cache.length(slot) + length for slot, length in zip(slots, lengths, strict=True)))
+        writer = CacheWriter(cache, slots, lengths, ids, spreads=hooks is None)
+        hidden = self._decode(ids, writer, hooks)
+        for slot, length in zip(slots, lengths, strict=True):
+            cache.set_length(slot, cache.length(slot) + length)
+        return hidden
 
     @torch.no_grad()
-    def decode_step(self, ids: Int[Tensor, "batch 1"], state: KVCache) -> Float[Tensor, "batch 1 hidden"]:
-        """The same for one token in every row, with room for it, without a question to the device.
+    def decode_step(
+        self, ids: Int[Tensor, "rows 1"], lengths: Int[Tensor, " rows"], targets: Int[Tensor, " rows"], cache: KVCache
+    ) -> Float[Tensor, "rows 1 hidden"]:
+        """One token in each of the first slots, with room for it, without a question to the device.
 
-        So it can be recorded once and replayed, as a CUDA graph. The cache's lengths stay: its owner raises them.
+        So it can be captured once and replayed, as a CUDA graph. The cache's lengths stay: its owner raises them.
+
+        Args:
+            ids: of row r, which is slot r.
+            lengths: how many tokens each holds.
+            targets: the slot that each is written to: its own, or a spare one where nothing is to be kept.
+            cache: see ``SingleTokenWriter``.
         """
-        position_ids = state.lengths[:, None]
-        mask = torch.arange(state.capacity, device=ids.device) <= position_ids[:, :, None]  # [batch, 1, capacity]
-        attention_mask = AttentionMask(mask[:, None], False, self._rope(position_ids))
-        return self._through_blocks(
-            self._embed(ids, position_ids, None), attention_mask, SingleTokenWriter(state), None
-        )
+        return self._decode(ids, SingleTokenWriter(cache, lengths, targets), None)
+
+    def _decode(self, ids: Tensor, writer: CacheWriter | SingleTokenWriter, hooks: ModelHooks | None) -> Tensor:
+        position_ids = writer.position_ids.clamp(max=self.context_length - 1)  # padding may lie beyond the context
+        attention_mask = AttentionMask(writer.mask(), False, self._rope(position_ids))
+        return self._through_blocks(self._embed(ids, position_ids, hooks), attention_mask, writer, hooks)
 
     def compile_for_training(self) -> None:
         """Compile the block, once for all layers: they differ in their tensors only."""

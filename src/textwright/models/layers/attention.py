@@ -1,6 +1,7 @@
 """Self-attention: which token may attend to which, and the attention itself."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,48 +55,113 @@ def make_attention_mask(batch: Batch) -> tuple[Bool[Tensor, "batch 1 time time"]
     return (same | itself)[:, None], False  # [batch, 1, time, time]
 
 
-@dataclass(frozen=True)
 class CacheWriter:
-    """Where ``extend`` puts new keys and values in the cache: the same for every layer of one call."""
+    """Where ``extend`` puts new keys and values in the cache: the same for every layer of one call.
 
-    cache: KVCache
-    starts: Int[Tensor, " batch"]
-    """How many tokens each row held before."""
-    counts: Int[Tensor, " batch"]
-    """How many are new in each row."""
-    longest: int
-    """How many the longest row holds afterwards."""
-    shared_offset: int | None
-    """The common start, when every row starts there and fills all its new places; then a slice will do."""
+    ::
+
+        rows      a   b           queries attend in rows of the cache that stand next to each other, without a copy:
+        slots     5   7           of one token each they are spread over 5, 6, 7, and those of 6 mean nothing
+    """
+
+    def __init__(
+        self,
+        cache: KVCache,
+        slots: Sequence[int],
+        lengths: Sequence[int],
+        ids: Int[Tensor, "rows time"],
+        spreads: bool = True,
+    ) -> None:
+        """
+        Args:
+            cache: with room for all.
+            slots: which each row goes on with.
+            lengths: how many tokens of each row are new.
+            ids: of the rows; where they are, tensors are made.
+            spreads: whether rows of one token may be spread.
+        """
+        device, time = ids.device, ids.shape[1]
+        starts = [cache.length(slot) for slot in slots]
+        first, count = min(slots), max(slots) + 1 - min(slots)
+        self._cache = cache
+        self.longest = max(start + length for start, length in zip(starts, lengths, strict=True))
+        self._slots, begins = torch.tensor(list(slots), device=device), torch.tensor(starts, device=device)
+        self.position_ids = begins[:, None] + torch.arange(time, device=device)  # [rows, time]
+        is_in_order = list(slots) == list(range(first, first + count))
+        self._queries = self._slots - first if time == 1 and spreads and not is_in_order else None
+        self._range = slice(first, first + count) if is_in_order or self._queries is not None else None
+        self._count = count
+        are_full = all(length == time for length in lengths)
+        # Where every row starts at one place and fills all its new ones, a slice will do.
+        self._offset = starts[0] if are_full and is_in_order and len({*starts}) == 1 else None
+        if self._offset is None:
+            new = torch.arange(time, device=device) < torch.tensor(list(lengths), device=device)[:, None]
+            self._row, self._time = new.nonzero(as_tuple=True)
+            self._slot, self._place = self._slots[self._row], self.position_ids[self._row, self._time]
+
+    def mask(self) -> Bool[Tensor, "queries 1 time keys"]:
+        """Which keys each query may attend to: its own and those before it."""
+        places = self.spread(self.position_ids)
+        return (torch.arange(self.longest, device=places.device) <= places[:, :, None])[:, None]
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new keys and values [batch, heads, time, head_dim]; returns the whole layer, up to the longest row."""
-        cached = self.cache.keys[layer], self.cache.values[layer]
-        time = keys.shape[2]
-        if self.shared_offset is not None:
-            here = slice(self.shared_offset, self.shared_offset + time)
-            for held, new in zip(cached, (keys, values), strict=True):
-                held[:, :, here] = new
-        else:
-            row, place = (torch.arange(time, device=keys.device) < self.counts[:, None]).nonzero(as_tuple=True)
-            for held, new in zip(cached, (keys, values), strict=True):
-                held[row, :, self.starts[row] + place] = new[row, :, place].to(held.dtype)
-        return cached[0][:, :, : self.longest], cached[1][:, :, : self.longest]
-
-
-@dataclass(frozen=True)
-class SingleTokenWriter:
-    """The same for one token a row, without a question to the device: attention reads the cache's whole capacity."""
-
-    cache: KVCache
-
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new keys and values [batch, heads, 1, head_dim]; returns the whole layer."""
-        cached = self.cache.keys[layer], self.cache.values[layer]
-        rows = torch.arange(len(keys), device=keys.device)
+        """Store new keys and values [rows, heads, time, head_dim]; returns those that queries are held against."""
+        cached = self._cache.keys[layer], self._cache.values[layer]
         for held, new in zip(cached, (keys, values), strict=True):
-            held[rows, :, self.cache.lengths] = new[:, :, 0].to(held.dtype)
-        return cached
+            if self._offset is not None:
+                held[self._range, :, self._offset : self._offset + keys.shape[2]] = new
+            else:
+                held[self._slot, :, self._place] = new[self._row, :, self._time].to(held.dtype)
+        rows = self._slots if self._range is None else self._range
+        return cached[0][rows, :, : self.longest], cached[1][rows, :, : self.longest]
+
+    def spread(self, queries: Tensor) -> Tensor:
+        """Queries where their slots are; what stands between them is zeros."""
+        if self._queries is None:
+            return queries
+        return queries.new_zeros((self._count, *queries.shape[1:])).index_copy_(0, self._queries, queries)
+
+    def gather(self, attn_out: Tensor) -> Tensor:
+        """What the queries got, row by row."""
+        return attn_out if self._queries is None else attn_out[self._queries]
+
+
+class SingleTokenWriter:
+    """The same for one token in each of the first slots, without a question to the device.
+
+    Attention reads the cache's whole capacity.
+    """
+
+    def __init__(self, cache: KVCache, lengths: Int[Tensor, " rows"], targets: Int[Tensor, " rows"]) -> None:
+        """
+        Args:
+            cache: of which row r is slot r.
+            lengths: how many tokens each holds.
+            targets: the slot that the new token is written to: the row's own, or a spare one where it has none.
+        """
+        self._cache, self._targets = cache, targets
+        self.position_ids = lengths[:, None]
+
+    def mask(self) -> Bool[Tensor, "queries 1 time keys"]:
+        """Which keys each query may attend to: its own and those before it."""
+        places = torch.arange(self._cache.capacity, device=self.position_ids.device)
+        return (places <= self.position_ids[:, :, None])[:, None]
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values [rows, heads, 1, head_dim]; returns those of the rows."""
+        cached = self._cache.keys[layer], self._cache.values[layer]
+        for held, new in zip(cached, (keys, values), strict=True):
+            held[self._targets, :, self.position_ids[:, 0]] = new[:, :, 0].to(held.dtype)
+        capacity = self._cache.capacity
+        return cached[0][: len(keys), :, :capacity], cached[1][: len(keys), :, :capacity]
+
+    def spread(self, queries: Tensor) -> Tensor:
+        """Queries stand where their slots are."""
+        return queries
+
+    def gather(self, attn_out: Tensor) -> Tensor:
+        """What the queries got."""
+        return attn_out
 
 
 class Attention(nn.Module):
@@ -163,7 +229,7 @@ class Attention(nn.Module):
             query, key = apply_rope(query, mask.rope), apply_rope(key, mask.rope)
         if writer is not None:
             key, value = writer.append(self.layer, key, value)
-            query = query.to(key.dtype)
+            query = writer.spread(query.to(key.dtype))
         if self.num_groups > 1:
             key, value = (part.repeat_interleave(self.num_groups, dim=1) for part in (key, value))
         dropout = self.dropout if self.training and writer is None else 0.0
@@ -173,6 +239,8 @@ class Attention(nn.Module):
             attn_out = blocked_causal_attention(query, key, value, self.scale)
         else:
             attn_out = self._sdpa(query, key, value, mask, dropout)
+        if writer is not None:
+            attn_out = writer.gather(attn_out)
         attn_out = attn_out.transpose(1, 2)  # [batch, time, heads, head_dim]
         if hooks is not None:
             attn_out = hooks("attn.hook_z", attn_out)

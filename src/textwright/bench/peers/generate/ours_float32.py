@@ -7,9 +7,8 @@ import torch
 
 from textwright.bench.writing_job import Ids, Write, WritingJob
 from textwright.checkpoint.model_folder import load_model
-from textwright.generation.cpu_decoder import CPUDecoder
-from textwright.generation.loop import decode_one_token, prefill
-from textwright.generation.request import DecodingPrecision
+from textwright.engines.config import DecodingPrecision
+from textwright.engines.cpu.decoder import CPUDecoder
 from textwright.models.gpt.network import GPT
 from textwright.models.protocols import Decoder
 
@@ -30,11 +29,15 @@ def by_decoder(decoder: Decoder) -> Write:
     @torch.inference_mode()
     def write(prompts: Ids, num_tokens: int) -> Ids:
         with decoder.at_work():
-            logits, state = prefill(decoder, prompts)
-            steps = [logits.argmax(dim=1).tolist()]
+            count, longest = len(prompts), max(map(len, prompts))
+            cache, every, one = decoder.empty_cache(count), list(range(count)), [1] * count
+            ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=decoder.device)
+            hidden = decoder.extend(ids, [len(ids) for ids in prompts], cache, every)
+            last = hidden[torch.arange(count), torch.tensor([len(ids) - 1 for ids in prompts])]
+            steps = [decoder.logits(last).float().argmax(dim=1)]
             while len(steps) < num_tokens:
-                logits, state = decode_one_token(decoder, steps[-1], state)
-                steps.append(logits.argmax(dim=1).tolist())
-        return [list(row) for row in zip(*steps, strict=True)]
+                hidden = decoder.extend(steps[-1][:, None], one, cache, every)
+                steps.append(decoder.logits(hidden[:, 0]).float().argmax(dim=1))
+        return torch.stack(steps, dim=1).tolist()
 
     return write

@@ -1,0 +1,1 @@
+"""Decoding on a CPU with kernels of our own. How they are laid out: README.md."""

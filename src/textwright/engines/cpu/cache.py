@@ -1,0 +1,107 @@
+"""The cache that the kernels read: each slot has memory of its own, so it grows, joins and leaves by itself."""
+
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textwright.engines.cpu.kernels.llvm_ir import LINE
+from textwright.models.kv_cache import next_capacity
+
+KEYS, VALUES, CAPACITY = range(3)
+"""Rows of the table."""
+
+
+class SlotCache:
+    """Keys and values of every token read so far.
+
+    ::
+
+        slot s     keys, values  [layers, heads, capacity, head_dim]     filled up to length(s)
+        table      where they lie, and the capacity: what the kernels are told
+
+    A slot's capacity doubles as it is needed, and stays when it is cropped.
+
+    Attributes:
+        table: int64 [3, slots]: the addresses of keys and of values, and the capacity.
+        context_length: the most tokens a slot will ever hold.
+    """
+
+    def __init__(
+        self, *, layers: int, num_slots: int, heads: int, head_dim: int, context_length: int, dtype: torch.dtype
+    ) -> None:
+        """
+        Args:
+            layers: of the model.
+            num_slots: texts it can hold.
+            heads: key and value heads of a layer.
+            head_dim: numbers of a head; filled up to whole lines of the processor's cache.
+            context_length: the most tokens of a text.
+            dtype: of its numbers.
+        """
+        per_line = LINE // dtype.itemsize
+        self._shape, self._dtype = (layers, heads, -(-head_dim // per_line) * per_line), dtype
+        # What fills a head up to whole lines is multiplied too, and nobody writes it.
+        self._new = torch.empty if head_dim == self._shape[2] else torch.zeros
+        self.context_length = context_length
+        self._lengths = [0] * num_slots
+        nothing = torch.empty(0, dtype=dtype)
+        self._tensors: list[tuple[Tensor, Tensor]] = [(nothing, nothing)] * num_slots
+        self.table = np.zeros((3, num_slots), np.int64)
+
+    @property
+    def num_slots(self) -> int:
+        """How many texts it can hold."""
+        return len(self._lengths)
+
+    def length(self, slot: int) -> int:
+        """How many tokens a slot holds."""
+        return self._lengths[slot]
+
+    def set_length(self, slot: int, length: int) -> None:
+        """Say how many tokens a slot holds, once they are written."""
+        self._lengths[slot] = length
+
+    def bytes_for(self, length: int) -> int:
+        """Memory of a slot that holds so many tokens."""
+        layers, heads, head_dim = self._shape
+        return 2 * layers * heads * head_dim * length * self._dtype.itemsize
+
+    @torch.inference_mode()
+    def reserve(self, slot: int, length: int) -> None:
+        """See that a slot can hold ``length`` tokens; what it holds stays."""
+        assert length <= self.context_length, f"{length} tokens in a context of {self.context_length}"
+        before = int(self.table[CAPACITY, slot])
+        if length <= before:
+            return
+        layers, heads, head_dim = self._shape
+        capacity, held = next_capacity(before, length, self.context_length), self._lengths[slot]
+        grown = self._new((2, layers, heads, capacity, head_dim), dtype=self._dtype)
+        if held:
+            for new, old in zip(grown, self._tensors[slot], strict=True):
+                new[:, :, :held] = old[:, :, :held]
+        self._tensors[slot] = grown[0], grown[1]
+        self.table[:, slot] = grown[0].data_ptr(), grown[1].data_ptr(), capacity
+
+    def crop(self, slot: int, length: int) -> None:
+        """Let a slot hold only its first tokens. What lies beyond is written over later."""
+        assert length <= self._lengths[slot], "a slot cannot be cropped to more than it holds"
+        self._lengths[slot] = length
+
+    def fork(self, source: int, target: int, *, start: int = 0, length: int | None = None) -> None:
+        """Let a slot hold what another does; see ``Cache.fork``."""
+        self._copy(self, source, target, start, self._lengths[source] if length is None else length)
+
+    def put(self, slot: int, other: Self) -> None:
+        """Let a slot hold what the first of another cache does."""
+        self._copy(other, 0, slot, 0, other.length(0))
+
+    @torch.inference_mode()
+    def _copy(self, origin: Self, source: int, target: int, start: int, length: int) -> None:
+        self._lengths[target] = min(start, self._lengths[target])
+        self.reserve(target, length)
+        if start < length:
+            for mine, theirs in zip(self._tensors[target], origin._tensors[source], strict=True):
+                mine[:, :, start:length] = theirs[:, :, start:length]
+        self._lengths[target] = length

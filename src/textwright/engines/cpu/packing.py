@@ -1,0 +1,106 @@
+"""Matrices in the order and in the bits in which the kernels read them.
+
+::
+
+    panel 0    rows 0 to 15, columns 0 | rows 0 to 15, columns 1 | ...     for bfloat16 two columns, for int8 four
+
+Sixteen rows lie side by side, and two panels of floats, line by line: see ``kernels.products``. What is left of the
+last panels, and of the columns' last line, is zeros.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from textwright.engines.config import DecodingPrecision
+from textwright.engines.cpu.kernels.exponent_codec import (
+    COLUMNS,
+    INPUT_SHIFT,
+    find_windows,
+    shorten_bfloat16,
+    shorten_float32,
+    take_outliers,
+)
+from textwright.engines.cpu.kernels.gemm_microkernels import (
+    BFLOAT16,
+    CHUNK_LINES,
+    FLOAT32,
+    INT8,
+    NUMBERS_IN_A_LINE,
+    PANELS,
+    SIDE_BY_SIDE,
+)
+from textwright.engines.cpu.kernels.llvm_ir import LANES
+
+KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
+
+
+def pack_floats(weight: Float[Tensor, "rows columns"], precision: DecodingPrecision) -> tuple[Tensor, Tensor, Tensor]:
+    """A matrix in float32, or rounded to bfloat16, with shorter exponents; nothing else is lost.
+
+    Returns:
+        Panels, int32 [pairs of panels, columns / 8, lines of memory, 2, 16]; the factors of rows, float32 [rows];
+        outliers, int32 [panels + 1, then 2 x outliers]: where each panel's begin, and pairs of a place and a weight;
+        see ``kernels.short``.
+    """
+    rows = len(weight)
+    rounded = weight.float() if precision == "float32" else weight.bfloat16().float()
+    bits = _side_by_side(rounded, KINDS[precision], 1)[..., 0].view(torch.int32)  # [panels, columns, 16]
+    shape = len(bits), bits.shape[1] // COLUMNS, CHUNK_LINES[KINDS[precision]], LANES
+    panels = torch.empty(shape, dtype=torch.int32)
+    firsts, counts = torch.empty(len(bits), LANES, dtype=torch.int32), torch.empty(len(bits), dtype=torch.int64)
+    words = bits.numpy().view("uint32")
+    find_windows(words, firsts.numpy(), counts.numpy())
+    starts = nn.functional.pad(counts.cumsum(0), (1, 0)).int()
+    entries = torch.empty(int(starts[-1]), 2, dtype=torch.int32)
+    take_outliers(words, firsts.numpy(), entries.numpy().view("uint32"))
+    shorten = shorten_float32 if precision == "float32" else shorten_bfloat16
+    shorten(words, firsts.numpy(), panels.numpy().view("uint32"))
+    factors = torch.exp2((firsts.flatten()[:rows] - INPUT_SHIFT).float())
+    pairs = panels.view(-1, SIDE_BY_SIDE, *panels.shape[1:]).permute(0, 2, 3, 1, 4).contiguous()
+    return pairs, factors, torch.cat([starts, entries.flatten()])
+
+
+def pack_int8(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
+    """A matrix rounded to int8.
+
+    Returns:
+        Panels, uint8 [panels, steps, 16, 4]; the scales of rows, float32 [rows].
+    """
+    numbers, scales = quantise_rows(weight.float())
+    return _side_by_side(numbers, INT8, 4), scales
+
+
+def fits(packed: Sequence[Tensor], shape: torch.Size) -> bool:
+    """Whether these are what ``pack_int8`` makes of a matrix of that shape.
+
+    Kernels would read beyond the end of what is too small, and it may come from a file.
+    """
+    rows, columns = shape
+    steps = -(-columns // NUMBERS_IN_A_LINE[INT8]) * LANES
+    panels = torch.Size([-(-rows // LANES), steps, LANES, 4])
+    return [(tensor.shape, tensor.dtype) for tensor in packed] == [
+        (panels, torch.uint8),
+        (torch.Size([rows]), torch.float32),
+    ]
+
+
+def quantise_rows(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
+    """A matrix as int8 with a scale for each row: weight is about scale x (byte - 128).
+
+    Returns:
+        Bytes, uint8 [rows, columns]; scales, float32 [rows].
+    """
+    scales = weight.abs().amax(dim=1) / 127
+    rounded = (weight / scales.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round_() + 128
+    return rounded.to(torch.uint8), scales
+
+
+def _side_by_side(numbers: Tensor, kind: int, together: int) -> Tensor:
+    """[rows, columns] as [panels, steps, 16, columns of a step], filled up to whole lines and panels."""
+    rows, columns = numbers.shape
+    per_line = NUMBERS_IN_A_LINE[kind]
+    padded = nn.functional.pad(numbers, (0, -columns % per_line, 0, -rows % (PANELS[kind] * LANES)))
+    return padded.view(-1, LANES, padded.shape[1] // together, together).transpose(1, 2).contiguous()

@@ -1,0 +1,1 @@
+"""What is done to logits before a token is chosen. The table is in ``catalog``."""

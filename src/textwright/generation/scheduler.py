@@ -1,0 +1,424 @@
+"""Many requests at once: who may be read, what is read together, and who leaves.
+
+::
+
+    add ──> waiting ──a slot is free──> prefilling ──prompt read──> running ──ended──> its slot is free
+                 prompts that begin alike      a part at a time        │
+                 are read once                 beside those that run   └─ window full: prefilling again
+
+A slot that was left still holds its text, and the next request that begins with it need not read it again.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from textwright.core.errors import InputError
+from textwright.generation.decoding import Decoding, Read
+from textwright.generation.prepare import Prepared, Preparer
+from textwright.generation.request import CANCELLED, DEADLINE, Completion, Request, SamplingConfig
+from textwright.generation.speculative import Speculation
+from textwright.generation.text_index import length_in_common
+from textwright.models.protocols import Decoder
+from textwright.tokens.tokenizer import Tokenizer
+
+MAX_NUM_SEQS, MAX_NUM_SEQS_ON_A_CPU = 256, 64
+"""Slots that are made by default, at most."""
+KV_CACHE_BYTES = 2 << 30
+"""About how much memory they may take then."""
+MAX_PREFILL_TOKENS, IDLE_PREFILL_TOKENS = 512, 2048
+"""Of prompts, read in one step beside those that run; and where none does, so that nobody waits."""
+MIN_SHARED_TOKENS = 16
+"""A shorter beginning is sooner read again than waited for and copied."""
+MAX_PADDED, FEW_TOKENS = 1.25, 256
+"""Prompts are read together where filled up to one length they are at most so many times as long, or few."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something has become known of a request."""
+
+    request_id: int
+    sample: int
+    """Which of its completions."""
+    text: str = ""
+    """What is certain now: whole characters, and nothing of a stop string."""
+    completion: Completion | None = None
+    """The whole, once it has ended."""
+
+
+@dataclass(eq=False)
+class _Task:
+    """A client with what the scheduler knows of it."""
+
+    prepared: Prepared
+    decoding: Decoding
+    window: list[int] = field(default_factory=list)
+    """What has to be read before it runs."""
+    num_read: int = 0
+    """Of the window."""
+    leader: "tuple[_Task, int] | None" = None
+    """Who reads the same beginning, and how long that is."""
+
+    @property
+    def slot(self) -> int:
+        return self.decoding.slots[0]
+
+
+@dataclass
+class _Held:
+    """What a slot that nobody uses holds."""
+
+    ids: list[int]
+    source: Hashable
+    base: int = 0
+
+
+class Scheduler:
+    """Decodes requests side by side; each gets the text that it gets alone.
+
+    Attributes:
+        num_slots: texts that are decoded at once, at most; None before the first step where it was not given.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        *,
+        num_slots: int | None = None,
+        max_prefill_tokens: int = MAX_PREFILL_TOKENS,
+        speculation: Speculation | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            decoder: a model, which computes in the precision that its weights are in, or an engine.
+            tokenizer: the model's own.
+            num_slots: None: as many as those that wait at the first step need, and as memory allows.
+            max_prefill_tokens: of prompts read in one step; the fewer, the sooner those that run go on.
+            speculation: have a drafter guess ahead; it counts what was accepted.
+            clock: what deadlines are told by, in seconds.
+
+        Raises:
+            InputError: a tokenizer that is not the model's, or no slot.
+        """
+        if num_slots is not None and num_slots < 1:
+            raise InputError(f"a scheduler of {num_slots} slots", expected="at least 1")
+        self._decoder, self._clock, self._max_prefill_tokens = decoder, clock, max_prefill_tokens
+        self._preparer = Preparer(decoder, tokenizer, speculation)
+        self.num_slots = num_slots
+        self._waiting, self._prefilling, self._running = deque[_Task](), list[_Task](), list[_Task]()
+        self._free: dict[int, _Held] = {}
+        self._unfinished: dict[int, int] = {}
+        self._events: list[Event] = []
+        self._num_added = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether another step would do anything."""
+        return bool(self._waiting or self._prefilling or self._running or self._events)
+
+    def add(self, request: Request) -> int:
+        """Take a request; returns its number, by which events name it.
+
+        Raises:
+            InputError: what cannot be asked of this model; see ``generate``. Others go on.
+        """
+        if request.deadline_s is not None and request.deadline_s <= self._clock():
+            raise InputError("a deadline in the past", expected="a time by time.monotonic() that is to come")
+        number = self._num_added
+        prepared = self._preparer.prepare(request, lambda sample, text: self._tell(Event(number, sample, text)))
+        for decoding in prepared.decodings:
+            if self.num_slots is not None and decoding.num_slots > self.num_slots:
+                raise InputError(
+                    f"a search that follows {decoding.num_slots} texts, with {self.num_slots} slots",
+                    fix="make a scheduler with more",
+                )
+        self._num_added += 1
+        prepared.number, self._unfinished[number] = number, len(prepared.decodings)
+        for decoding in prepared.decodings:
+            task = _Task(prepared, decoding)
+            if decoding.is_open:
+                self._waiting.append(task)
+            else:  # a constraint can leave nothing to write
+                self._report(task)
+        return number
+
+    def check(self, sampling: SamplingConfig) -> None:
+        """See whether requests with these settings can be taken.
+
+        Raises:
+            InputError: a bias for what is no token, or a constraint that cannot be used.
+        """
+        self._preparer.settings(sampling)
+
+    def cancel(self, request_id: int) -> None:
+        """Give a request up: its texts end as they are, with ``abort``. One that has ended is left as it is.
+
+        Raises:
+            InputError: a number that ``add`` never returned.
+        """
+        if not 0 <= request_id < self._num_added:
+            raise InputError(f"no request {request_id}", expected="a number that add returned")
+        self._abort(lambda task: task.prepared.number == request_id, CANCELLED)
+
+    @torch.inference_mode()
+    def step(self) -> list[Event]:
+        """Read some of the prompts, choose a token of every text that runs, and tell what has become known.
+
+        Raises:
+            InputError: logits that are not finite. The scheduler is of no use after that, or after any other error.
+        """
+        now = self._clock()
+        self._abort(lambda task: task.prepared.deadline_s is not None and task.prepared.deadline_s <= now, DEADLINE)
+        with self._decoder.at_work():
+            self._admit()
+            ready = self._decode()
+            ready += self._prefill()
+            self._advance(ready)
+        events, self._events = self._events, []
+        return events
+
+    # who joins and who leaves
+
+    def _admit(self) -> None:
+        if self._waiting and self.num_slots is None:
+            self.num_slots = self._suitable_slots()
+        if not hasattr(self, "_cache") and self._waiting:
+            assert self.num_slots is not None
+            self._cache = self._decoder.empty_cache(self.num_slots)
+            self._free = {slot: _Held([], None) for slot in range(self.num_slots)}
+        while self._waiting and self._waiting[0].decoding.num_slots <= len(self._free):
+            task = self._waiting.popleft()
+            task.decoding.begin(self._choose_slots(task), self._cache)
+            self._start_reading(task)
+
+    def _suitable_slots(self) -> int:
+        decodings = [task.decoding for task in self._waiting]
+        most = MAX_NUM_SEQS_ON_A_CPU if self._decoder.device.type == "cpu" else MAX_NUM_SEQS
+        longest = max(len(one.sequences[0].ids) + one.sequences[0].sampling.max_new_tokens for one in decodings)
+        bytes_each = self._decoder.empty_cache(1).bytes_for(min(longest, self._decoder.context_length))
+        largest = max(one.num_slots for one in decodings)
+        affordable = KV_CACHE_BYTES // max(1, bytes_each)
+        return max(largest, min(sum(one.num_slots for one in decodings), most, affordable))
+
+    def _choose_slots(self, task: _Task) -> list[int]:
+        """Free slots for a client, the first of them that which holds most of what it begins with."""
+        decoding = task.decoding
+        window = decoding.sequences[0].ids[decoding.next_start() :]
+        kept = {slot: self._reusable(task, held, window) for slot, held in self._free.items()}
+        # Of those that help nobody the one that holds least, then the lowest: slots in use lie close together.
+        order = sorted(kept, key=lambda slot: (-kept[slot], len(self._free[slot].ids), slot))
+        chosen = [order[0], *sorted(order[1:])[: decoding.num_slots - 1]]
+        task.num_read = kept[order[0]]
+        if task.num_read:
+            task.decoding.base = self._free[order[0]].base
+            self._cache.crop(order[0], task.decoding.base + task.num_read) if self._decoder.can_crop else None
+        for slot in chosen:
+            del self._free[slot]
+        return chosen
+
+    def _reusable(self, task: _Task, held: _Held, window: Several[int]) -> int:
+        """How many tokens of what a slot holds a client need not read."""
+        if not held.ids or held.source != task.prepared.source_key or task.decoding.keeps_hidden:
+            return 0
+        same = min(length_in_common(held.ids, window), len(window) - 1)
+        return same if self._decoder.can_crop or same == len(held.ids) else 0
+
+    def _start_reading(self, task: _Task) -> None:
+        """Have what the model sees of a text read into its slot, from the beginning or from what is there."""
+        decoding = task.decoding
+        if not task.num_read:
+            task.decoding.base = self._clear(task)
+        decoding.start = decoding.next_start()
+        task.window = decoding.sequences[0].ids[decoding.start :]
+        task.leader = self._find_leader(task)
+        if task.leader is not None and task.leader[0] in self._running:
+            self._follow(task, task.leader[1])
+            task.leader = None
+        self._prefilling.append(task)
+
+    def _clear(self, task: _Task) -> int:
+        """Have its slot hold what the text is about, and nothing else; returns how many tokens that takes."""
+        source = task.prepared.source
+        if source is None:
+            self._cache.crop(task.slot, 0)
+            return 0
+        self._cache.put(task.slot, self._decoder.empty_cache(1, source))
+        return self._cache.length(task.slot)
+
+    def _find_leader(self, task: _Task) -> "tuple[_Task, int] | None":
+        """Who reads, or has read, most of what a client begins with; None where it is not worth it."""
+        if task.decoding.keeps_hidden:
+            return None
+        best: tuple[_Task, int] | None = None
+        for other in (*self._running, *self._prefilling):
+            if other.prepared.source_key != task.prepared.source_key:
+                continue
+            runs, held = other in self._running, other.window
+            if runs:
+                kept = other.decoding.num_kept
+                if kept is None:
+                    continue
+                held = other.decoding.sequences[0].ids[other.decoding.start :][:kept]
+            same = length_in_common(held, task.window)
+            is_twin = not runs and same == len(held) == len(task.window)
+            if not is_twin:
+                same = min(same, len(task.window) - 1)
+                usable = self._decoder.can_crop or (runs and same == len(held))
+                if not usable or same < MIN_SHARED_TOKENS:
+                    continue
+            if same > max(task.num_read, best[1] if best else 0):
+                best = other, same
+        return best
+
+    def _abort(self, is_meant: Callable[[_Task], bool], reason: str) -> None:
+        for tasks in (self._waiting, self._prefilling, self._running):
+            for task in [task for task in tasks if is_meant(task)]:
+                for sequence in task.decoding.sequences:
+                    sequence.abort(reason)
+                tasks.remove(task)
+                if tasks is not self._waiting:
+                    self._release(task)
+                self._report(task)
+
+    def _release(self, task: _Task) -> None:
+        decoding = task.decoding
+        ids = list[int]()
+        if task in self._prefilling or task.num_read < len(task.window):
+            ids = task.window[: task.num_read]
+        elif decoding.num_kept is not None:
+            ids = decoding.sequences[0].ids[decoding.start :][: decoding.num_kept]
+        for slot in decoding.slots:
+            self._free[slot] = _Held([], None)
+        self._free[task.slot] = _Held(ids, task.prepared.source_key, task.decoding.base)
+
+    def _report(self, task: _Task) -> None:
+        first = task.prepared.decodings.index(task.decoding)
+        for place, sequence in enumerate(task.decoding.sequences):
+            completion = sequence.completion(task.decoding.context_length)
+            self._tell(Event(task.prepared.number, first + place, completion=completion))
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
+
+    # what is read
+
+    def _decode(self) -> list[tuple[_Task, Tensor]]:
+        """Read what clients that run ask for; the hidden states of each."""
+        asked = [(task, read) for task in self._running for read in task.decoding.reads()]
+        found: dict[_Task, list[Tensor]] = {}
+        for (task, _), hidden in zip(asked, self._read([read for _, read in asked]), strict=True):
+            found.setdefault(task, []).append(hidden)
+        return [(task, states[0] if len(states) == 1 else torch.cat(states)) for task, states in found.items()]
+
+    def _prefill(self) -> list[tuple[_Task, Tensor]]:
+        """Read a part of the prompts that wait for it; of those that are read whole the last hidden state."""
+        left = self._max_prefill_tokens if self._running else max(self._max_prefill_tokens, IDLE_PREFILL_TOKENS)
+        parts: list[tuple[_Task, Read]] = []
+        for task in self._prefilling:
+            if left <= 0 or not self._is_led(task):
+                continue
+            ids = task.window[task.num_read : task.num_read + left]
+            left -= len(ids)
+            parts.append((task, Read(task.slot, ids, len(ids) if task.decoding.keeps_hidden else 1)))
+        parts.sort(key=lambda part: len(part[1].ids))
+        ends: dict[_Task, Tensor] = {}
+        for (task, read), hidden in zip(parts, self._read([read for _, read in parts]), strict=True):
+            task.num_read += len(read.ids)
+            if task.decoding.keeps_hidden:
+                task.decoding.look(hidden)
+            if task.num_read == len(task.window):
+                ends[task] = hidden[-1:]
+        for task in self._prefilling:  # those who wait for the whole of what another has just read
+            if task.leader is not None and task.leader[1] == len(task.window) and task.leader[0] in ends:
+                self._follow(task, len(task.window))
+                ends[task] = ends[task.leader[0]]
+        ready = [(task, ends[task]) for task in self._prefilling if task in ends]
+        self._prefilling = [task for task in self._prefilling if task not in ends]
+        self._running += [task for task, _ in ready]
+        return ready
+
+    def _is_led(self, task: _Task) -> bool:
+        """Whether a client may read on: not while another reads its beginning."""
+        if task.leader is None:
+            return True
+        leader, same = task.leader
+        is_there = leader.decoding.is_open and leader.window[:same] == task.window[:same]
+        if not is_there or leader not in (*self._prefilling, *self._running):
+            task.leader = None
+            self._follow_what_was_left(task)
+        elif same < len(task.window) and leader.num_read >= same:
+            self._follow(task, same)
+            task.leader = None
+        return task.leader is None
+
+    def _follow(self, task: _Task, length: int) -> None:
+        leader, start = task.leader[0], task.num_read  # type: ignore[index]
+        held = leader.decoding.base + length if self._decoder.can_crop else None
+        self._cache.fork(leader.slot, task.slot, start=task.decoding.base + start if start else 0, length=held)
+        task.decoding.base, task.num_read = leader.decoding.base, length
+
+    def _follow_what_was_left(self, task: _Task) -> None:
+        """Take over what a slot holds whose client has ended."""
+        kept = {slot: self._reusable(task, held, task.window) for slot, held in self._free.items()}
+        slot = max(kept, key=lambda one: kept[one], default=None)
+        if slot is not None and kept[slot] > task.num_read:
+            base = self._free[slot].base
+            self._cache.fork(slot, task.slot, length=base + kept[slot] if self._decoder.can_crop else None)
+            task.decoding.base, task.num_read = base, kept[slot]
+
+    def _read(self, reads: Several[Read]) -> list[Tensor]:
+        """The last hidden states of each, [num_places, hidden]."""
+        found: list[Tensor] = []
+        if len(reads) == 1:
+            return self._read_together(reads)
+        first = 0
+        while first < len(reads):
+            last, total = first, 0
+            while last < len(reads):
+                longest = max(len(read.ids) for read in reads[first : last + 1])
+                total += len(reads[last].ids)
+                if last > first and longest * (last + 1 - first) > max(FEW_TOKENS, MAX_PADDED * total):
+                    break
+                last += 1
+            found += self._read_together(reads[first:last])
+            first = last
+        return found
+
+    def _read_together(self, reads: Several[Read]) -> list[Tensor]:
+        lengths = [len(read.ids) for read in reads]
+        longest = max(lengths)
+        ids = torch.tensor(
+            [[*read.ids, *[read.ids[0]] * (longest - len(read.ids))] for read in reads], device=self._decoder.device
+        )
+        hidden = self._decoder.extend(ids, lengths, self._cache, [read.slot for read in reads])
+        return [
+            hidden[row, length - read.num_places : length]
+            for row, (read, length) in enumerate(zip(reads, lengths, strict=True))
+        ]
+
+    def _advance(self, ready: Several[tuple[_Task, Tensor]]) -> None:
+        by_class: dict[type[Decoding], list[tuple[_Task, Tensor]]] = {}
+        for task, hidden in ready:
+            by_class.setdefault(type(task.decoding), []).append((task, hidden))
+        for kind, members in by_class.items():
+            states = [found for _, found in members]
+            hidden = states[0] if len(states) == 1 else torch.cat(states)
+            kind.advance([task.decoding for task, _ in members], hidden, self._decoder)
+        for task, _ in ready:
+            decoding = task.decoding
+            if not decoding.is_open:
+                self._running.remove(task)
+                self._release(task)
+                self._report(task)
+            elif decoding.next_start() > decoding.start:
+                self._running.remove(task)
+                task.num_read = 0
+                self._start_reading(task)

@@ -1,0 +1,1 @@
+"""Search: texts that are found by following several at a time."""

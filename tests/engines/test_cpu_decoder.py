@@ -1,0 +1,322 @@
+"""The kernels say what torch says: by the model, in every precision, however tokens are fed to them."""
+
+import gc
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from tests.generation.conftest import CONTEXT, make_model
+from textwright.api.model import Model
+from textwright.core.device import Precision, PrecisionRates
+from textwright.core.errors import InputError
+from textwright.data.batch import Batch
+from textwright.engines.catalog import choose_engine, make_decoder
+from textwright.engines.config import DecodingPrecision, EngineConfig
+from textwright.engines.cpu.decoder import CPUDecoder
+from textwright.generation.ensemble import EnsembleDecoder
+from textwright.generation.generate import generate
+from textwright.generation.request import SamplingConfig
+from textwright.models.language_model import LanguageModel
+from textwright.tokens import Tokenizer
+
+# Widths that are no multiple of a tile among them.
+SHAPES: dict[str, dict[str, object]] = {
+    "gpt2": {"family": "gpt2"},
+    "odd": {"family": "gpt2", "hidden_size": 36, "intermediate_size": 50, "num_heads": 3, "vocab_size": 259},
+    "shared heads": {"family": "gpt2", "num_key_value_heads": 2},
+    "gelu": {"family": "gpt2", "activation": "gelu", "scales_attention_by_layer": True},
+    "relu": {"family": "gpt2", "activation": "relu", "tie_embeddings": False, "scales_attention": False},
+    "sinusoidal": {"family": "gpt2", "position_encoding": "sinusoidal"},
+    "qwen3": {"family": "qwen3", "tie_embeddings": False},
+    "qwen3 heads": {"family": "qwen3", "head_dim": 10, "intermediate_size": 44},
+    "qwen3 gelu": {"family": "qwen3", "activation": "gelu_tanh"},
+}
+ROWS = 3
+
+
+@pytest.fixture(params=SHAPES)
+def shaped(request: pytest.FixtureRequest) -> LanguageModel:
+    changes = dict(SHAPES[request.param])
+    return make_model(str(changes.pop("family")), **changes)
+
+
+def plain_logits(model: LanguageModel, ids: torch.Tensor) -> torch.Tensor:
+    batch = Batch.for_inputs(ids)
+    with torch.no_grad():
+        return model.logits(model.hidden_states(model.embed(batch), batch))
+
+
+def fed(decoder: CPUDecoder, ids: torch.Tensor, pieces: tuple[int, ...]) -> torch.Tensor:
+    """Logits of every place, the ids read in pieces."""
+    cache, start, found = decoder.empty_cache(len(ids)), 0, []
+    for size in pieces:
+        piece = ids[:, start : start + size]
+        hidden = decoder.extend(piece, [size] * len(ids), cache, range(len(ids)))
+        found.append(decoder.logits(hidden))
+        start += size
+    assert [cache.length(slot) for slot in range(len(ids))] == [start] * len(ids)
+    return torch.cat(found, dim=1)
+
+
+def some_ids() -> torch.Tensor:
+    return torch.randint(0, 257, (ROWS, CONTEXT), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("pieces", [(1,) * CONTEXT, (20, 5, 1, 6), (CONTEXT,)])
+def test_float32_logits_are_those_of_torch(shaped: LanguageModel, pieces: tuple[int, ...]) -> None:
+    expected = plain_logits(shaped, some_ids())
+    assert expected.std() > 1  # not all the same, or the comparison would be worth nothing
+    torch.testing.assert_close(fed(CPUDecoder(shaped), some_ids(), pieces), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_a_text_says_the_same_in_whatever_pieces_it_is_read(gpt2: LanguageModel, precision: DecodingPrecision) -> None:
+    decoder, expected = CPUDecoder(gpt2, precision), fed(CPUDecoder(gpt2, precision), some_ids(), (CONTEXT,))
+    for pieces in ((1,) * CONTEXT, (CONTEXT - 5, 3, 2), (17, 4, *(1,) * (CONTEXT - 21))):
+        assert torch.equal(fed(decoder, some_ids(), pieces), expected)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.03), ("int8", 0.06)])
+def test_narrow_weights_are_near(shaped: LanguageModel, precision: str, most: float) -> None:
+    expected = plain_logits(shaped, some_ids())
+    found = fed(CPUDecoder(shaped, precision), some_ids(), (10, *(1,) * (CONTEXT - 10)))
+    assert (found - expected).std() < most * expected.std()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("family", ["gpt2", "qwen3"])
+def test_a_rows_numbers_are_its_own_to_the_last_bit(family: str, precision: str) -> None:
+    """Whatever rows are beside it; and what the kernels do, on however many threads."""
+    model, ids = make_model(family), some_ids()
+    found = []
+    for threads in (1, 2, 3):
+        decoder = CPUDecoder(model, precision, num_threads=threads)
+        for pieces in ((20, 3, 1, 1, 1), (8, 8, 3, 1)):
+            found.append(fed(decoder, ids, pieces))
+            for row in range(ROWS):
+                assert torch.equal(fed(decoder, ids[row : row + 1], pieces)[0], found[-1][row]), (threads, pieces, row)
+    assert all(torch.equal(again, found[0]) for again in (found[2], found[4]))
+    assert all(torch.equal(again, found[1]) for again in (found[3], found[5]))
+
+
+def test_ragged_rows_that_come_and_go(shaped: LanguageModel, tokenizer: Tokenizer) -> None:
+    prompts = ["a", "The quick brown", "", "x" * 20, "one two three four five six seven eight nine ten"]
+    for sampling in (SamplingConfig(max_new_tokens=40, temperature=0), SamplingConfig(max_new_tokens=40, seed=5)):
+        expected = generate(shaped, tokenizer, prompts, sampling)
+        assert generate(CPUDecoder(shaped), tokenizer, prompts, sampling) == expected
+
+
+def test_slots_are_forked_cropped_and_go_on_in_any_order(gpt2: LanguageModel) -> None:
+    decoder, ids = CPUDecoder(gpt2), some_ids()
+    expected, cache = plain_logits(gpt2, ids), decoder.empty_cache(5)
+    decoder.extend(ids[:, :10], [10, 10, 10], cache, [3, 0, 1])
+    cache.fork(1, 4, length=7)
+    cache.fork(3, 2)
+    cache.crop(1, 8)
+    tail = torch.stack([ids[2, 7:9], ids[0, 10:12], ids[2, 8:10]])
+    logits = decoder.logits(decoder.extend(tail, [2, 1, 2], cache, [4, 2, 1]))
+    for row, (of, place, count) in enumerate(((2, 7, 2), (0, 10, 1), (2, 8, 2))):
+        torch.testing.assert_close(logits[row, :count], expected[of, place : place + count], atol=1e-4, rtol=0)
+    cache.fork(2, 3, start=10)  # what both begin with is not copied again
+    hidden = decoder.extend(ids[:1, 11:12], [1], cache, [3])
+    torch.testing.assert_close(decoder.logits(hidden)[0], expected[0, 11:12], atol=1e-4, rtol=0)
+
+
+def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel) -> None:
+    decoder, ids = CPUDecoder(gpt2), some_ids()
+    expected, wrong = fed(decoder, ids, (1,) * 20), []
+
+    def work() -> None:
+        wrong.extend([None] * (not torch.equal(fed(decoder, ids, (1,) * 20), expected)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """torch on three threads, here and in threads to come, however many cores there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def in_a_new_thread(work: Callable[[], object]) -> object:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result(timeout=60)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("first_to_leave", [0, 1])
+def test_calls_that_overlap_leave_torch_on_as_many_threads_as_before(gpt2: LanguageModel, first_to_leave: int) -> None:
+    """Here, in the threads that called, and in threads to come: torch keeps a number for each."""
+    decoder = CPUDecoder(gpt2)
+    is_in, may_leave = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+
+    def call(index: int) -> tuple[int, int]:
+        with decoder.at_work():
+            is_in[index].set()
+            assert may_leave[index].wait(60)
+            inside = torch.get_num_threads()
+        return inside, torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        calls = []
+        for index in (0, 1):
+            calls.append(pool.submit(call, index))
+            assert is_in[index].wait(60)
+        assert in_a_new_thread(torch.get_num_threads) == 3
+        for index in (first_to_leave, 1 - first_to_leave):
+            may_leave[index].set()
+            assert calls[index].result(timeout=60) == (1, 3)
+            assert in_a_new_thread(torch.get_num_threads) == 3
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_nested_calls_and_calls_that_fail_leave_torch_on_as_many_threads_as_before(gpt2: LanguageModel) -> None:
+    decoder, other = CPUDecoder(gpt2), CPUDecoder(make_model("qwen3"))
+    with pytest.raises(KeyboardInterrupt), EnsembleDecoder([decoder, other], [1, 1]).at_work(), decoder.at_work():
+        assert torch.get_num_threads() == 1
+        raise KeyboardInterrupt
+    assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_thread_that_was_told_another_number_keeps_it(gpt2: LanguageModel) -> None:
+    decoder = CPUDecoder(gpt2)
+
+    def call() -> tuple[int, int]:
+        torch.set_num_threads(2)
+        with decoder.at_work():
+            inside = torch.get_num_threads()
+        return inside, torch.get_num_threads()
+
+    with decoder.at_work():
+        assert in_a_new_thread(call) == (1, 2)
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_decodes_too(gpt2: LanguageModel) -> None:
+    """It has none of its parent's helpers: waiting for them would be for ever."""
+    decoder, ids = CPUDecoder(gpt2, num_threads=2), some_ids()
+    expected = fed(decoder, ids, (1,) * 5)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(0 if torch.equal(fed(decoder, ids, (1,) * 5), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert torch.equal(fed(decoder, ids, (1,) * 5), expected)
+
+
+def test_a_small_model_has_no_helpers_to_wait_for(gpt2: LanguageModel) -> None:
+    large = make_model("gpt2", hidden_size=512, intermediate_size=2048)
+    for model, threads in ((gpt2, 1), (large, min(2, torch.get_num_threads()))):
+        assert len(CPUDecoder(model)._team._helpers) == threads - 1, model.hidden_size
+
+
+def test_helpers_leave_with_their_decoder(gpt2: LanguageModel) -> None:
+    before = set(threading.enumerate())
+    decoder = CPUDecoder(gpt2, num_threads=3)
+    fed(decoder, some_ids(), (4,))
+    helpers = set(threading.enumerate()) - before
+    assert [helper.name for helper in helpers] == ["textwright-kernel"] * 2
+    del decoder
+    gc.collect()
+    for helper in helpers:
+        helper.join(timeout=5)
+        assert not helper.is_alive()
+
+
+def test_weights_that_are_no_numbers_are_named(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
+    with torch.no_grad():
+        gpt2.head_weight[0, 0] = math.nan
+    for precision in ("float32", "bfloat16"):
+        with pytest.raises(InputError, match="logits are not finite"):
+            generate(CPUDecoder(gpt2, precision), tokenizer, ["a"], SamplingConfig(temperature=0))
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "engine"),
+    [
+        ("gpt2", {}, "cpu"),
+        ("qwen3", {}, "cpu"),
+        ("gpt2", {"batch_invariant": True}, "cpu"),
+        ("gpt2", {"precision": "int8"}, "cpu"),
+        ("gpt1", {}, "torch"),
+        ("gpt1", {"precision": "bfloat16"}, "torch"),
+        ("gpt2", {"engine": "torch"}, "torch"),
+    ],
+)
+def test_the_engine_is_chosen_by_model(
+    family: str, values: dict[str, object], engine: str, tokenizer: Tokenizer
+) -> None:
+    model, config = make_model(family), EngineConfig.model_validate(values)
+    assert choose_engine(model, config) == engine
+    decoder = make_decoder(model, engine, "float32")
+    assert generate(decoder, tokenizer, ["a"], SamplingConfig(max_new_tokens=3))[0].num_tokens == 3
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt1"])
+def test_auto_takes_the_precision_that_was_faster_and_measures_it_once(
+    family: str, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def measured(work: Callable[[Precision], object], flops: float) -> PrecisionRates:
+        asked.append(flops)
+        work("float32"), work("bfloat16")
+        return PrecisionRates(100.0, 200.0)
+
+    monkeypatch.setattr("textwright.engines.catalog.measure_rates", measured)
+    model = Model(make_model(family), tokenizer)
+    auto = model.decoder(EngineConfig(precision="auto"))
+    assert auto is model.decoder(EngineConfig(precision="auto")) is model.decoder(EngineConfig(precision="bfloat16"))
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "message"),
+    [
+        ("gpt1", {"engine": "cpu"}, "--engine cpu for a gpt1 model"),
+        ("gpt1", {"precision": "int8"}, "--precision int8 for a gpt1 model"),
+        ("gpt1", {"batch_invariant": True}, "--batch-invariant for a gpt1 model"),
+        ("gpt2", {"engine": "torch", "precision": "int8"}, "int8 with --engine torch"),
+        ("gpt2", {"engine": "torch", "batch_invariant": True}, "--batch-invariant with --engine torch"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_refused(family: str, values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        choose_engine(make_model(family), EngineConfig.model_validate(values))
+
+
+def test_mixed_models_say_the_weighted_mean_of_their_probabilities(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
+    other, ids = make_model("qwen3"), some_ids()
+    mixed = EnsembleDecoder([CPUDecoder(gpt2), other], [7, 3])
+    cache = mixed.empty_cache(3)
+    mixed.extend(ids[:, :9], [9, 9, 9], cache, [0, 1, 2])
+    hidden = mixed.extend(ids[:2, 9:10], [1, 1], cache, [0, 1])
+    expected = 0.7 * plain_logits(gpt2, ids[:2, :10])[:, -1].softmax(-1)
+    expected += 0.3 * plain_logits(other, ids[:2, :10])[:, -1].softmax(-1)
+    torch.testing.assert_close(mixed.logits(hidden)[:, 0].exp(), expected, atol=1e-5, rtol=1e-3)
+    assert generate(mixed, tokenizer, ["a", "bc"], SamplingConfig(max_new_tokens=40))[0].num_tokens == 40
+
+
+def test_models_that_cannot_be_mixed_are_refused(gpt2: LanguageModel) -> None:
+    with pytest.raises(InputError, match="weights 1 -1"):
+        EnsembleDecoder([gpt2, gpt2], [1, -1])
+    with pytest.raises(InputError, match="models of 257, 300 tokens"):
+        EnsembleDecoder([gpt2, make_model("gpt2", vocab_size=300)], [1, 1])
