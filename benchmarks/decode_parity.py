@@ -51,15 +51,14 @@ def main() -> None:
 def compare(model: GPT, prompts: torch.Tensor, new_tokens: int) -> dict[str, float]:
     """Count the places where torch's likeliest token is another one, tied and not, and the logits' differences."""
     decoder = CPUDecoder(model)
-    with decoder.at_work():
-        count, cache = len(prompts), decoder.empty_cache(len(prompts))
-        hidden = decoder.extend(prompts, [prompts.shape[1]] * count, cache, range(count))
-        logits = decoder.logits(hidden[:, -1])
-        ids, ours = [logits.argmax(dim=1)], [logits]
-        while len(ids) < new_tokens:
-            logits = decoder.logits(decoder.extend(ids[-1][:, None], [1] * count, cache, range(count))[:, 0])
-            ids.append(logits.argmax(dim=1))
-            ours.append(logits)
+    count, cache = len(prompts), decoder.empty_cache(len(prompts))
+    hidden = decoder.extend(prompts, [prompts.shape[1]] * count, cache, range(count))
+    logits = decoder.logits(hidden[:, -1])
+    ids, ours = [logits.argmax(dim=1)], [logits]
+    while len(ids) < new_tokens:
+        logits = decoder.logits(decoder.extend(ids[-1][:, None], [1] * count, cache, range(count))[:, 0])
+        ids.append(logits.argmax(dim=1))
+        ours.append(logits)
     texts, same_texts, places, tied, wrong, largest, spread = torch.stack(ids, dim=1), 0, 0, 0, 0, 0.0, 0.0
     for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
         batch = Batch.for_inputs(torch.cat([prompt, text[:-1]])[None])

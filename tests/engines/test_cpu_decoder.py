@@ -38,6 +38,7 @@ SHAPES: dict[str, dict[str, object]] = {
     "qwen3 gelu": {"family": "qwen3", "activation": "gelu_tanh"},
 }
 ROWS = 3
+RANDOM = SamplingConfig(max_new_tokens=30, temperature=1, seed=4)
 
 
 @pytest.fixture(params=SHAPES)
@@ -158,54 +159,42 @@ def in_a_new_thread(work: Callable[[], object]) -> object:
 
 
 @pytest.mark.usefixtures("three_threads")
-@pytest.mark.parametrize("first_to_leave", [0, 1])
-def test_calls_that_overlap_leave_torch_on_as_many_threads_as_before(gpt2: LanguageModel, first_to_leave: int) -> None:
+def test_calls_that_overlap_have_one_thread_of_torch_and_leave_no_trace(gpt2: LanguageModel) -> None:
     """Here, in the threads that called, and in threads to come: torch keeps a number for each."""
-    decoder = CPUDecoder(gpt2)
-    is_in, may_leave = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+    decoders = [CPUDecoder(gpt2), EnsembleDecoder([CPUDecoder(make_model("qwen3")), gpt2], [1, 1])]
 
     def call(index: int) -> tuple[int, int]:
-        with decoder.at_work():
-            is_in[index].set()
-            assert may_leave[index].wait(60)
-            inside = torch.get_num_threads()
-        return inside, torch.get_num_threads()
+        torch.set_num_threads(2 + index)  # what a thread was told it keeps
+        return decoders[index].run(torch.get_num_threads), torch.get_num_threads()
 
     with ThreadPoolExecutor(2) as pool:
-        calls = []
-        for index in (0, 1):
-            calls.append(pool.submit(call, index))
-            assert is_in[index].wait(60)
-        assert in_a_new_thread(torch.get_num_threads) == 3
-        for index in (first_to_leave, 1 - first_to_leave):
-            may_leave[index].set()
-            assert calls[index].result(timeout=60) == (1, 3)
-            assert in_a_new_thread(torch.get_num_threads) == 3
-    assert torch.get_num_threads() == 3
-
-
-@pytest.mark.usefixtures("three_threads")
-def test_nested_calls_and_calls_that_fail_leave_torch_on_as_many_threads_as_before(gpt2: LanguageModel) -> None:
-    decoder, other = CPUDecoder(gpt2), CPUDecoder(make_model("qwen3"))
-    with pytest.raises(KeyboardInterrupt), EnsembleDecoder([decoder, other], [1, 1]).at_work(), decoder.at_work():
-        assert torch.get_num_threads() == 1
-        raise KeyboardInterrupt
+        assert list(pool.map(call, (0, 1))) == [(1, 2), (1, 3)]
+    torch.set_num_threads(3)
+    assert decoders[0].run(lambda: decoders[1].run(torch.get_num_threads)) == 1
     assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 3
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_a_thread_that_was_told_another_number_keeps_it(gpt2: LanguageModel) -> None:
+def test_calls_that_fail_leave_the_engine_at_work(gpt2: LanguageModel) -> None:
     decoder = CPUDecoder(gpt2)
 
-    def call() -> tuple[int, int]:
-        torch.set_num_threads(2)
-        with decoder.at_work():
-            inside = torch.get_num_threads()
-        return inside, torch.get_num_threads()
+    def fail() -> None:
+        raise KeyboardInterrupt
 
-    with decoder.at_work():
-        assert in_a_new_thread(call) == (1, 2)
-    assert torch.get_num_threads() == 3
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            decoder.run(fail)
+    assert decoder.run(lambda: 5) == 5
+    assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 3
+
+
+def test_texts_that_are_written_from_several_threads_at_once_are_each_its_own(
+    gpt2: LanguageModel, tokenizer: Tokenizer
+) -> None:
+    decoder, prompts = CPUDecoder(gpt2), ["a", "bc", "def", "the cat"]
+    alone = [generate(decoder, tokenizer, [prompt], RANDOM) for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda prompt: generate(decoder, tokenizer, [prompt], RANDOM), prompts)) == alone
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

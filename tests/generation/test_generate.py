@@ -227,17 +227,17 @@ def test_calls_that_overlap_and_training_beside_them_do_not_see_each_other(famil
         return not torch.equal(once, again)
 
     model.train()
-    first, second = model.at_work(), model.at_work()
-    first.__enter__()
-    assert drops()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    assert generate(model, tokenizer, ["abc"], GREEDY) == expected  # the second goes on
-    second.__exit__(None, None, None)
-    assert model.training
-    model.eval()
-    with model.at_work():
-        model.train()  # an evaluation in the middle of training is over
-        assert generate(model, tokenizer, ["abc"], GREEDY) == expected
-    assert model.training
-    assert drops()
+    first, second = Scheduler(model, tokenizer), Scheduler(model, tokenizer)
+    found = dict[int, Completion]()
+    for scheduler in (first, second):
+        scheduler.add(Request("abc", GREEDY))
+        scheduler.step()
+        assert drops()
+    model.eval()  # an evaluation in the middle of training
+    assert generate(model, tokenizer, ["abc"], GREEDY) == expected
+    model.train()
+    for scheduler in (first, second):
+        while scheduler.has_work:
+            found |= {event.request_id: event.completion for event in scheduler.step() if event.completion}
+        assert [found.pop(0)] == expected
+        assert drops()

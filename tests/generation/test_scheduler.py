@@ -36,7 +36,7 @@ DECODERS = ("gpt2 cpu", "gpt2 torch", "qwen3 cpu", "qwen3 torch", "gru", "seq2se
 
 
 @pytest.fixture(autouse=True)
-def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module in {"toy-gru": "gru", "toy-seq2seq": "seq2seq", "toy-bigram": "ngram"}.items():
         monkeypatch.setitem(FAMILIES.rows, name, f"tests.plugins.{module}:FAMILY")
 

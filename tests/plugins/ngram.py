@@ -1,7 +1,6 @@
 """A family as a stranger would add it: a bigram that counts, with no gradient, no backbone and no weight to train."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Self
 
 import torch
@@ -11,7 +10,7 @@ from textwright.data.batch import Batch
 from textwright.models.config import ModelConfig
 from textwright.models.family import Family
 from textwright.models.network import Network
-from textwright.models.protocols import Cache, Conditioning
+from textwright.models.protocols import Cache, Conditioning, T
 
 
 class BigramConfig(ModelConfig):
@@ -79,8 +78,8 @@ class Bigram(Network):
             pairs = torch.tensor(ids)
             self.counts.index_put_((pairs[:-1], pairs[1:]), torch.tensor(1.0), accumulate=True)
 
-    def at_work(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    def run(self, work: Callable[[], T]) -> T:
+        return work()
 
     def empty_cache(self, num_slots: int, source: Batch | None = None) -> NumbersRead:
         return NumbersRead(num_slots)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import get_args
 
 import torch
@@ -68,16 +69,19 @@ def choose_decoding_precision(model: LanguageModel, engine: str) -> DecodingPrec
         return "float32"
 
     def work(precision: Precision) -> None:
-        decoder = decoders[precision]
-        with decoder.at_work():
-            cache = decoder.empty_cache(1)
-            for count in (num_tokens, *[1] * PROBE_STEPS):
-                ids = torch.zeros(1, count, dtype=torch.int64)
-                decoder.logits(decoder.extend(ids, [count], cache, [0])[:, -1])
+        decoders[precision].run(partial(_read_and_write, decoders[precision], num_tokens))
 
     flops = 2.0 * (num_tokens + PROBE_STEPS) * sum(parameter.numel() for parameter in probe.parameters())
-    with torch.inference_mode():
-        return measure_rates(work, flops).faster
+    return measure_rates(work, flops).faster
+
+
+@torch.inference_mode()
+def _read_and_write(decoder: Decoder, num_tokens: int) -> None:
+    """A short prompt, and some tokens."""
+    cache = decoder.empty_cache(1)
+    for count in (num_tokens, *[1] * PROBE_STEPS):
+        ids = torch.zeros(1, count, dtype=torch.int64)
+        decoder.logits(decoder.extend(ids, [count], cache, [0])[:, -1])
 
 
 def make_decoder(

@@ -14,7 +14,6 @@ matter.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 import torch
 from jaxtyping import Float, Int
@@ -23,7 +22,7 @@ from torch import Tensor
 from textwright.data.batch import Batch
 from textwright.models.gpt.network import GPT
 from textwright.models.kv_cache import KVCache
-from textwright.models.protocols import Cache, Conditioning
+from textwright.models.protocols import Cache, Conditioning, T
 
 MAX_CAPTURES = 4
 """Kept: each holds the memory of a step."""
@@ -51,9 +50,9 @@ class CudaGraphDecoder:
         self._capture = capture or capture_cuda_graph
         self._steps: dict[tuple[int, int, int, int], Step | None] = {}
 
-    def at_work(self) -> AbstractContextManager[None]:
-        """The model's own."""
-        return self._model.at_work()
+    def run(self, work: Callable[[], T]) -> T:
+        """Here and now."""
+        return work()
 
     def empty_cache(self, num_slots: int, source: Batch | None = None) -> KVCache:
         """An empty key-value cache, with a slot to spare for what idle slots write."""

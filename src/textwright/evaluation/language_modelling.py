@@ -191,8 +191,8 @@ def last_hidden(model: Decoder, batch: Batch) -> Float[Tensor, "rows time width"
     lengths = [batch.time] * batch.num_rows
     if batch.document_ids is not None:
         lengths = (batch.document_ids != PADDING).sum(1).tolist()
-    with model.at_work():
-        return model.extend(batch.input_ids, lengths, model.empty_cache(batch.num_rows), range(batch.num_rows))
+    cache = model.empty_cache(batch.num_rows)
+    return model.run(lambda: model.extend(batch.input_ids, lengths, cache, range(batch.num_rows)))
 
 
 def _windows(ids: list[int], window: int, stride: int) -> Iterator[ScoredText]:

@@ -8,8 +8,8 @@ Source: Jacobs et al. 1991 (Neural Computation 3, 79), equation 1.2, with consta
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Self
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
-from textwright.models.protocols import Cache, Conditioning, Decoder
+from textwright.models.protocols import Cache, Conditioning, Decoder, T
 
 
 class EnsembleCache:
@@ -102,13 +102,11 @@ class EnsembleDecoder:
         """Where the first model's ids go; the others' are taken along."""
         return self._decoders[0].device
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """All models at work."""
-        with ExitStack() as stack:
-            for decoder in self._decoders:
-                stack.enter_context(decoder.at_work())
-            yield
+    def run(self, work: Callable[[], T]) -> T:
+        """Where each of them wants it."""
+        for decoder in self._decoders:
+            work = partial(decoder.run, work)
+        return work()
 
     def empty_cache(self, num_slots: int, source: Batch | None = None) -> EnsembleCache:
         """The cache before the first token."""

@@ -168,7 +168,6 @@ class Scheduler:
             raise InputError(f"no request {request_id}", expected="a number that add returned")
         self._abort(lambda task: task.prepared.number == request_id, CANCELLED)
 
-    @torch.inference_mode()
     def step(self) -> list[Event]:
         """Read some of the prompts, choose a token of every text that runs, and tell what has become known.
 
@@ -177,13 +176,16 @@ class Scheduler:
         """
         now = self._clock()
         self._abort(lambda task: task.prepared.deadline_s is not None and task.prepared.deadline_s <= now, DEADLINE)
-        with self._decoder.at_work():
-            self._admit()
-            ready = self._decode()
-            ready += self._prefill()
-            self._advance(ready)
+        self._decoder.run(self._compute)
         events, self._events = self._events, []
         return events
+
+    @torch.inference_mode()
+    def _compute(self) -> None:
+        self._admit()
+        ready = self._decode()
+        ready += self._prefill()
+        self._advance(ready)
 
     # who joins and who leaves
 

@@ -12,6 +12,7 @@ Texts that share little are read side by side in one pass, where the model can.
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -74,7 +75,7 @@ def score(decoder: Decoder, texts: Iterable[ScoredText], *, batch_size: int = 8)
             for some in _batched(group, batch_size):
                 yield from _score_batch(decoder, some)
         else:
-            found = _Scorer(decoder, min(NUM_SLOTS, len(group))).score([group[index] for index in order])
+            found = decoder.run(partial(_score_in_slots, decoder, [group[index] for index in order]))
             by_place = dict(zip(order, found, strict=True))
             yield from (by_place[place] for place in range(len(group)))
 
@@ -128,6 +129,10 @@ def _score_batch(model: Backbone, texts: Sequence[ScoredText]) -> list[TokenScor
     return [TokenScores(*part) for part in parts]
 
 
+def _score_in_slots(decoder: Decoder, texts: Sequence[ScoredText]) -> list[TokenScores]:
+    return _Scorer(decoder, min(NUM_SLOTS, len(texts))).score(texts)
+
+
 @dataclass
 class _Slot:
     """A text that a slot holds, but for its last token, with the scores of its tokens from one on."""
@@ -151,12 +156,11 @@ class _Scorer:
         size = -(-len(texts) // self._num_slots)
         blocks = [range(first, min(first + size, len(texts))) for first in range(0, len(texts), size)]
         found: dict[int, TokenScores] = {}
-        with self._decoder.at_work():
-            self._read_what_all_share([texts[block[0]] for block in blocks])
-            for turn in range(size):
-                members = [(slot, block[turn]) for slot, block in enumerate(blocks) if turn < len(block)]
-                for some in self._within_memory(members, texts):
-                    found |= self._score_together(some, texts)
+        self._read_what_all_share([texts[block[0]] for block in blocks])
+        for turn in range(size):
+            members = [(slot, block[turn]) for slot, block in enumerate(blocks) if turn < len(block)]
+            for some in self._within_memory(members, texts):
+                found |= self._score_together(some, texts)
         return [found[index] for index in range(len(texts))]
 
     def _read_what_all_share(self, texts: Sequence[ScoredText]) -> None:

@@ -1,8 +1,7 @@
 """A network that predicts tokens: a backbone and a head, and a decoder."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from textwright.data.batch import Batch
 from textwright.models.hooks import ModelHooks
 from textwright.models.layers.cross_entropy import LossAndGrad, compilable_loss_and_grad, cross_entropy_sum
 from textwright.models.network import Network
-from textwright.models.protocols import Cache, Conditioning
+from textwright.models.protocols import Cache, Conditioning, T
 
 
 class LanguageModel(Network):
@@ -103,9 +102,9 @@ class LanguageModel(Network):
         """Undo what was done to the loss."""
         self._compiled_loss, self._cast_head = None, None
 
-    def at_work(self) -> AbstractContextManager[None]:
-        """A context to decode in. Nothing has to be prepared: ``extend`` is the same in training."""
-        return nullcontext()
+    def run(self, work: Callable[[], T]) -> T:
+        """Decode here and now: ``extend`` is the same in training."""
+        return work()
 
     @abstractmethod
     def empty_cache(self, num_slots: int, source: Batch | None = None) -> Cache:

@@ -8,9 +8,8 @@
 A classifier has no ``Decoder``, an n-gram no ``Backbone``; what needs a missing one refuses in one line.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Literal, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +18,7 @@ from torch import Tensor
 from textwright.data.batch import Batch
 from textwright.models.hooks import ModelHooks
 
+T = TypeVar("T")
 Conditioning = Literal["source_ids", "prefix"]
 """What a text can be about: another text, or vectors in its place, such as an image's."""
 
@@ -118,8 +118,8 @@ class Decoder(Protocol):
     def device(self) -> torch.device:
         """Where ids go and logits come from."""
 
-    def at_work(self) -> AbstractContextManager[None]:
-        """A context to decode in; afterwards everything is as it was."""
+    def run(self, work: Callable[[], T]) -> T:
+        """Do what decodes where that belongs, and wait for it: some engines have a thread for it."""
 
     def empty_cache(self, num_slots: int, source: Batch | None = None) -> Cache:
         """The cache before the first token.

@@ -5,8 +5,7 @@ order in which they are read. With float32 weights the key-value cache is float3
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from textwright.engines.cpu.kernels.layout import ACTIVATIONS, HEAD, PARTS, STEP
 from textwright.engines.cpu.kernels.llvm_ir import LANES, LINE
 from textwright.engines.cpu.kernels.thread_pool import Team, aligned
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
+from textwright.engines.engine_thread import ENGINE, T
 from textwright.models.gpt.network import GPT
 from textwright.models.layers.positions import rope_table
 from textwright.models.protocols import Cache, Conditioning
@@ -30,32 +30,6 @@ MOST_TOKENS = 256
 """Read at once by the kernels."""
 BYTES_FOR_A_THREAD = 4 << 20
 """Weights that are worth a thread."""
-SETTING_THREADS = threading.Lock()
-"""Held while torch's number of threads is set for one thread alone: for a moment it is everybody's."""
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """torch on one thread, for the Python thread that asks alone, and afterwards as before.
-
-    torch keeps a number for each Python thread, and one that a new thread begins with; setting it sets both. So the
-    second is put back at once, from a thread that is there for nothing else: whoever comes meanwhile, to write as well
-    or to do something of their own, begins with the usual number, and calls may overlap and nest as they like.
-    """
-    with SETTING_THREADS:
-        before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    try:
-        with SETTING_THREADS:
-            torch.set_num_threads(1)
-            setting = threading.Thread(target=torch.set_num_threads, args=(before,))
-            setting.start()
-            setting.join()
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class CPUDecoder:
@@ -114,11 +88,9 @@ class CPUDecoder:
         # The kernels are compiled, or read from the cache, at their first call: here rather than at the first prompt.
         self.logits(self.extend(torch.zeros(1, 1, dtype=torch.int64), [1], self.empty_cache(1), [0]))
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """torch on one thread: its others would spin on the cores that the kernels' threads wait on."""
-        with one_torch_thread():
-            yield
+    def run(self, work: Callable[[], T]) -> T:
+        """On the engine's thread; see there."""
+        return ENGINE.run(work)
 
     def empty_cache(self, num_slots: int, source: Batch | None = None) -> SlotCache:
         """An empty key-value cache."""

@@ -27,17 +27,17 @@ def by_decoder(decoder: Decoder) -> Write:
     """Greedy decoding by any decoder."""
 
     @torch.inference_mode()
-    def write(prompts: Ids, num_tokens: int) -> Ids:
-        with decoder.at_work():
-            count, longest = len(prompts), max(map(len, prompts))
-            cache, every, one = decoder.empty_cache(count), list(range(count)), [1] * count
-            ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=decoder.device)
-            hidden = decoder.extend(ids, [len(ids) for ids in prompts], cache, every)
-            last = hidden[torch.arange(count), torch.tensor([len(ids) - 1 for ids in prompts])]
-            steps = [decoder.logits(last).float().argmax(dim=1)]
-            while len(steps) < num_tokens:
-                hidden = decoder.extend(steps[-1][:, None], one, cache, every)
-                steps.append(decoder.logits(hidden[:, 0]).float().argmax(dim=1))
-        return torch.stack(steps, dim=1).tolist()
+    def decode(prompts: Ids, num_tokens: int) -> Ids:
+        count, longest = len(prompts), max(map(len, prompts))
+        cache, every, one = decoder.empty_cache(count), list(range(count)), [1] * count
+        ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=decoder.device)
+        hidden = decoder.extend(ids, [len(ids) for ids in prompts], cache, every)
+        last = hidden[torch.arange(count), torch.tensor([len(ids) - 1 for ids in prompts])]
+        steps = [decoder.logits(last).float().argmax(dim=1)]
+        while len(steps) < num_tokens:
+            hidden = decoder.extend(steps[-1][:, None], one, cache, every)
+            steps.append(decoder.logits(hidden[:, 0]).float().argmax(dim=1))
+        found: Ids = torch.stack(steps, dim=1).tolist()
+        return found
 
-    return write
+    return lambda prompts, num_tokens: decoder.run(lambda: decode(prompts, num_tokens))
