@@ -20,13 +20,14 @@ from textwright.api import __all__ as _names
 from textwright.core.renamed import CLASSES
 
 if TYPE_CHECKING:
+    from textwright.api import CheckResult as CheckResult
     from textwright.api import Completion as Completion
     from textwright.api import EngineConfig as EngineConfig
-    from textwright.api import Finding as Finding
     from textwright.api import InputError as InputError
     from textwright.api import Model as Model
     from textwright.api import ModelOptions as ModelOptions
     from textwright.api import Plan as Plan
+    from textwright.api import Request as Request
     from textwright.api import RunConfig as RunConfig
     from textwright.api import RunResult as RunResult
     from textwright.api import SamplingConfig as SamplingConfig

@@ -65,6 +65,8 @@ def build_app() -> App:
         exit_on_error=False,
         print_error=False,
         suppress_keyboard_interrupt=False,
+        # Nobody asks for an empty list in words, and that there is none by default goes without saying.
+        default_parameter=Parameter(negative_iterable=(), show_default=_default_shown),
     )
     groups = {name: App(name=name, help=text, help_format="plaintext") for name, text in GROUPS.items()}
     for group in groups.values():
@@ -76,6 +78,10 @@ def build_app() -> App:
             f"{__name__}:{verb}", name=name, help=text, help_format="plaintext"
         )
     return app
+
+
+def _default_shown(value: Any) -> Any:
+    return None if value in ((), None) else value
 
 
 def __getattr__(name: str) -> Callable[..., int]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 NAMES = (
     *("TextwrightError", "InputError", "TrainingStoppedError"),
     *("RunConfig", "TrainConfig", "ModelOptions", "SamplingConfig", "EngineConfig"),
-    *("RunResult", "TrainReport", "TextScore", "Completion", "Plan", "Finding"),
+    *("RunResult", "TrainReport", "TextScore", "Request", "Completion", "Plan", "CheckResult"),
     *("Model", "load", "train", "resume", "plan", "verify"),
 )
 

@@ -178,3 +178,39 @@ def test_a_model_with_damaged_weights_is_named(gpt2: LanguageModel, tokenizer: T
     gpt2.head_weight.data[0, 0] = math.nan
     with pytest.raises(InputError, match="logits are not finite"):
         searched(gpt2, tokenizer, ["a"])
+
+
+@pytest.mark.parametrize(("num_beams", "groups", "penalty"), [(4, 2, 1.5), (3, 3, 0.7), (6, 2, 5.0)])
+def test_diverse_beams_are_those_of_the_algorithm(
+    model: LanguageModel, tokenizer: Tokenizer, num_beams: int, groups: int, penalty: float
+) -> None:
+    """The reference: group after group, every text read anew; what earlier groups took costs later ones."""
+    asked = {"num_beams": num_beams, "n": num_beams, "num_beam_groups": groups, "diversity_penalty": penalty}
+    found = searched(model, tokenizer, ["abc"], max_new_tokens=5, length_penalty=1.0, **asked)
+    prompt, width = tuple(tokenizer.encode("abc")), num_beams // groups
+    live = [[((), 0.0)] for _ in range(groups)]
+    ended: list[list[tuple[tuple[int, ...], float]]] = [[] for _ in range(groups)]
+    for length in range(1, 6):
+        taken: list[int] = []
+        for group in range(groups):
+            longer = []
+            for text, total in live[group]:
+                ids = torch.tensor([[*prompt, *text]])
+                with torch.no_grad():
+                    hidden = model.extend(ids, [ids.shape[1]], model.empty_cache(1), [0])
+                    logprobs = model.logits(hidden[0, -1:]).log_softmax(-1)[0].tolist()
+                costs = [penalty * taken.count(token) for token in range(257)]
+                longer += [((*text, t), total + logprobs[t] - costs[t]) for t in range(257)]
+            longer = sorted(longer, key=lambda one: one[1], reverse=True)[: 2 * width]
+            over = [one for one in longer if one[0][-1] == 256 or length == 5]
+            ended[group] += [one for one in longer[:width] if one in over]
+            ended[group] = sorted(ended[group], key=lambda one: one[1] / len(one[0]), reverse=True)[:width]
+            live[group] = [one for one in longer if one not in over][:width]
+            worst = ended[group][-1] if len(ended[group]) == width else None
+            if worst and live[group] and live[group][0][1] / length <= worst[1] / len(worst[0]):
+                live[group] = []
+            taken += [text[-1] for text, _ in live[group]]
+    best = sorted((one for group in ended for one in group), key=lambda one: one[1] / len(one[0]), reverse=True)
+    assert [one.token_ids for one in found[: len(best)]] == [text for text, _ in best]
+    plain = searched(model, tokenizer, ["abc"], max_new_tokens=5, num_beams=num_beams, n=num_beams)
+    assert len({one.token_ids[0] for one in found}) >= len({one.token_ids[0] for one in plain})

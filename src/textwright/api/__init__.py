@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from textwright.engines.config import EngineConfig as EngineConfig
     from textwright.evaluation.language_modelling import TextScore as TextScore
     from textwright.generation.request import Completion as Completion
+    from textwright.generation.request import Request as Request
     from textwright.generation.request import SamplingConfig as SamplingConfig
-    from textwright.runs.verify import Finding as Finding
+    from textwright.runs.verify import CheckResult as CheckResult
     from textwright.training.config import TrainConfig as TrainConfig
     from textwright.training.plan import Plan as Plan
     from textwright.training.report import TrainReport as TrainReport
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 _PLACES = {
     "Completion": "generation.request",
     "EngineConfig": "engines.config",
-    "Finding": "runs.verify",
+    "CheckResult": "runs.verify",
     "InputError": "core.errors",
     "Model": "api.model",
     "ModelOptions": "api.config",
     "Plan": "training.plan",
+    "Request": "generation.request",
     "RunConfig": "api.config",
     "RunResult": "api.run_result",
     "SamplingConfig": "generation.request",
@@ -52,13 +54,14 @@ _PLACES = {
 """Name -> module. Each is imported when it is asked for: torch takes seconds, and errors and configs do without it."""
 
 __all__ = [
+    "CheckResult",
     "Completion",
     "EngineConfig",
-    "Finding",
     "InputError",
     "Model",
     "ModelOptions",
     "Plan",
+    "Request",
     "RunConfig",
     "RunResult",
     "SamplingConfig",

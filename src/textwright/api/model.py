@@ -25,7 +25,7 @@ from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
 from textwright.generation.ensemble import EnsembleDecoder
 from textwright.generation.generate import Completion, generate
-from textwright.generation.request import SamplingConfig
+from textwright.generation.request import Request, SamplingConfig
 from textwright.generation.speculative import (
     NUM_SPECULATIVE_TOKENS,
     Draft,
@@ -103,7 +103,7 @@ class Model:
 
     def complete(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | Sequence[int] | Request],
         *,
         on_text: Callable[[int, str], None] | None = None,
         engine: EngineConfig | None = None,
@@ -114,13 +114,13 @@ class Model:
         """Completions of several prompts at once, with why each ended.
 
         Args:
-            prompts: texts of any lengths.
+            prompts: texts of any lengths, token ids, or requests, each with its own settings.
             on_text: called with (index of the completion, new text) as the text grows.
             engine: what computes, and how exactly.
             speculation: guess ahead, with what ``speculation`` gives.
             mixed_with: models with the same tokenizer, and how much the probabilities of each count beside this one's,
                 which counts 1.
-            **sampling: the fields of ``SamplingConfig``.
+            **sampling: the fields of ``SamplingConfig``, where a prompt is no request.
 
         Raises:
             InputError: a value outside its range, an engine that does not know the model, other tokenizers.

@@ -32,7 +32,7 @@ from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.presets import preset
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
-from textwright.runs.verify import Finding, verify_run
+from textwright.runs.verify import CheckResult, verify_run
 from textwright.text.files import find_files, fingerprint, is_descriptor
 from textwright.text.read import TextFiles
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
@@ -157,7 +157,7 @@ def read_run(run: Run) -> tuple[RunConfig | FitConfig, Resolved | None]:
     return config, resolved
 
 
-def verify(folder: Path | str) -> list[Finding]:
+def verify(folder: Path | str) -> list[CheckResult]:
     """Check a run: its config, every checkpoint and best model, the token shards, the models it began and ended with.
 
     Reads every byte of them. A part that the run has not come to yet is left out.

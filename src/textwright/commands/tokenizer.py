@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("black on bright_cyan", "black on bright_yellow", "black on bright_green", "black on bright_magenta")
 MEASURED_CHARACTERS = 4 << 20
-SPECIMEN = (
+EXAMPLE_TEXT = (
     "Hello, world! The quick brown fox doesn't jump in 2024.\n    def f(x): return x\n床前明月光，疑是地上霜。 😀"
 )
 
@@ -143,7 +143,7 @@ class Inspected(Result):
         out.print(coloured(self.tokenizer.token_bytes, self.ids), soft_wrap=True)
 
 
-def inspect_tokenizer(folder: Path, text: str = SPECIMEN, /) -> Inspected:
+def inspect_tokenizer(folder: Path, text: str = EXAMPLE_TEXT, /) -> Inspected:
     """Show how a tokenizer cuts a text: bytes per token, the way back, and the tokens in colour.
 
     Parameters

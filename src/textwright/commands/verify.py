@@ -7,7 +7,7 @@ from typing import Any
 from textwright.core.console import command_line, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.result import Result
-from textwright.runs.verify import Finding
+from textwright.runs.verify import CheckResult
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Verified(Result):
     """Every part of a run, and what is wrong with it."""
 
     run: Path
-    findings: list[Finding]
+    findings: list[CheckResult]
 
     @property
     def damaged(self) -> list[str]:

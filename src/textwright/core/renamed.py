@@ -45,7 +45,7 @@ VALUES: dict[str, dict[str, str]] = {
 
 PRESETS: dict[str, str] = {f"modern-{size}": f"qwen3-{size}" for size in ("nano", "tiny", "small")}
 
-CLASSES: dict[str, str] = {"ModelChoice": "ModelOptions"}
+CLASSES: dict[str, str] = {"ModelChoice": "ModelOptions", "Finding": "CheckResult"}
 """Names of the package."""
 
 

@@ -1,5 +1,6 @@
 """``generate``: prompts in, completions out."""
 
+import itertools
 from collections.abc import Callable
 from collections.abc import Sequence as Several
 
@@ -56,19 +57,10 @@ def generate(
     scheduler = Scheduler(decoder, tokenizer, speculation=speculation)
     if not all(isinstance(prompt, Request) for prompt in prompts):
         scheduler.check(sampling)
-    first, num_completions = list[int](), 0
-    for number, prompt in enumerate(prompts, start=1):
-        request = prompt if isinstance(prompt, Request) else Request(prompt, sampling)
-        try:
-            scheduler.add(request)
-        except InputError as error:
-            if len(prompts) == 1:
-                raise
-            where = f"prompt {number}"
-            raise InputError(error.given, expected=error.expected, where=where, fix=error.fix) from None
-        first.append(num_completions)
-        num_completions += request.sampling.n
-    found: list[Completion | None] = [None] * num_completions
+    requests = [prompt if isinstance(prompt, Request) else Request(prompt, sampling) for prompt in prompts]
+    _add(scheduler, requests)
+    first = [0, *itertools.accumulate(request.sampling.n for request in requests)]
+    found: list[Completion | None] = [None] * first[-1]
     while scheduler.has_work:
         for event in scheduler.step():
             index = first[event.request_id] + event.sample
@@ -77,3 +69,15 @@ def generate(
             if event.completion is not None:
                 found[index] = event.completion
     return [completion for completion in found if completion is not None]
+
+
+def _add(scheduler: Scheduler, requests: Several[Request]) -> None:
+    """Hand them over; of several the one that cannot be taken is named."""
+    for number, request in enumerate(requests, start=1):
+        try:
+            scheduler.add(request)
+        except InputError as error:
+            if len(requests) == 1:
+                raise
+            where = f"prompt {number}"
+            raise InputError(error.given, expected=error.expected, where=where, fix=error.fix) from None

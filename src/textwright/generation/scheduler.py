@@ -11,7 +11,7 @@ A slot that was left still holds its text, and the next request that begins with
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
 
@@ -21,10 +21,12 @@ from torch import Tensor
 from textwright.core.errors import InputError
 from textwright.generation.decoding import Decoding, Read
 from textwright.generation.prepare import Prepared, Preparer
+from textwright.generation.read_together import read_together
 from textwright.generation.request import CANCELLED, DEADLINE, Completion, Request, SamplingConfig
+from textwright.generation.slots import FreeSlots, Held
 from textwright.generation.speculative import Speculation
 from textwright.generation.text_index import length_in_common
-from textwright.models.protocols import Decoder
+from textwright.models.protocols import Cache, Decoder
 from textwright.tokens.tokenizer import Tokenizer
 
 MAX_NUM_SEQS, MAX_NUM_SEQS_ON_A_CPU = 256, 64
@@ -35,8 +37,6 @@ MAX_PREFILL_TOKENS, IDLE_PREFILL_TOKENS = 512, 2048
 """Of prompts, read in one step beside those that run; and where none does, so that nobody waits."""
 MIN_SHARED_TOKENS = 16
 """A shorter beginning is sooner read again than waited for and copied."""
-MAX_PADDED, FEW_TOKENS = 1.25, 256
-"""Prompts are read together where filled up to one length they are at most so many times as long, or few."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,6 @@ class _Task:
     @property
     def slot(self) -> int:
         return self.decoding.slots[0]
-
-
-@dataclass
-class _Held:
-    """What a slot that nobody uses holds."""
-
-    ids: list[int]
-    source: Hashable
-    base: int = 0
 
 
 class Scheduler:
@@ -114,8 +105,8 @@ class Scheduler:
         self._preparer = Preparer(decoder, tokenizer, speculation)
         self.num_slots = num_slots
         self._waiting, self._prefilling, self._running = deque[_Task](), list[_Task](), list[_Task]()
-        self._free: dict[int, _Held] = {}
-        self._unfinished: dict[int, int] = {}
+        self._cache: Cache | None = None
+        self._free = FreeSlots(0, decoder.can_crop)
         self._events: list[Event] = []
         self._num_added = 0
 
@@ -141,7 +132,7 @@ class Scheduler:
                     fix="make a scheduler with more",
                 )
         self._num_added += 1
-        prepared.number, self._unfinished[number] = number, len(prepared.decodings)
+        prepared.number = number
         for decoding in prepared.decodings:
             task = _Task(prepared, decoding)
             if decoding.is_open:
@@ -190,16 +181,35 @@ class Scheduler:
     # who joins and who leaves
 
     def _admit(self) -> None:
-        if self._waiting and self.num_slots is None:
-            self.num_slots = self._suitable_slots()
-        if not hasattr(self, "_cache") and self._waiting:
-            assert self.num_slots is not None
+        if self._waiting and self._cache is None:
+            self.num_slots = self._suitable_slots() if self.num_slots is None else self.num_slots
             self._cache = self._decoder.empty_cache(self.num_slots)
-            self._free = {slot: _Held([], None) for slot in range(self.num_slots)}
+            self._free = FreeSlots(self.num_slots, self._decoder.can_crop)
         while self._waiting and self._waiting[0].decoding.num_slots <= len(self._free):
             task = self._waiting.popleft()
-            task.decoding.begin(self._choose_slots(task), self._cache)
+            decoding = task.decoding
+            window = decoding.sequences[0].ids[decoding.next_start() :]
+            wanted = None if decoding.keeps_hidden else self._held(task, window)
+            slots, kept = self._free.take(decoding.num_slots, wanted)
+            decoding.begin(slots, self.cache)
+            if kept.num_tokens:
+                decoding.base, task.num_read = kept.base, kept.num_tokens
+                self._crop(task, kept.num_tokens)
             self._start_reading(task)
+
+    @property
+    def cache(self) -> Cache:
+        """Where texts are held; made at the first step that has something to read."""
+        assert self._cache is not None, "nothing was read yet"
+        return self._cache
+
+    def _crop(self, task: _Task, length: int) -> None:
+        if self._decoder.can_crop:  # else it holds just so much
+            self.cache.crop(task.slot, task.decoding.base + length)
+
+    @staticmethod
+    def _held(task: _Task, ids: Several[int]) -> Held:
+        return Held(ids, task.prepared.source_key, task.decoding.base)
 
     def _suitable_slots(self) -> int:
         decodings = [task.decoding for task in self._waiting]
@@ -209,29 +219,6 @@ class Scheduler:
         largest = max(one.num_slots for one in decodings)
         affordable = KV_CACHE_BYTES // max(1, bytes_each)
         return max(largest, min(sum(one.num_slots for one in decodings), most, affordable))
-
-    def _choose_slots(self, task: _Task) -> list[int]:
-        """Free slots for a client, the first of them that which holds most of what it begins with."""
-        decoding = task.decoding
-        window = decoding.sequences[0].ids[decoding.next_start() :]
-        kept = {slot: self._reusable(task, held, window) for slot, held in self._free.items()}
-        # Of those that help nobody the one that holds least, then the lowest: slots in use lie close together.
-        order = sorted(kept, key=lambda slot: (-kept[slot], len(self._free[slot].ids), slot))
-        chosen = [order[0], *sorted(order[1:])[: decoding.num_slots - 1]]
-        task.num_read = kept[order[0]]
-        if task.num_read:
-            task.decoding.base = self._free[order[0]].base
-            self._cache.crop(order[0], task.decoding.base + task.num_read) if self._decoder.can_crop else None
-        for slot in chosen:
-            del self._free[slot]
-        return chosen
-
-    def _reusable(self, task: _Task, held: _Held, window: Several[int]) -> int:
-        """How many tokens of what a slot holds a client need not read."""
-        if not held.ids or held.source != task.prepared.source_key or task.decoding.keeps_hidden:
-            return 0
-        same = min(length_in_common(held.ids, window), len(window) - 1)
-        return same if self._decoder.can_crop or same == len(held.ids) else 0
 
     def _start_reading(self, task: _Task) -> None:
         """Have what the model sees of a text read into its slot, from the beginning or from what is there."""
@@ -250,10 +237,10 @@ class Scheduler:
         """Have its slot hold what the text is about, and nothing else; returns how many tokens that takes."""
         source = task.prepared.source
         if source is None:
-            self._cache.crop(task.slot, 0)
+            self.cache.crop(task.slot, 0)
             return 0
-        self._cache.put(task.slot, self._decoder.empty_cache(1, source))
-        return self._cache.length(task.slot)
+        self.cache.put(task.slot, self._decoder.empty_cache(1, source))
+        return self.cache.length(task.slot)
 
     def _find_leader(self, task: _Task) -> "tuple[_Task, int] | None":
         """Who reads, or has read, most of what a client begins with; None where it is not worth it."""
@@ -261,7 +248,7 @@ class Scheduler:
             return None
         best: tuple[_Task, int] | None = None
         for other in (*self._running, *self._prefilling):
-            if other.prepared.source_key != task.prepared.source_key:
+            if other.leader is not None or other.prepared.source_key != task.prepared.source_key:
                 continue
             runs, held = other in self._running, other.window
             if runs:
@@ -297,9 +284,7 @@ class Scheduler:
             ids = task.window[: task.num_read]
         elif decoding.num_kept is not None:
             ids = decoding.sequences[0].ids[decoding.start :][: decoding.num_kept]
-        for slot in decoding.slots:
-            self._free[slot] = _Held([], None)
-        self._free[task.slot] = _Held(ids, task.prepared.source_key, task.decoding.base)
+        self._free.give_back(decoding.slots, self._held(task, ids))
 
     def _report(self, task: _Task) -> None:
         first = task.prepared.decodings.index(task.decoding)
@@ -318,7 +303,7 @@ class Scheduler:
         found: dict[_Task, list[Tensor]] = {}
         for (task, _), hidden in zip(asked, self._read([read for _, read in asked]), strict=True):
             found.setdefault(task, []).append(hidden)
-        return [(task, states[0] if len(states) == 1 else torch.cat(states)) for task, states in found.items()]
+        return [(task, some[0] if len(some) == 1 else torch.cat(some)) for task, some in found.items()]
 
     def _prefill(self) -> list[tuple[_Task, Tensor]]:
         """Read a part of the prompts that wait for it; of those that are read whole the last hidden state."""
@@ -364,47 +349,19 @@ class Scheduler:
     def _follow(self, task: _Task, length: int) -> None:
         leader, start = task.leader[0], task.num_read  # type: ignore[index]
         held = leader.decoding.base + length if self._decoder.can_crop else None
-        self._cache.fork(leader.slot, task.slot, start=task.decoding.base + start if start else 0, length=held)
+        self.cache.fork(leader.slot, task.slot, start=task.decoding.base + start if start else 0, length=held)
         task.decoding.base, task.num_read = leader.decoding.base, length
 
     def _follow_what_was_left(self, task: _Task) -> None:
         """Take over what a slot holds whose client has ended."""
-        kept = {slot: self._reusable(task, held, task.window) for slot, held in self._free.items()}
-        slot = max(kept, key=lambda one: kept[one], default=None)
-        if slot is not None and kept[slot] > task.num_read:
-            base = self._free[slot].base
-            self._cache.fork(slot, task.slot, length=base + kept[slot] if self._decoder.can_crop else None)
-            task.decoding.base, task.num_read = base, kept[slot]
+        kept = self._free.best(self._held(task, task.window))
+        if kept is not None and kept.num_tokens > task.num_read:
+            length = kept.base + kept.num_tokens if self._decoder.can_crop else None
+            self.cache.fork(kept.slot, task.slot, length=length)
+            task.decoding.base, task.num_read = kept.base, kept.num_tokens
 
-    def _read(self, reads: Several[Read]) -> list[Tensor]:
-        """The last hidden states of each, [num_places, hidden]."""
-        found: list[Tensor] = []
-        if len(reads) == 1:
-            return self._read_together(reads)
-        first = 0
-        while first < len(reads):
-            last, total = first, 0
-            while last < len(reads):
-                longest = max(len(read.ids) for read in reads[first : last + 1])
-                total += len(reads[last].ids)
-                if last > first and longest * (last + 1 - first) > max(FEW_TOKENS, MAX_PADDED * total):
-                    break
-                last += 1
-            found += self._read_together(reads[first:last])
-            first = last
-        return found
-
-    def _read_together(self, reads: Several[Read]) -> list[Tensor]:
-        lengths = [len(read.ids) for read in reads]
-        longest = max(lengths)
-        ids = torch.tensor(
-            [[*read.ids, *[read.ids[0]] * (longest - len(read.ids))] for read in reads], device=self._decoder.device
-        )
-        hidden = self._decoder.extend(ids, lengths, self._cache, [read.slot for read in reads])
-        return [
-            hidden[row, length - read.num_places : length]
-            for row, (read, length) in enumerate(zip(reads, lengths, strict=True))
-        ]
+    def _read(self, reads: list[Read]) -> list[Tensor]:
+        return read_together(self._decoder, self.cache, reads) if reads else []
 
     def _advance(self, ready: Several[tuple[_Task, Tensor]]) -> None:
         by_class: dict[type[Decoding], list[tuple[_Task, Tensor]]] = {}

@@ -13,7 +13,7 @@ from textwright.runs.run_folder import Run
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One part of a run, and what is wrong with it."""
 
     path: Path
@@ -21,7 +21,7 @@ class Finding:
     """Names the file; None where every byte is as it was written."""
 
 
-def verify_run(run: Run, read_config: Callable[[Run], object]) -> list[Finding]:
+def verify_run(run: Run, read_config: Callable[[Run], object]) -> list[CheckResult]:
     """Check a run: its config, every checkpoint and best model, the token shards, the models it began and ended with.
 
     Reads every byte of them. A part that the run has not come to yet is left out.
@@ -30,13 +30,13 @@ def verify_run(run: Run, read_config: Callable[[Run], object]) -> list[Finding]:
         run: what is checked.
         read_config: reads its config; raises InputError where that does not fit.
     """
-    found = [Finding(run.config, _damage_of_config(run, read_config))]
-    found += [Finding(path, damage(path)) for part in (run.checkpoints, run.best) for path in checkpoints(part)]
+    found = [CheckResult(run.config, _damage_of_config(run, read_config))]
+    found += [CheckResult(path, damage(path)) for part in (run.checkpoints, run.best) for path in checkpoints(part)]
     if run.data.exists():
-        found.append(Finding(run.data, find_data_corruption(run.data)))
+        found.append(CheckResult(run.data, find_data_corruption(run.data)))
     for model in (run.base, run.model):
         if model.exists():
-            found.append(Finding(model, damage_of_model(model)))
+            found.append(CheckResult(model, damage_of_model(model)))
     return found
 
 

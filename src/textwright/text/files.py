@@ -1,4 +1,4 @@
-"""Finding the files of text at paths, and what they hold as one hash."""
+"""The files of text at paths, and what they hold as one hash."""
 
 import hashlib
 import os

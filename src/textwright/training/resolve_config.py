@@ -43,7 +43,7 @@ MAX_ACTIVATION_BYTES = 2**31
 
 
 @dataclass(frozen=True)
-class Decision:
+class Resolution:
     """What was found out."""
 
     config: ResolvedTrainConfig
@@ -67,7 +67,7 @@ def resolve_config(
     threads: Threads,
     saves: bool,
     elapsed_s: Callable[[], float] = lambda: 0.0,
-) -> Decision:
+) -> Resolution:
     """The config with nothing left open; one that has nothing open comes back as it is.
 
     Args:
@@ -105,7 +105,7 @@ def resolve_config(
             update={"micro_batch_size": _rows_that_fit(device, activations, config.batch_size)}
         )
     if config.minutes is None:
-        return Decision(resolved, activations, rates)
+        return Resolution(resolved, activations, rates)
     callbacks.on_note("timing some steps, to see how many fit")
     budget_s = config.minutes * 60
     step_s = _trial_step_seconds(model_with_loss, batches, resolved, threads, budget_s * TRIAL_FRACTION)
@@ -115,7 +115,7 @@ def resolve_config(
     timed = config.resolved(
         steps=length.steps, sequence_length=row_tokens, micro_batch_size=resolved.micro_batch_size, precision=precision
     ).model_copy(update={"max_eval_tokens": resolved.max_eval_tokens})
-    return Decision(length.applied_to(timed), activations, rates, timings, length)
+    return Resolution(length.applied_to(timed), activations, rates, timings, length)
 
 
 def _look_at_the_processor(

@@ -1,0 +1,278 @@
+"""Many requests at once: what joining and leaving cost, mixed streams beside equal ones, prompts, scoring.
+
+    python benchmarks/many_requests.py [--other OLD/src] [--turns 5] [--only joins mixed prompts scoring] [--json]
+
+GPT-2's shape with random weights, float32, our kernels. ``joins``: what a request that joins fifteen others, or leaves
+them, costs beside the reading of its prompt. ``mixed``: tokens a second of sixteen streams whose prompts and texts are
+of different lengths, beside sixteen equal ones. ``prompts``: sixty-four prompts of 8 to 512 tokens, 4 to 100 new ones
+each, this build beside another, taking turns. ``scoring``: two hundred texts that share 300 tokens, beside their ends.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textwright.core.device import processor_name
+
+HERE = Path(__file__).parent.parent / "src"
+NEVER_ENDS = {256: -100.0, 50256: -100.0}
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--other", type=Path, help="sources of another build, for prompts")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work()
+        return
+    found: dict[str, Any] = {"processor": processor_name(), "threads": torch.get_num_threads()}
+    for name in arguments.only:
+        found[name] = MEASURES[name](arguments)
+        print(name, json.dumps(found[name]), file=sys.stderr, flush=True)
+    if arguments.json:
+        print(json.dumps(found))
+
+
+def decoder() -> Any:
+    """GPT-2's shape on our kernels."""
+    from textwright.engines.cpu.decoder import CPUDecoder
+    from textwright.models.catalog import build
+    from textwright.models.presets import preset
+
+    return CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval())  # type: ignore[arg-type]
+
+
+def byte_tokenizer() -> Any:
+    """Any tokenizer will do: the weights are random."""
+    from textwright.tokens import make_tokenizer
+
+    return make_tokenizer("byte", lambda: iter(()))
+
+
+def prompt(length: int, seed: int) -> str:
+    """A text of so many bytes, none like another."""
+    return "".join(random.Random(seed).choices("abcdefghijklmnopqrstuvwxyz", k=length))
+
+
+def joins(arguments: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds of everything in a step but the model's own reading, where one joins or leaves fifteen others."""
+    from textwright.generation.request import Request, SamplingConfig
+    from textwright.generation.scheduler import Scheduler
+
+    class Timed:
+        """A decoder whose own work is not counted."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner, self.seconds = inner, 0.0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def extend(self, *given: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return self._inner.extend(*given)
+            finally:
+                self.seconds += time.perf_counter() - begun
+
+        def logits(self, hidden: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return self._inner.logits(hidden)
+            finally:
+                self.seconds += time.perf_counter() - begun
+
+    timed = Timed(decoder())
+    sampling = SamplingConfig(max_new_tokens=500, temperature=0, logit_bias={256: -100})
+    steady, joining, leaving = list[float](), list[float](), list[float]()
+    for turn in range(max(3, arguments.turns)):
+        scheduler = Scheduler(timed, byte_tokenizer(), num_slots=16)
+        for number in range(15):
+            scheduler.add(Request(prompt(300, 100 * turn + number), sampling))
+        while scheduler._waiting or scheduler._prefilling:
+            scheduler.step()
+
+        def step(work: Callable[[], Any] = lambda: None, scheduler: Any = scheduler) -> float:
+            timed.seconds, begun = 0.0, time.perf_counter()
+            work()
+            scheduler.step()
+            return 1000 * (time.perf_counter() - begun - timed.seconds)
+
+        steady += [step() for _ in range(8)]
+        newcomer = prompt(300, 100 * turn + 99)
+        joining.append(step(lambda scheduler=scheduler, text=newcomer: scheduler.add(Request(text, sampling))))
+        steady += [step() for _ in range(4)]
+        leaving.append(step(lambda scheduler=scheduler: scheduler.cancel(3)))
+    usual = statistics.median(steady)
+    return {
+        "step_ms": usual,
+        "joining_ms_more": statistics.median(joining) - usual,
+        "leaving_ms_more": statistics.median(leaving) - usual,
+        "joining_ms_more_worst": max(joining) - usual,
+        "leaving_ms_more_worst": max(leaving) - usual,
+    }
+
+
+def mixed(arguments: argparse.Namespace) -> dict[str, float]:
+    """Tokens a second while sixteen run: of prompts of 16 to 480 tokens, beside sixteen of 248, which is their mean."""
+    from textwright.generation.request import Request, SamplingConfig
+    from textwright.generation.scheduler import Scheduler
+
+    engine, tokenizer = decoder(), byte_tokenizer()
+    lengths = {"mixed": [16 + 464 * n // 15 for n in range(16)], "equal": [248] * 16}
+    rates: dict[str, list[float]] = {name: [] for name in lengths}
+    for turn in range(arguments.turns):
+        for name in sorted(lengths, reverse=bool(turn % 2)):
+            scheduler = Scheduler(engine, tokenizer, num_slots=16)
+            for number, length in enumerate(lengths[name]):
+                settings = (
+                    {"temperature": number % 3 / 2, "top_k": 40 if number % 3 == 1 else None} if name == "mixed" else {}
+                )
+                sampling = SamplingConfig.model_validate({"max_new_tokens": 400, "logit_bias": {256: -100}} | settings)
+                scheduler.add(Request(prompt(length, 100 * turn + number), sampling))
+            while scheduler._waiting or scheduler._prefilling:
+                scheduler.step()
+            begun = time.perf_counter()
+            for _ in range(24):
+                scheduler.step()
+            rates[name].append(16 * 24 / (time.perf_counter() - begun))
+    ratios = [one / other for one, other in zip(rates["mixed"], rates["equal"], strict=True)]
+    return {name: statistics.median(some) for name, some in rates.items()} | {"ratio": statistics.median(ratios)}
+
+
+def workload() -> list[tuple[str, int]]:
+    """Prompts and how many tokens each gets."""
+    draw = random.Random(7)
+    return [(prompt(int(8 * 64 ** draw.random()), 1000 + n), draw.randint(4, 100)) for n in range(64)]
+
+
+def work() -> None:
+    """One build's turns: a line in, the seconds out."""
+    tokenizer = byte_tokenizer()
+    try:
+        engine = decoder()
+        from textwright.generation.generate import generate
+        from textwright.generation.request import Request, SamplingConfig
+    except ModuleNotFoundError:
+        run = old_build(tokenizer)
+    else:
+
+        def run() -> None:
+            asked = [
+                Request(text, SamplingConfig(max_new_tokens=count, temperature=0, logit_bias={256: -100}))
+                for text, count in workload()
+            ]
+            generate(engine, tokenizer, asked, SamplingConfig())
+
+    run()
+    for _ in sys.stdin:
+        begun = time.perf_counter()
+        run()
+        print(time.perf_counter() - begun, flush=True)
+
+
+def old_build(tokenizer: Any) -> Callable[[], None]:
+    """A build before the scheduler: every row of a call has the same settings, so each stops at a length of its own."""
+    from textwright.generation.cpu_decoder import CPUDecoder  # type: ignore[import-not-found]
+    from textwright.generation.row import Row  # type: ignore[import-not-found]
+
+    from textwright.generation import loop  # type: ignore[attr-defined]
+    from textwright.generation.request import SamplingConfig
+    from textwright.models.catalog import build
+    from textwright.models.presets import preset
+
+    engine = CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval())
+
+    def run() -> None:
+        rows = []
+        for text, count in workload():
+            sampling = SamplingConfig(max_new_tokens=count, temperature=0)
+            rows.append(Row(text, 0, tokenizer, sampling, lambda _: None))
+        shared = SamplingConfig(temperature=0, logit_bias={256: -100})
+        from textwright.generation.filters import make_filters  # type: ignore[import-not-found]
+
+        with engine.at_work():
+            loop.write(engine, rows, shared, make_filters(shared, tokenizer), vocab_size=tokenizer.vocab_size)
+
+    return run
+
+
+def prompts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of this build and of another, taking turns."""
+    builds = {"this": HERE} | ({"other": arguments.other.resolve()} if arguments.other else {})
+    workers = {name: start(source) for name, source in builds.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in builds}
+    for turn in range(arguments.turns):
+        for name in sorted(workers, reverse=bool(turn % 2)):
+            worker = workers[name]
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+            seconds[name].append(float(worker.stdout.readline()))
+    for worker in workers.values():
+        worker.kill()
+        worker.wait()
+    found: dict[str, Any] = {"seconds": {name: statistics.median(some) for name, some in seconds.items()}}
+    if arguments.other:
+        ratios = sorted(other / this for this, other in zip(seconds["this"], seconds["other"], strict=True))
+        found |= {"ratios": ratios, "median": statistics.median(ratios)}
+    return found
+
+
+def start(source: Path) -> "subprocess.Popen[str]":
+    """A worker of one build."""
+    return subprocess.Popen(
+        [sys.executable, __file__, "--worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(source)},
+    )
+
+
+def scoring(arguments: argparse.Namespace) -> dict[str, float]:
+    """Seconds for 200 texts that share 300 tokens and end in 10 to 30 of their own, beside their ends by themselves."""
+    from textwright.generation.scoring import ScoredText, score
+
+    engine, draw = decoder(), random.Random(3)
+    start_ids = [draw.randrange(50000) for _ in range(300)]
+    ends = [[draw.randrange(50000) for _ in range(draw.randint(10, 30))] for _ in range(200)]
+    jobs: dict[str, Sequence[ScoredText]] = {
+        "whole": [ScoredText([*start_ids, *end], len(start_ids)) for end in ends],
+        "ends": [ScoredText([start_ids[-1], *end], 1) for end in ends],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(arguments.turns):
+        for name in sorted(jobs, reverse=bool(turn % 2)):
+            begun = time.perf_counter()
+            list(score(engine, jobs[name]))
+            seconds[name].append(time.perf_counter() - begun)
+    ratios = [whole / alone for whole, alone in zip(seconds["whole"], seconds["ends"], strict=True)]
+    return {name: statistics.median(some) for name, some in seconds.items()} | {"ratio": statistics.median(ratios)}
+
+
+MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "joins": joins,
+    "mixed": mixed,
+    "prompts": prompts,
+    "scoring": scoring,
+}
+
+if __name__ == "__main__":
+    main()
