@@ -1,11 +1,12 @@
-"""Many requests at once: what joining and leaving cost, mixed streams beside equal ones, prompts, scoring.
+"""Many requests at once: what joining and leaving cost, mixed streams beside equal ones, prompts, searches, scoring.
 
-    python benchmarks/many_requests.py [--other OLD/src] [--turns 5] [--only joins mixed prompts scoring] [--json]
+    python benchmarks/many_requests.py [--other OLD/src] [--turns 5] [--only joins mixed prompts ...] [--json]
 
 GPT-2's shape with random weights, float32, our kernels. ``joins``: what a request that joins fifteen others, or leaves
-them, costs beside the reading of its prompt. ``mixed``: tokens a second of sixteen streams whose prompts and texts are
-of different lengths, beside sixteen equal ones. ``prompts``: sixty-four prompts of 8 to 512 tokens, 4 to 100 new ones
-each, this build beside another, taking turns. ``scoring``: two hundred texts that share 300 tokens, beside their ends.
+them, costs beside the reading of its prompt. ``mixed``: tokens a second of sixteen streams whose prompts are of
+different lengths, beside sixteen equal ones. ``scoring``: two hundred texts that share 300 tokens, beside their ends.
+The others are this build beside another, taking turns, through ``generate``: ``prompts``, sixty-four of 8 to 512
+tokens with 4 to 100 new ones each; ``one`` and ``sixteen`` streams; ``beams``, four; ``contrastive``.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +27,19 @@ import torch
 from textwright.core.device import processor_name
 
 HERE = Path(__file__).parent.parent / "src"
-NEVER_ENDS = {256: -100.0, 50256: -100.0}
 
 
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--other", type=Path, help="sources of another build, for prompts")
+    parser.add_argument("--other", type=Path, help="sources of another build")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.worker:
-        work()
+        work(arguments.worker)
         return
     found: dict[str, Any] = {"processor": processor_name(), "threads": torch.get_num_threads()}
     for name in arguments.only:
@@ -161,23 +162,30 @@ def workload() -> list[tuple[str, int]]:
     return [(prompt(int(8 * 64 ** draw.random()), 1000 + n), draw.randint(4, 100)) for n in range(64)]
 
 
-def work() -> None:
+JOBS: dict[str, tuple[int, int, dict[str, Any]]] = {
+    "one": (1, 64, {"temperature": 0}),
+    "sixteen": (16, 64, {"temperature": 0.8, "top_k": 40}),
+    "beams": (1, 48, {"num_beams": 4}),
+    "contrastive": (2, 32, {"penalty_alpha": 0.6}),
+}
+"""Prompts of 64 tokens, new ones, and settings."""
+
+
+def work(job: str) -> None:
     """One build's turns: a line in, the seconds out."""
-    tokenizer = byte_tokenizer()
-    try:
-        engine = decoder()
-        from textwright.generation.generate import generate
-        from textwright.generation.request import Request, SamplingConfig
-    except ModuleNotFoundError:
-        run = old_build(tokenizer)
+    from textwright.generation.request import SamplingConfig
+
+    tokenizer, never_ends = byte_tokenizer(), {"logit_bias": {256: -100}}
+    engine, generate = engine_and_generate()
+    if job == "prompts":
+        run = prompts_job(engine, tokenizer, generate)
     else:
+        count, new, settings = JOBS[job]
+        sampling = SamplingConfig.model_validate(settings | never_ends | {"max_new_tokens": new})
+        texts = [prompt(64, number) for number in range(count)]
 
         def run() -> None:
-            asked = [
-                Request(text, SamplingConfig(max_new_tokens=count, temperature=0, logit_bias={256: -100}))
-                for text, count in workload()
-            ]
-            generate(engine, tokenizer, asked, SamplingConfig())
+            generate(engine, tokenizer, texts, sampling)
 
     run()
     for _ in sys.stdin:
@@ -186,36 +194,51 @@ def work() -> None:
         print(time.perf_counter() - begun, flush=True)
 
 
-def old_build(tokenizer: Any) -> Callable[[], None]:
-    """A build before the scheduler: every row of a call has the same settings, so each stops at a length of its own."""
-    from textwright.generation.cpu_decoder import CPUDecoder  # type: ignore[import-not-found]
-    from textwright.generation.row import Row  # type: ignore[import-not-found]
+def engine_and_generate() -> tuple[Any, Any]:
+    """Of whichever build this is: one before the scheduler has its modules elsewhere."""
+    try:
+        from textwright.generation.generate import generate
+    except ModuleNotFoundError:
+        from textwright.generation.cpu_decoder import CPUDecoder  # type: ignore[import-not-found]
+        from textwright.generation.engine import generate  # type: ignore[import-not-found]
 
-    from textwright.generation import loop  # type: ignore[attr-defined]
+        from textwright.models.catalog import build
+        from textwright.models.presets import preset
+
+        return CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval()), generate
+    return decoder(), generate
+
+
+def prompts_job(engine: Any, tokenizer: Any, generate: Any) -> Callable[[], None]:
+    """Texts that end at different lengths; before the scheduler only rows could, not requests."""
     from textwright.generation.request import SamplingConfig
-    from textwright.models.catalog import build
-    from textwright.models.presets import preset
 
-    engine = CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval())
-
-    def run() -> None:
-        rows = []
-        for text, count in workload():
-            sampling = SamplingConfig(max_new_tokens=count, temperature=0)
-            rows.append(Row(text, 0, tokenizer, sampling, lambda _: None))
-        shared = SamplingConfig(temperature=0, logit_bias={256: -100})
+    never_ends = {"temperature": 0, "logit_bias": {256: -100}}
+    sampled = [(text, SamplingConfig.model_validate(never_ends | {"max_new_tokens": n})) for text, n in workload()]
+    try:
+        from textwright.generation.request import Request
+    except ImportError:
         from textwright.generation.filters import make_filters  # type: ignore[import-not-found]
+        from textwright.generation.row import Row  # type: ignore[import-not-found]
 
-        with engine.at_work():
-            loop.write(engine, rows, shared, make_filters(shared, tokenizer), vocab_size=tokenizer.vocab_size)
+        from textwright.generation import loop  # type: ignore[attr-defined]
 
-    return run
+        shared = sampled[0][1]
+
+        def run_rows() -> None:
+            rows = [Row(text, 0, tokenizer, sampling, lambda _: None) for text, sampling in sampled]
+            with engine.at_work():
+                loop.write(engine, rows, shared, make_filters(shared, tokenizer), vocab_size=tokenizer.vocab_size)
+
+        return run_rows
+    asked = [Request(text, sampling) for text, sampling in sampled]
+    return lambda: generate(engine, tokenizer, asked, SamplingConfig())
 
 
-def prompts(arguments: argparse.Namespace) -> dict[str, Any]:
+def beside_another(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds of this build and of another, taking turns."""
     builds = {"this": HERE} | ({"other": arguments.other.resolve()} if arguments.other else {})
-    workers = {name: start(source) for name, source in builds.items()}
+    workers = {name: start(source, job) for name, source in builds.items()}
     seconds: dict[str, list[float]] = {name: [] for name in builds}
     for turn in range(arguments.turns):
         for name in sorted(workers, reverse=bool(turn % 2)):
@@ -230,15 +253,15 @@ def prompts(arguments: argparse.Namespace) -> dict[str, Any]:
         worker.wait()
     found: dict[str, Any] = {"seconds": {name: statistics.median(some) for name, some in seconds.items()}}
     if arguments.other:
-        ratios = sorted(other / this for this, other in zip(seconds["this"], seconds["other"], strict=True))
-        found |= {"ratios": ratios, "median": statistics.median(ratios)}
+        ratios = [other / this for this, other in zip(seconds["this"], seconds["other"], strict=True)]
+        found["speed_quartiles"] = statistics.quantiles(ratios, n=4)
     return found
 
 
-def start(source: Path) -> "subprocess.Popen[str]":
+def start(source: Path, job: str) -> "subprocess.Popen[str]":
     """A worker of one build."""
     return subprocess.Popen(
-        [sys.executable, __file__, "--worker"],
+        [sys.executable, __file__, "--worker", job],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -270,8 +293,9 @@ def scoring(arguments: argparse.Namespace) -> dict[str, float]:
 MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "joins": joins,
     "mixed": mixed,
-    "prompts": prompts,
     "scoring": scoring,
+    "prompts": partial(beside_another, "prompts"),
+    **{job: partial(beside_another, job) for job in JOBS},
 }
 
 if __name__ == "__main__":

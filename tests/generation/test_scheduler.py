@@ -329,3 +329,13 @@ def test_the_context_is_whole_in_a_search(gpt2: LanguageModel, tokenizer: Tokeni
     assert generate(gpt2, tokenizer, ["ab"], sampling)[0].num_tokens <= CONTEXT - 2
     with pytest.raises(InputError, match="does not slide in a search"):
         generate(gpt2, tokenizer, ["abc"], sampling)
+
+
+@pytest.mark.parametrize("name", DECODERS[:4])
+def test_a_slot_that_is_asked_for_twice_or_is_not_there_is_refused(name: str, tokenizer: Tokenizer) -> None:
+    decoder = make_decoder(name, tokenizer)
+    cache, ids = decoder.empty_cache(3), torch.zeros(2, 1, dtype=torch.int64)
+    for slots, message in (([2, 2], "slot 2 twice in one call"), ([0, 3], "no slot 3; expected 0 to 2")):
+        with pytest.raises(InputError, match=message):
+            decoder.extend(ids, [1, 1], cache, slots)
+    assert [cache.length(slot) for slot in range(3)] == [0, 0, 0]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from textwright.data.batch import Batch
 from textwright.models.gpt.network import GPT
-from textwright.models.kv_cache import KVCache
+from textwright.models.kv_cache import KVCache, check_slots
 from textwright.models.protocols import Cache, Conditioning, T
 
 MAX_CAPTURES = 4
@@ -66,6 +66,7 @@ class CudaGraphDecoder:
         assert isinstance(cache, KVCache)
         if ids.shape[1] != 1:
             return self._model.extend(ids, lengths, cache, slots)
+        check_slots(slots, cache.num_slots)
         cache.reserve(max(cache.length(slot) for slot in slots) + 1)
         num_rows = min(cache.num_slots, 1 << max(slots).bit_length())
         targets, held = [cache.num_slots] * num_rows, [0] * num_rows

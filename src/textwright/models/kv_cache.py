@@ -1,9 +1,13 @@
 """The key-value cache of a transformer: fixed slots, each of which holds the tokens of one text."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
+
+from textwright.core.errors import InputError
 
 INITIAL_CAPACITY = 64
 CAPACITY_STEP = 16
@@ -16,6 +20,20 @@ def next_capacity(capacity: int, length: int, context_length: int) -> int:
     """Twice as many tokens as before, or as many as are asked for, up to the context length; in whole steps."""
     wanted = min(context_length, max(length, 2 * capacity, INITIAL_CAPACITY))
     return -(-wanted // CAPACITY_STEP) * CAPACITY_STEP
+
+
+def check_slots(slots: Sequence[int], num_slots: int) -> None:
+    """See that a call extends each slot once.
+
+    Raises:
+        InputError: one is asked for twice, or is not there.
+    """
+    twice = next((slot for slot, times in Counter(slots).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(f"slot {twice} twice in one call", expected="different slots", fix="extend it by both at once")
+    missing = next((slot for slot in slots if not 0 <= slot < num_slots), None)
+    if missing is not None:
+        raise InputError(f"no slot {missing}", expected=f"0 to {num_slots - 1}, the slots of this cache")
 
 
 class KVCache:

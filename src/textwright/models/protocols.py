@@ -142,6 +142,9 @@ class Decoder(Protocol):
 
         Returns:
             What ``logits`` of the same decoder takes; that of padding means nothing.
+
+        Raises:
+            InputError: a slot that is asked for twice, or that is not there.
         """
 
     def logits(self, hidden: Float[Tensor, "*places hidden"]) -> Float[Tensor, "*places vocabulary"]:

@@ -23,6 +23,7 @@ from textwright.engines.cpu.kernels.thread_pool import Team, aligned
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
 from textwright.engines.engine_thread import ENGINE, T
 from textwright.models.gpt.network import GPT
+from textwright.models.kv_cache import check_slots
 from textwright.models.layers.positions import rope_table
 from textwright.models.protocols import Cache, Conditioning
 
@@ -110,6 +111,7 @@ class CPUDecoder:
     ) -> Float[Tensor, "rows time hidden"]:
         """Read more tokens against the cache, and add theirs to it in place; as ``Decoder.extend``."""
         assert isinstance(cache, SlotCache)
+        check_slots(slots, cache.num_slots)
         starts = [cache.length(slot) for slot in slots]
         for slot, start, length in zip(slots, starts, lengths, strict=True):
             cache.reserve(slot, start + length)

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from textwright.data.batch import Batch
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.hooks import BlockHooks, ModelHooks
-from textwright.models.kv_cache import KVCache
+from textwright.models.kv_cache import KVCache, check_slots
 from textwright.models.language_model import LanguageModel
 from textwright.models.layers.attention import (
     Attention,
@@ -188,6 +188,7 @@ class GPT(LanguageModel):
         assert isinstance(cache, KVCache)
         if hooks is not None:
             hooks.check(self.hook_points())
+        check_slots(slots, cache.num_slots)
         cache.reserve(max(cache.length(slot) + length for slot, length in zip(slots, lengths, strict=True)))
         writer = CacheWriter(cache, slots, lengths, ids, spreads=hooks is None)
         hidden = self._decode(ids, writer, hooks)
