@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?=
-ALONE := $(addprefix tests/cli/test_,chat.py cli.py) $(addprefix tests/generation/test_,cpu_decoder.py packing.py) \
+ALONE := $(addprefix tests/cli/test_,chat.py cli.py) $(addprefix tests/engines/test_,cpu_decoder.py packing.py) \
 	$(addprefix tests/training/test_,clock.py threads.py precision_choice.py)
 
 .PHONY: demo test test-kill check format clean

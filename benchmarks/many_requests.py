@@ -218,17 +218,13 @@ def prompts_job(engine: Any, tokenizer: Any, generate: Any) -> Callable[[], None
     try:
         from textwright.generation.request import Request
     except ImportError:
-        from textwright.generation.filters import make_filters  # type: ignore[import-not-found]
-        from textwright.generation.row import Row  # type: ignore[import-not-found]
-
-        from textwright.generation import loop  # type: ignore[attr-defined]
-
         shared = sampled[0][1]
 
         def run_rows() -> None:
-            rows = [Row(text, 0, tokenizer, sampling, lambda _: None) for text, sampling in sampled]
+            rows = [old["row"].Row(text, 0, tokenizer, sampling, lambda _: None) for text, sampling in sampled]
             with engine.at_work():
-                loop.write(engine, rows, shared, make_filters(shared, tokenizer), vocab_size=tokenizer.vocab_size)
+                filters = old["filters"].make_filters(shared, tokenizer)
+                old["loop"].write(engine, rows, shared, filters, vocab_size=tokenizer.vocab_size)
 
         return run_rows
     asked = [Request(text, sampling) for text, sampling in sampled]
