@@ -197,16 +197,14 @@ def work(job: str) -> None:
 def engine_and_generate() -> tuple[Any, Any]:
     """Of whichever build this is: one before the scheduler has its modules elsewhere."""
     try:
-        from textwright.generation.generate import generate
+        return decoder(), import_module("textwright.generation.generate").generate
     except ModuleNotFoundError:
-        from textwright.generation.cpu_decoder import CPUDecoder  # type: ignore[import-not-found]
-        from textwright.generation.engine import generate  # type: ignore[import-not-found]
-
         from textwright.models.catalog import build
         from textwright.models.presets import preset
 
-        return CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval()), generate
-    return decoder(), generate
+        engines = import_module("textwright.generation.cpu_decoder")
+        engine = engines.CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval())
+        return engine, import_module("textwright.generation.engine").generate
 
 
 def prompts_job(engine: Any, tokenizer: Any, generate: Any) -> Callable[[], None]:
