@@ -4,6 +4,8 @@ import gc
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -200,7 +202,7 @@ def test_texts_that_are_written_from_several_threads_at_once_are_each_its_own(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_process_decodes_too(gpt2: LanguageModel) -> None:
-    """It has none of its parent's helpers: waiting for them would be for ever."""
+    """It has none of its parent's workers: waiting for them would be for ever."""
     decoder, ids = CPUDecoder(gpt2, num_threads=2), some_ids()
     expected = fed(decoder, ids, (1,) * 5)
     child = os.fork()
@@ -211,23 +213,107 @@ def test_a_forked_process_decodes_too(gpt2: LanguageModel) -> None:
     assert torch.equal(fed(decoder, ids, (1,) * 5), expected)
 
 
-def test_a_small_model_has_no_helpers_to_wait_for(gpt2: LanguageModel) -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_process_forked_while_another_thread_decodes_does_so_too(gpt2: LanguageModel) -> None:
+    """The lock that the other thread held is not held for ever, nor is its job at a barrier."""
+    decoder, ids = CPUDecoder(gpt2, num_threads=2), some_ids()
+    expected = fed(decoder, ids, (1,) * 5)
+    with ThreadPoolExecutor(1) as other, decoder._pool.lock:
+        writing = other.submit(fed, decoder, ids, (1,) * 5)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            os._exit(0 if torch.equal(fed(decoder, ids, (1,) * 5), expected) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert torch.equal(writing.result(timeout=60), expected)
+
+
+def kernel_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "textwright-kernel"}
+
+
+def test_a_small_model_has_no_workers_to_wait_for(gpt2: LanguageModel) -> None:
     large = make_model("gpt2", hidden_size=512, intermediate_size=2048)
     for model, threads in ((gpt2, 1), (large, min(2, torch.get_num_threads()))):
-        assert len(CPUDecoder(model)._team._helpers) == threads - 1, model.hidden_size
+        assert CPUDecoder(model)._pool.num_threads == threads, model.hidden_size
 
 
-def test_helpers_leave_with_their_decoder(gpt2: LanguageModel) -> None:
-    before = set(threading.enumerate())
-    decoder = CPUDecoder(gpt2, num_threads=3)
-    fed(decoder, some_ids(), (4,))
-    helpers = set(threading.enumerate()) - before
-    assert [helper.name for helper in helpers] == ["textwright-kernel"] * 2
-    del decoder
+def test_a_model_and_its_draft_have_the_workers_of_one_of_them(gpt2: LanguageModel) -> None:
     gc.collect()
-    for helper in helpers:
-        helper.join(timeout=5)
-        assert not helper.is_alive()
+    before = kernel_threads()
+    decoder = CPUDecoder(gpt2, num_threads=3)
+    workers = kernel_threads() - before
+    assert len(workers) == 2
+    draft = CPUDecoder(make_model("qwen3"), num_threads=3)
+    fed(draft, some_ids(), (4,)), fed(decoder, some_ids(), (4,))
+    assert kernel_threads() - before == workers
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_decoders_that_share_threads_have_their_own_numbers_from_several_threads_at_once(
+    gpt2: LanguageModel, precision: DecodingPrecision
+) -> None:
+    """Two models of different families and sizes take turns, a job each, and none sees anything of the other."""
+    other = make_model("qwen3", num_layers=3, num_heads=2, num_key_value_heads=1, hidden_size=48)
+    decoders = [CPUDecoder(gpt2, precision, num_threads=3), CPUDecoder(other, num_threads=3)]
+    pieces, ids = (3, *(1,) * 20), some_ids()
+    expected = [fed(CPUDecoder(gpt2, precision, num_threads=1), ids, pieces), fed(decoders[1], ids, pieces)]
+    start = threading.Barrier(4)
+
+    def work(which: int) -> bool:
+        start.wait(60)
+        return all(torch.equal(fed(decoders[which], ids, pieces), expected[which]) for _ in range(3))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(work, (0, 1, 0, 1)))
+
+
+def test_workers_leave_with_the_last_decoder(gpt2: LanguageModel) -> None:
+    gc.collect()
+    before = kernel_threads()
+    decoders = [CPUDecoder(gpt2, num_threads=4), CPUDecoder(gpt2, num_threads=4)]
+    workers = kernel_threads() - before
+    assert len(workers) == 3
+    del decoders[0]
+    gc.collect()
+    fed(decoders[0], some_ids(), (4,))
+    assert all(worker.is_alive() for worker in workers)
+    del decoders[0]
+    gc.collect()
+    for worker in workers:
+        worker.join(timeout=5)
+        assert not worker.is_alive()
+
+
+def test_a_start_that_is_interrupted_leaves_no_worker(gpt2: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the pool goes on once it is asked again."""
+    gc.collect()
+    before, start, started = kernel_threads(), threading.Thread.start, []
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        if len(started) == 2:
+            raise KeyboardInterrupt
+
+    expected = fed(CPUDecoder(gpt2, num_threads=1), some_ids(), (4,))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "start", interrupted)
+        CPUDecoder(gpt2, num_threads=5)
+    for thread in started:
+        thread.join(timeout=5)
+    assert kernel_threads() <= before
+    assert torch.equal(fed(CPUDecoder(gpt2, num_threads=5), some_ids(), (4,)), expected)
+
+
+def test_a_program_ends_while_workers_spin() -> None:
+    program = (
+        "import torch; from tests.engines.test_cpu_decoder import *;"
+        "decoder = CPUDecoder(make_model('gpt2'), num_threads=3); print('done')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
 
 
 def test_weights_that_are_no_numbers_are_named(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:

@@ -4,7 +4,6 @@ One stream is bound by reading the weights, so they are kept as narrow as asked,
 order in which they are read. With float32 weights the key-value cache is float32 too; else it is bfloat16.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,9 +16,9 @@ from textwright.engines.config import DecodingPrecision
 from textwright.engines.cpu.cache import SlotCache
 from textwright.engines.cpu.kernels.gemm import SUMS
 from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, NUMBERS_IN_A_LINE
-from textwright.engines.cpu.kernels.layout import ACTIVATIONS, HEAD, PARTS, STEP, TENSORS, Shape
+from textwright.engines.cpu.kernels.layout import ACTIVATIONS, HEAD, KERNEL_ARGS, PARTS, STEP, TENSORS, ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES, LINE
-from textwright.engines.cpu.kernels.thread_pool import Team, aligned
+from textwright.engines.cpu.kernels.thread_pool import ThreadPool, aligned
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
 from textwright.engines.engine_thread import ENGINE, T
 from textwright.models.gpt.network import GPT
@@ -67,8 +66,7 @@ class CPUDecoder:
         self.hidden_size = model.hidden_size
         self._held: list[Tensor] = []
         self._given, self.packed = packed or {}, dict[str, Tensor]()
-        self._lock = threading.Lock()  # the team has one job at a time
-        shape = Shape(
+        dims = ModelDims(
             kind=KINDS[precision],
             num_layers=c.num_layers,
             width=c.hidden_size,
@@ -80,12 +78,11 @@ class CPUDecoder:
             activation=ACTIVATIONS.index(c.activation),
             epsilon=c.norm_eps,
         )
-        table = np.array([self._addresses(f"{n}.", block) for n, block in enumerate(model.blocks)], np.int64)
-        scales = np.array([block.get_submodule("attention").scale for block in model.blocks], np.float32)
-        threads = num_threads or self._suitable_threads(model)
-        self._team = Team(shape, table, scales, threads)
-        self._make_room(threads)
-        self._describe(model)
+        self._pool = ThreadPool.shared(num_threads or self._suitable_threads(model))
+        self._job = np.zeros(1, KERNEL_ARGS)
+        self._job_address = self._job.ctypes.data
+        self._describe(model, dims)
+        self._make_room()
         # The kernels are compiled, or read from the cache, at their first call: here rather than at the first prompt.
         self.logits(self.extend(torch.zeros(1, 1, dtype=torch.int64), [1], self.empty_cache(1), [0]))
 
@@ -119,15 +116,15 @@ class CPUDecoder:
         row, time = np.nonzero(np.arange(ids.shape[1]) < np.array(lengths)[:, None])
         tokens = np.stack([ids.numpy()[row, time], np.array(slots)[row], np.array(starts)[row] + time])
         found = torch.empty(len(row), self.hidden_size)
-        job = self._team.job[0]
-        with self._lock:
+        job = self._job[0]
+        with self._pool.lock:
             job["keys"], job["values"], job["capacities"] = (line.ctypes.data for line in cache.table)
             job["num_slots"] = cache.num_slots
             for first in range(0, len(row), MOST_TOKENS):
                 count = min(MOST_TOKENS, len(row) - first)
                 self._tokens[:, :count] = tokens[:, first : first + count]
                 job["count"], job["hidden"] = count, found[first:].data_ptr()
-                self._team.run(STEP)
+                self._run(STEP)
         for slot, start, length in zip(slots, starts, lengths, strict=True):
             cache.set_length(slot, start + length)
         if len(row) == ids.numel():
@@ -141,14 +138,19 @@ class CPUDecoder:
         """Logits for the places given."""
         flat = hidden.reshape(-1, self.hidden_size).contiguous()
         logits = torch.empty(len(flat), self.vocab_size)
-        job = self._team.job[0]
-        with self._lock:
+        job = self._job[0]
+        with self._pool.lock:
             for first in range(0, len(flat), MOST_TOKENS):
                 part = flat[first : first + MOST_TOKENS]
                 job["count"], job["hidden"] = len(part), part.data_ptr()
                 job["logits"] = logits[first:].data_ptr()
-                self._team.run(HEAD)
+                self._run(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
+
+    def _run(self, what: int) -> None:
+        """Do the job as it is described; the pool is locked."""
+        self._job[0]["what"] = what
+        self._pool.run(self._job_address)
 
     def _suitable_threads(self, model: GPT) -> int:
         """A core reads a few megabytes sooner alone than it agrees with others on who reads what."""
@@ -185,9 +187,14 @@ class CPUDecoder:
         self._held.append(held)
         return held.data_ptr()
 
-    def _describe(self, model: GPT) -> None:
+    def _describe(self, model: GPT, dims: ModelDims) -> None:
         """What is the same in every job."""
-        job = self._team.job[0]
+        job = self._job[0]
+        for name, value in dims._asdict().items():
+            job[name] = value
+        self._table = np.array([self._addresses(f"{n}.", block) for n, block in enumerate(model.blocks)], np.int64)
+        self._scales = np.array([block.get_submodule("attention").scale for block in model.blocks], np.float32)
+        job["weight_table"], job["attention_scales"] = self._table.ctypes.data, self._scales.ctypes.data
         job["embedding"] = self._hold(model.token_embedding.weight.detach().float())
         for part, address in zip(PARTS, self._matrix("head", model.head_weight), strict=True):
             job[f"head{part}"] = address
@@ -205,9 +212,9 @@ class CPUDecoder:
             job["positions"] = self._hold(positions.detach().float())
             job["final_norm_bias"] = self._hold(model.final_norm.get_parameter("bias").detach().float())
 
-    def _make_room(self, threads: int) -> None:
+    def _make_room(self) -> None:
         """Working memory."""
-        c, job = self.config, self._team.job[0]
+        c, job, threads = self.config, self._job[0], self._pool.num_threads
         attended = c.num_heads * c.head_dim
         lines = -(-max(c.hidden_size, c.intermediate_size, attended) // NUMBERS_IN_A_LINE[KINDS[self.precision]])
         key_width = -(-c.head_dim // (2 * LANES)) * 2 * LANES

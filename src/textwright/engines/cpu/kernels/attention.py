@@ -6,7 +6,7 @@ from textwright.engines.cpu.kernels.attention_microkernels import KEYS_AT_ONCE, 
 from textwright.engines.cpu.kernels.elementwise import ZERO, exponential, largest, scale_to_one, turn
 from textwright.engines.cpu.kernels.gemm import rounded_to_bfloat16
 from textwright.engines.cpu.kernels.gemm_microkernels import BFLOAT16, FLOAT32
-from textwright.engines.cpu.kernels.layout import KEY_NORM, QUERY_NORM, Shape
+from textwright.engines.cpu.kernels.layout import KEY_NORM, QUERY_NORM, ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES, LINE
 from textwright.engines.cpu.kernels.numba_intrinsics import floats, ints, jit, shorts
 
@@ -16,14 +16,14 @@ _narrow_mix4, _narrow_mix1 = make_mix(BFLOAT16, 4), make_mix(BFLOAT16, 1)
 
 
 @jit
-def lines_of_key(m: Shape) -> int:
+def lines_of_key(m: ModelDims) -> int:
     """Lines of a key or value in the cache."""
     per_line = LANES if m.kind == FLOAT32 else 2 * LANES
     return (m.head_width + per_line - 1) // per_line
 
 
 @jit
-def remember(m: Shape, j: Any, at: Any, layer: int, n: int) -> None:
+def remember(m: ModelDims, j: Any, at: Any, layer: int, n: int) -> None:
     """A token's key and value into the cache; for modern models queries and keys are normalised and turned first."""
     slot, place = ints(j.slots, j.count)[n], ints(j.places, j.count)[n]
     keys_at, values_at = ints(j.keys, j.num_slots)[slot], ints(j.values, j.num_slots)[slot]
@@ -47,13 +47,13 @@ def remember(m: Shape, j: Any, at: Any, layer: int, n: int) -> None:
 
 
 @jit
-def start_of_head(m: Shape, j: Any, slot: int, layer: int, head: int) -> int:
+def start_of_head(m: ModelDims, j: Any, slot: int, layer: int, head: int) -> int:
     """Bytes from where a slot's keys or values begin to those of a head in a layer."""
     return (layer * m.num_key_heads + head) * ints(j.capacities, j.num_slots)[slot] * LINE * lines_of_key(m)
 
 
 @jit
-def keep(m: Shape, source: int, target: int) -> None:
+def keep(m: ModelDims, source: int, target: int) -> None:
     """A head's numbers, in the kind of the cache."""
     width = m.head_width
     x = floats(source, width)
@@ -68,7 +68,7 @@ def keep(m: Shape, source: int, target: int) -> None:
 
 
 @jit
-def attend(m: Shape, j: Any, layer: int, n: int, head: int, part: int, scale: float) -> None:
+def attend(m: ModelDims, j: Any, layer: int, n: int, head: int, part: int, scale: float) -> None:
     """One head's look from one token at those before it and at itself."""
     slot, num_keys = ints(j.slots, j.count)[n], ints(j.places, j.count)[n] + 1
     width, lines = m.head_width, lines_of_key(m)
@@ -101,7 +101,7 @@ def attend(m: Shape, j: Any, layer: int, n: int, head: int, part: int, scale: fl
 
 
 @jit
-def mix(m: Shape, values_at: int, weights_at: int, count: int, row_bytes: int, out_at: int) -> None:
+def mix(m: ModelDims, values_at: int, weights_at: int, count: int, row_bytes: int, out_at: int) -> None:
     """The sum of ``count`` values, each times its weight."""
     vectors = row_bytes // LINE if m.kind == FLOAT32 else row_bytes // (LINE // 2)
     i = 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from textwright.engines.cpu.kernels.layout import ACTIVATIONS, Shape
+from textwright.engines.cpu.kernels.layout import ACTIVATIONS, ModelDims
 from textwright.engines.cpu.kernels.numba_intrinsics import Floats, float_of_bits, floats, ints, jit, jit_without_nan
 
 GELU_TANH, GELU, RELU, SILU = range(len(ACTIVATIONS))
@@ -14,7 +14,7 @@ ONE, ZERO = np.float32(1), np.float32(0)
 
 
 @jit
-def embed(m: Shape, j: Any, n: int) -> None:
+def embed(m: ModelDims, j: Any, n: int) -> None:
     """A token's vector, with its position's where positions are vectors."""
     token, place = ints(j.tokens, j.count)[n], ints(j.places, j.count)[n]
     x, embedding = floats(j.x + 4 * n * m.width, m.width), floats(j.embedding + 4 * token * m.width, m.width)
@@ -28,7 +28,7 @@ def embed(m: Shape, j: Any, n: int) -> None:
 
 
 @jit
-def normalise(m: Shape, source: int, gain_at: int, bias_at: int, target: int, n: int) -> None:
+def normalise(m: ModelDims, source: int, gain_at: int, bias_at: int, target: int, n: int) -> None:
     """LayerNorm, or RMSNorm, of one token."""
     x, out = floats(source + 4 * n * m.width, m.width), floats(target + 4 * n * m.width, m.width)
     if m.is_modern:
@@ -69,7 +69,7 @@ def turn(vector: Floats, cosines: Floats, sines: Floats) -> None:
 
 
 @jit
-def bend(m: Shape, j: Any, first: int, last: int) -> None:
+def bend(m: ModelDims, j: Any, first: int, last: int) -> None:
     """The activation of ``mid`` from column ``first`` to ``last``; of the gate, times ``mid``, where there is one."""
     for n in range(j.count):
         mid = floats(j.mid + 4 * n * m.mlp_width, m.mlp_width)

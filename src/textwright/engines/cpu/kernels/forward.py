@@ -28,20 +28,23 @@ from textwright.engines.cpu.kernels.layout import (
     QKV,
     QKV_BIAS,
     SCALES,
+    TENSORS,
     UP,
     UP_BIAS,
-    Shape,
+    ModelDims,
 )
 from textwright.engines.cpu.kernels.numba_intrinsics import (
-    Floats,
     atomic_add,
     atomic_load,
     atomic_store,
+    floats,
     give_way,
+    ints,
     jit,
     pause,
 )
 
+NUM_TENSORS = len(TENSORS)
 GENERATION = 64
 """Bytes from the start of the barrier to its count of openings: a line of the cache away."""
 PATIENCE = 4000
@@ -49,23 +52,22 @@ PATIENCE = 4000
 
 
 @jit
-def run_step(m: Shape, table: Any, scales: Floats, j: Any, barrier: int, part: int, parts: int) -> None:
+def run_step(j: Any, barrier: int, part: int, parts: int) -> None:
     """Read ``j.count`` tokens: their keys and values into the cache, their last hidden states to ``j.hidden``.
 
     Args:
-        m: the model.
-        table: addresses of its tensors, [layers, TENSORS].
-        scales: of each layer's attention scores.
         j: the job.
         barrier: the address of two lines of memory that all threads share.
         part: which of the threads this is.
         parts: how many there are.
     """
+    m = dims_of(j)
+    scales = floats(j.attention_scales, m.num_layers)
     for n in range(part, j.count, parts):
         embed(m, j, n)
     attended_width, key_width = m.num_heads * m.head_width, m.num_key_heads * m.head_width
     for layer in range(m.num_layers):
-        at = table[layer]
+        at = ints(j.weight_table + 8 * NUM_TENSORS * layer, NUM_TENSORS)
         for n in range(part, j.count, parts):
             normalise(m, j.x, at[ATTENTION_NORM], at[ATTENTION_NORM_BIAS], j.normed, n)
             lay_out(m, j, j.normed, m.width, n)
@@ -107,14 +109,32 @@ def run_step(m: Shape, table: Any, scales: Floats, j: Any, barrier: int, part: i
 
 
 @jit
+def dims_of(j: Any) -> ModelDims:
+    """The dimensions of a job's model."""
+    return ModelDims(
+        j.kind,
+        j.num_layers,
+        j.width,
+        j.num_heads,
+        j.num_key_heads,
+        j.head_width,
+        j.mlp_width,
+        j.is_modern != 0,
+        j.activation,
+        j.epsilon,
+    )
+
+
+@jit
 def matrix(at: Any, which: int) -> tuple[int, int, int]:
     """Where a matrix of a layer is: panels, scales and outliers."""
     return at[which], at[which + SCALES], at[which + OUTLIERS]
 
 
 @jit
-def run_head(m: Shape, j: Any, barrier: int, part: int, parts: int) -> None:
+def run_head(j: Any, barrier: int, part: int, parts: int) -> None:
     """Logits of ``j.count`` hidden states."""
+    m = dims_of(j)
     for n in range(part, j.count, parts):
         lay_out(m, j, j.hidden, m.width, n)
     wait_for_all(barrier, parts)

@@ -18,7 +18,7 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     make_finish,
     make_product,
 )
-from textwright.engines.cpu.kernels.layout import Shape
+from textwright.engines.cpu.kernels.layout import ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES, LINE
 from textwright.engines.cpu.kernels.numba_intrinsics import (
     bits_of_float,
@@ -60,7 +60,7 @@ def group_of(n: int, count: int) -> tuple[int, int]:
 
 
 @jit
-def lay_out(m: Shape, j: Any, source: int, width: int, n: int) -> None:
+def lay_out(m: ModelDims, j: Any, source: int, width: int, n: int) -> None:
     """One token's numbers as the tiles read them: rounded to the kind of the weights, and in lines of its group.
 
     Floats are ``INPUT_FACTOR`` times as large; see ``short``.
@@ -123,7 +123,7 @@ def _round_to_bytes(j: Any, x: Any, at: int, stride: int, lines: int, n: int) ->
 
 @jit
 def multiply(
-    m: Shape,
+    m: ModelDims,
     j: Any,
     matrix: tuple[int, int, int],
     bias: int,

@@ -1,12 +1,12 @@
-"""What kernels are told: the shape of a model, where its tensors are, and what to do. Numba-free."""
+"""What kernels are told: a model's dimensions, where its tensors are, and what to do. Numba-free."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 
-class Shape(NamedTuple):
-    """A model's figures, for which its kernels are not compiled anew."""
+class ModelDims(NamedTuple):
+    """A model's dimensions, for which its kernels are not compiled anew."""
 
     kind: int
     """Of its matrices: FLOAT32, BFLOAT16 or INT8."""
@@ -43,22 +43,27 @@ QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS = range(21, len(TENSORS))
 
 STEP, HEAD = 0, 1
 
-JOB = np.dtype(
+KERNEL_ARGS = np.dtype(
     [
-        (name, np.int64)
-        for name in (
-            "what",  # STEP or HEAD
-            "count",  # tokens, or vectors for the head
-            *("tokens", "slots", "places"),  # of each token: its id, its slot in the cache and its position
-            *("keys", "values", "capacities", "num_slots"),  # of each slot: where its keys and values are, how many
-            *("embedding", "positions", "cosines", "sines"),
-            *("final_norm", "final_norm_bias", "head", "head_scales", "head_outliers", "vocab_size"),
-            *("x", "normed", "qkv", "attended", "mid", "gate"),  # working memory, float32, [tokens, ...]
-            *("hidden", "logits"),  # what comes out of STEP and goes into HEAD; what comes out of HEAD
-            *("inputs", "blocks"),  # of a product, as the tiles read them; int8's scales and what its sums begin at
-            *("sums", "scores", "room"),  # of each thread: sums of a panel; attention scores, as many as room
-            "zeros",  # sixteen of them: the bias where there is none
-            *("queries", "mixed", "query_bytes"),  # of each thread: a head's query, and its sum of values
-        )
+        *((name, np.float64 if name == "epsilon" else np.int64) for name in ModelDims._fields),
+        *(
+            (name, np.int64)
+            for name in (
+                *("weight_table", "attention_scales"),  # int64 [layers, TENSORS], float32 [layers]
+                "what",  # STEP or HEAD
+                "count",  # tokens, or vectors for the head
+                *("tokens", "slots", "places"),  # of each token: its id, its slot in the cache and its position
+                *("keys", "values", "capacities", "num_slots"),  # of each slot: where its keys and values are, how many
+                *("embedding", "positions", "cosines", "sines"),
+                *("final_norm", "final_norm_bias", "head", "head_scales", "head_outliers", "vocab_size"),
+                *("x", "normed", "qkv", "attended", "mid", "gate"),  # working memory, float32, [tokens, ...]
+                *("hidden", "logits"),  # what comes out of STEP and goes into HEAD; what comes out of HEAD
+                *("inputs", "blocks"),  # of a product, as the tiles read them; int8's scales and what its sums begin at
+                *("sums", "scores", "room"),  # of each thread: sums of a panel; attention scores, as many as room
+                "zeros",  # sixteen of them: the bias where there is none
+                *("queries", "mixed", "query_bytes"),  # of each thread: a head's query, and its sum of values
+            )
+        ),
     ]
 )
+"""Of a job: a model's dimensions, and addresses and counts."""

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, from_dtype, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from textwright.core.caches import keep_kernels
+from textwright.engines.cpu.kernels.layout import KERNEL_ARGS
 
 Floats = npt.NDArray[np.float32]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,6 +56,7 @@ def _pointer(kind: Any) -> Any:
 
 _pointer_to_floats, _pointer_to_bytes, _pointer_to_ints = map(_pointer, (types.float32, types.int8, types.int64))
 _pointer_to_shorts, _pointer_to_ints32 = map(_pointer, (types.int16, types.int32))
+_pointer_to_kernel_args = _pointer(from_dtype(KERNEL_ARGS))
 
 
 @jit
@@ -85,6 +87,12 @@ def ints32(address: int, count: int) -> npt.NDArray[np.int32]:
 def shorts(address: int, count: int) -> npt.NDArray[np.int16]:
     """``count`` int16 at an address, as an array: the bits of bfloat16."""
     return carray(_pointer_to_shorts(address), (count,))
+
+
+@jit
+def kernel_args_at(address: int) -> Any:
+    """A job's ``KERNEL_ARGS`` at an address, as a record."""
+    return carray(_pointer_to_kernel_args(address), (1,))[0]
 
 
 @intrinsic

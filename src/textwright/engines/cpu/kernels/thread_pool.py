@@ -1,123 +1,187 @@
-"""The threads that run kernels: this one and its helpers, which wait for jobs without the interpreter's lock."""
+"""The threads that run kernels: the caller's and its workers, which wait for jobs without the interpreter's lock.
+
+::
+
+    control block    sequence number | closed | kernel arguments | ... | barrier | ...     a line of the cache each
+    kernel arguments of a decoder: what to do, for which model, with which memory
+
+Workers know a control block and nothing else, so they serve whichever decoder has a job: a model and its draft share
+them.
+"""
 
 import os
 import threading
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from textwright.engines.cpu.kernels.forward import run_head, run_step
-from textwright.engines.cpu.kernels.layout import HEAD, JOB, STEP, Shape
+from textwright.engines.cpu.kernels.layout import HEAD, STEP
 from textwright.engines.cpu.kernels.llvm_ir import LINE
-from textwright.engines.cpu.kernels.numba_intrinsics import Floats, atomic_add, atomic_load, give_way, jit, pause
+from textwright.engines.cpu.kernels.numba_intrinsics import (
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    give_way,
+    jit,
+    kernel_args_at,
+    pause,
+)
 
-TICKET, CLOSED, BARRIER = 0, 8, LINE
-"""Places on the board, in bytes. Words that threads write to in a step stand on lines of their own."""
-KIND_WAITS = 200
-"""Looks for a job after which a helper lets other threads have its core between looks."""
-MOST_WAITS = 20_000
-"""Looks after which a helper goes to sleep; a few milliseconds, longer where others want its core."""
-NAP_S = 0.02
-"""After so long a sleeping helper looks at the board by itself."""
+SEQUENCE, CLOSED, ARGUMENTS, BARRIER = 0, 8, 16, LINE
+"""Places in the control block, in bytes. Words that threads write to in a step stand on lines of their own."""
+SPINS_ALONE = 200
+"""Spins of a waiting worker, after which it lets other threads have its core between them."""
+MAX_SPINS = 20_000
+"""After so many it sleeps; a few milliseconds, longer where others want its core."""
+SLEEP_S = 0.02
+"""After so long a sleeping worker looks at the sequence number by itself."""
 
 
-class Team:
+class ThreadPool:
     """Runs one job at a time on all threads.
 
-    A job is a ticket: helpers look for its number to rise. They look for a few milliseconds, which is longer than
-    choosing a token takes, and sleep when nothing comes.
+    A job raises the sequence number, for which workers spin: for a few milliseconds, which is longer than choosing a
+    token takes; when nothing comes they sleep. They are started at the first job, and leave with the pool.
+
+    Attributes:
+        lock: held by whoever has a job, from before its arguments are written until it is done.
     """
 
-    def __init__(self, shape: Shape, table: npt.NDArray[np.int64], scales: Floats, num_threads: int) -> None:
-        self.job = np.zeros(1, JOB)
-        self._board = aligned(3 * LINE // 8, np.int64)
-        self._arguments = (shape, table, scales, self.job, self._board.ctypes.data)
-        self._num_threads = num_threads
-        self._helpers: list[_Helper] = []
-        self._hire()
-        weakref.finalize(self, _dismiss, self._helpers, self._board)
+    def __init__(self, num_threads: int) -> None:
+        self.num_threads = num_threads
+        self.lock = threading.Lock()
+        self._crew: _Crew | None = None
+        _POOLS.add(self)
+        _watch_forks()
 
-    def run(self, what: int) -> None:
-        """Do the job as it is described, and wait for it. One at a time: the description is everyone's."""
-        if self._process != os.getpid():
-            self._hire()  # a forked process has none of its parent's threads
-        self.job[0]["what"] = what
-        for helper in self._helpers:
-            helper.call()
-        do_jobs(*self._arguments, 0, self._num_threads, int(self._board[TICKET]))
+    @classmethod
+    def shared(cls, num_threads: int) -> "ThreadPool":
+        """The pool of so many threads in this process, as long as somebody has it.
 
-    def _hire(self) -> None:
-        """Start the helpers, in this process."""
-        self._process = os.getpid()
-        ticket, parts = int(self._board[TICKET]), range(1, self._num_threads)
-        self._helpers[:] = [_Helper(self._arguments, self._board, part, self._num_threads, ticket) for part in parts]
+        One thread needs no worker: such a pool is its owner's alone, and waits for nobody.
+        """
+        if num_threads == 1:
+            return cls(1)
+        # Two at once may make two: that costs threads, and is right.
+        return _SHARED.get(num_threads) or _SHARED.setdefault(num_threads, cls(num_threads))
+
+    def run(self, kernel_args: int) -> None:
+        """Do the job whose ``KernelArgs`` are at that address, and wait for it. The caller holds ``lock``."""
+        crew = self._crew or self._start()
+        for worker in crew.workers:
+            worker.wake()
+        do_jobs(crew.address, kernel_args, 0, self.num_threads, int(crew.control[SEQUENCE]))
+
+    def forget_workers(self) -> None:
+        """In a forked process, which has none of its parent's threads, and where nobody would free the lock."""
+        self.lock = threading.Lock()
+        if self._crew is not None:
+            self._crew.finalizer.detach()
+            self._crew = None
+
+    def _start(self) -> "_Crew":
+        """Start the workers; whatever comes in between, none is left behind."""
+        control = aligned(3 * LINE // 8, np.int64)
+        workers: list[_Worker] = []
+        try:
+            workers += (_Worker(control, thread, self.num_threads) for thread in range(1, self.num_threads))
+            finalizer = weakref.finalize(self, _shutdown, workers, control)
+            self._crew = _Crew(control, control.ctypes.data, workers, finalizer)
+        except BaseException:
+            control[CLOSED // 8] = 1
+            raise
+        return self._crew
 
 
-class _Helper:
-    """A thread with a place in the team."""
+class _Worker:
+    """A thread that does its part of every job."""
 
-    def __init__(
-        self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int, seen: int
-    ) -> None:
-        self.is_dismissed = False
+    def __init__(self, control: npt.NDArray[np.int64], thread: int, num_threads: int) -> None:
         self._is_asleep = False
         self._wake = threading.Event()
-        # Compiled code is handed the board's address; the thread holds the board itself as long as it looks at it.
-        held = (arguments, board, part, parts, seen)
-        threading.Thread(target=self._help, args=held, name="textwright-kernel", daemon=True).start()
+        # Compiled code is handed the block's address; the thread holds the block itself as long as it looks at it.
+        arguments = (control, thread, num_threads)
+        threading.Thread(target=self._work, args=arguments, name="textwright-kernel", daemon=True).start()
 
-    def call(self) -> None:
-        """See that it looks at the board."""
+    def wake(self) -> None:
+        """See that it looks at the sequence number."""
         if self._is_asleep:
             self._wake.set()
 
-    def _help(self, arguments: tuple[Any, ...], board: npt.NDArray[np.int64], part: int, parts: int, seen: int) -> None:
-        while not self.is_dismissed:
-            seen = do_jobs(*arguments, part, parts, seen)
+    def _work(self, control: npt.NDArray[np.int64], thread: int, num_threads: int) -> None:
+        address, seen = control.ctypes.data, 0
+        while not control[CLOSED // 8]:
+            seen = do_jobs(address, 0, thread, num_threads, seen)
             self._wake.clear()
             self._is_asleep = True
-            # A ticket that comes between the last look and the line above wakes no one: so sleep is short.
-            while board[TICKET] == seen and not self.is_dismissed and not self._wake.wait(NAP_S):
+            # A job that comes between the last spin and the line above wakes no one: so sleep is short.
+            while control[SEQUENCE] == seen and not control[CLOSED // 8] and not self._wake.wait(SLEEP_S):
                 pass
             self._is_asleep = False
 
 
-def _dismiss(helpers: Sequence[_Helper], board: npt.NDArray[np.int64]) -> None:
-    """Send the helpers away."""
-    board[CLOSED // 8] = 1
-    for helper in helpers:
-        helper.is_dismissed = True
-        helper.call()
+class _Crew(NamedTuple):
+    """The workers of a pool in this process, and what they look at."""
+
+    control: npt.NDArray[np.int64]
+    address: int
+    workers: list[_Worker]
+    finalizer: Any
+
+
+_POOLS: "weakref.WeakSet[ThreadPool]" = weakref.WeakSet()
+_SHARED: "weakref.WeakValueDictionary[int, ThreadPool]" = weakref.WeakValueDictionary()
+
+
+@cache
+def _watch_forks() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_all_workers)
+
+
+def _forget_all_workers() -> None:
+    for pool in list(_POOLS):
+        pool.forget_workers()
+
+
+def _shutdown(workers: list[_Worker], control: npt.NDArray[np.int64]) -> None:
+    """Let the workers go."""
+    control[CLOSED // 8] = 1
+    for worker in workers:
+        worker.wake()
 
 
 @jit
-def do_jobs(m: Shape, table: Any, scales: Floats, jobs: Any, board: int, part: int, parts: int, seen: int) -> int:
-    """Do a thread's part of jobs; returns the number of the last.
+def do_jobs(control: int, kernel_args: int, thread: int, num_threads: int, seen: int) -> int:
+    """Do a thread's part of jobs; returns the sequence number of the last.
 
-    The first thread raises the ticket and does that one job. In one compiled call: a KeyboardInterrupt between the two
-    would leave the others at a barrier. A helper does jobs until none has come for a while, or the board is closed.
+    The first thread says which job, raises the sequence number and does that one job. In one compiled call: a
+    KeyboardInterrupt between the two would leave the others at a barrier. A worker does jobs until none has come for a
+    while, or the pool is closed.
     """
-    if part == 0:
-        atomic_add(board + TICKET, 1)
-    looks = 0
-    while looks < MOST_WAITS and atomic_load(board + CLOSED) == 0:
-        if atomic_load(board + TICKET) == seen:
+    if thread == 0:
+        atomic_store(control + ARGUMENTS, kernel_args)
+        atomic_add(control + SEQUENCE, 1)
+    spins = 0
+    while spins < MAX_SPINS and atomic_load(control + CLOSED) == 0:
+        if atomic_load(control + SEQUENCE) == seen:
             pause()
-            looks += 1
-            if looks > KIND_WAITS:
+            spins += 1
+            if spins > SPINS_ALONE:
                 give_way()
             continue
         seen += 1
-        looks = 0
-        j = jobs[0]
-        if j.what == STEP:
-            run_step(m, table, scales, j, board + BARRIER, part, parts)
-        elif j.what == HEAD:
-            run_head(m, j, board + BARRIER, part, parts)
-        if part == 0:
+        spins = 0
+        args = kernel_args_at(atomic_load(control + ARGUMENTS))
+        if args.what == STEP:
+            run_step(args, control + BARRIER, thread, num_threads)
+        elif args.what == HEAD:
+            run_head(args, control + BARRIER, thread, num_threads)
+        if thread == 0:
             break
     return seen
 
