@@ -45,6 +45,12 @@ INSIDE = (
         "at_work",
     ),
     *("keep_rounded", "read_rounded", "SPECIMEN", "make_filters", "apply_filters"),
+    *("plus_product", "plus_pairs", "_plus_fours", "in_all_lanes", "sums_of_lanes", "load_in_turn", "of_addresses"),
+    *("give_way", "wait_for_all", "GENERATION", "PATIENCE", "Team", "_hire", "_dismiss", "make_product", "make_finish"),
+    *("make_mix", "group_of", "scale_to_one", "largest_size", "lines_of_key", "start_of_head", "run_step", "is_modern"),
+    *("find_windows", "take_outliers", "code_of", "shorten_float32", "shorten_bfloat16", "NUMBERS_IN_A_LINE"),
+    *("SIDE_BY_SIDE", "_side_by_side", "MOST_TOKENS", "MOST_INPUTS", "BYTES_FOR_A_THREAD", "quantise_rows", "_hold"),
+    *("_make_room", "_addresses"),
 )
 """Names of the sources that were replaced by the field's."""
 GONE = [*(set(KEYS) - WORDS), *PRESETS, *CLASSES, "modern-", "window_slid", "micro_batch", "yardsticks"]

@@ -18,7 +18,7 @@ def test_int8_products_are_exact_on_every_processor(
     num_inputs: int, has_vnni: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gemm_microkernels, "HAS_VNNI", has_vnni)
-    multiply = gemm_microkernels.make_product(INT8, num_inputs, 1)
+    multiply = gemm_microkernels.make_gemm_microkernel(INT8, num_inputs, 1)
 
     @numba.njit
     def call(panel: int, inputs: int, blocks: int, lines: int, sums: int) -> None:

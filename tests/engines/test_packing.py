@@ -10,7 +10,7 @@ from tests.engines.test_cpu_decoder import fed, plain_logits, some_ids
 from tests.generation.conftest import make_model
 from textwright.engines.cpu.decoder import CPUDecoder
 from textwright.engines.cpu.kernels.exponent_codec import INPUT_SHIFT
-from textwright.engines.cpu.packing import DecodingPrecision, fits, pack_floats, pack_int8, quantise_rows
+from textwright.engines.cpu.packing import DecodingPrecision, fits, pack_floats, pack_int8, quantize_rows
 
 
 def weights(rows: int = 50, columns: int = 70) -> Tensor:
@@ -99,7 +99,7 @@ def test_few_weights_of_a_model_are_outliers() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_outliers_count_in_products_whatever_is_beside_them(precision: DecodingPrecision) -> None:
-    """Sums with many outliers, in groups of 1, 4 and 16, against torch's of the same weights."""
+    """Sums with many outliers, in tiles of 1, 4 and 16, against torch's of the same weights."""
     model = make_model("gpt2")
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -141,7 +141,7 @@ def test_weights_that_are_no_numbers_stay_none(value: float) -> None:
 def test_rounding_to_int8_is_to_the_nearest_of_255_steps() -> None:
     weight = weights()
     weight[7] = 0
-    rounded, scales = quantise_rows(weight)
+    rounded, scales = quantize_rows(weight)
     again = scales[:, None] * (rounded.float() - 128)
     assert bool(((again - weight).abs() <= scales[:, None] / 2 * (1 + 1e-5)).all())
 
@@ -150,7 +150,7 @@ def test_panels_of_int8_hold_a_matrix_in_the_order_it_is_read() -> None:
     panels, scales = pack_int8(weights())
     assert panels.shape[2:] == (16, 4)
     again = panels.transpose(1, 2).reshape(64, -1)
-    assert torch.equal(again[:50, :70], quantise_rows(weights())[0])
+    assert torch.equal(again[:50, :70], quantize_rows(weights())[0])
     assert not again[50:].any()
     assert not again[:, 70:].any()
     assert fits([panels, scales], weights().shape)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textwright.engines.cpu.kernels.llvm_ir import LINE
+from textwright.engines.cpu.kernels.layout import CACHE_LINE
 from textwright.models.kv_cache import next_capacity
 
 KEYS, VALUES, CAPACITY = range(3)
@@ -40,7 +40,7 @@ class SlotCache:
             context_length: the most tokens of a text.
             dtype: of its numbers.
         """
-        per_line = LINE // dtype.itemsize
+        per_line = CACHE_LINE // dtype.itemsize
         self._shape, self._dtype = (layers, heads, -(-head_dim // per_line) * per_line), dtype
         # What fills a head up to whole lines is multiplied too, and nobody writes it.
         self._new = torch.empty if head_dim == self._shape[2] else torch.zeros

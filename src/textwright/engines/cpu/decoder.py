@@ -15,9 +15,18 @@ from textwright.data.batch import Batch
 from textwright.engines.config import DecodingPrecision
 from textwright.engines.cpu.cache import SlotCache
 from textwright.engines.cpu.kernels.gemm import SUMS
-from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, NUMBERS_IN_A_LINE
-from textwright.engines.cpu.kernels.layout import ACTIVATIONS, HEAD, KERNEL_ARGS, PARTS, STEP, TENSORS, ModelDims
-from textwright.engines.cpu.kernels.llvm_ir import LANES, LINE
+from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, VALUES_PER_LINE
+from textwright.engines.cpu.kernels.layout import (
+    ACTIVATIONS,
+    CACHE_LINE,
+    FORWARD,
+    HEAD,
+    KERNEL_ARGS,
+    PARTS,
+    TENSORS,
+    ModelDims,
+)
+from textwright.engines.cpu.kernels.llvm_ir import LANES
 from textwright.engines.cpu.kernels.thread_pool import ThreadPool, aligned
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
 from textwright.engines.engine_thread import ENGINE, T
@@ -26,9 +35,9 @@ from textwright.models.kv_cache import check_slots
 from textwright.models.layers.positions import rope_table
 from textwright.models.protocols import Cache, Conditioning
 
-MOST_TOKENS = 256
+MAX_TOKENS = 256
 """Read at once by the kernels."""
-BYTES_FOR_A_THREAD = 4 << 20
+BYTES_PER_THREAD = 4 << 20
 """Weights that are worth a thread."""
 
 
@@ -64,25 +73,27 @@ class CPUDecoder:
         self.precision, self.device = precision, torch.device("cpu")
         self.vocab_size, self.context_length = model.vocab_size, model.context_length
         self.hidden_size = model.hidden_size
-        self._held: list[Tensor] = []
-        self._given, self.packed = packed or {}, dict[str, Tensor]()
+        self._kept_alive: list[Tensor] = []
+        self._prepacked, self.packed = packed or {}, dict[str, Tensor]()
         dims = ModelDims(
             kind=KINDS[precision],
             num_layers=c.num_layers,
-            width=c.hidden_size,
+            hidden_size=c.hidden_size,
             num_heads=c.num_heads,
-            num_key_heads=c.num_key_value_heads,
-            head_width=c.head_dim,
-            mlp_width=c.intermediate_size,
-            is_modern=c.family == "qwen3",
+            num_key_value_heads=c.num_key_value_heads,
+            head_dim=c.head_dim,
+            intermediate_size=c.intermediate_size,
+            vocab_size=model.vocab_size,
+            context_length=model.context_length,
+            is_qwen3=c.family == "qwen3",
             activation=ACTIVATIONS.index(c.activation),
-            epsilon=c.norm_eps,
+            norm_eps=c.norm_eps,
         )
         self._pool = ThreadPool.shared(num_threads or self._suitable_threads(model))
-        self._job = np.zeros(1, KERNEL_ARGS)
-        self._job_address = self._job.ctypes.data
-        self._describe(model, dims)
-        self._make_room()
+        self._kernel_args = np.zeros(1, KERNEL_ARGS)
+        self._args_address = self._kernel_args.ctypes.data
+        self._fill_kernel_args(model, dims)
+        self._allocate_workspace()
         # The kernels are compiled, or read from the cache, at their first call: here rather than at the first prompt.
         self.logits(self.extend(torch.zeros(1, 1, dtype=torch.int64), [1], self.empty_cache(1), [0]))
 
@@ -116,15 +127,15 @@ class CPUDecoder:
         row, time = np.nonzero(np.arange(ids.shape[1]) < np.array(lengths)[:, None])
         tokens = np.stack([ids.numpy()[row, time], np.array(slots)[row], np.array(starts)[row] + time])
         found = torch.empty(len(row), self.hidden_size)
-        job = self._job[0]
+        args = self._kernel_args[0]
         with self._pool.lock:
-            job["keys"], job["values"], job["capacities"] = (line.ctypes.data for line in cache.table)
-            job["num_slots"] = cache.num_slots
-            for first in range(0, len(row), MOST_TOKENS):
-                count = min(MOST_TOKENS, len(row) - first)
+            args["keys"], args["values"], args["capacities"] = (line.ctypes.data for line in cache.table)
+            args["num_slots"] = cache.num_slots
+            for first in range(0, len(row), MAX_TOKENS):
+                count = min(MAX_TOKENS, len(row) - first)
                 self._tokens[:, :count] = tokens[:, first : first + count]
-                job["count"], job["hidden"] = count, found[first:].data_ptr()
-                self._run(STEP)
+                args["count"], args["hidden"] = count, found[first:].data_ptr()
+                self._run(FORWARD)
         for slot, start, length in zip(slots, starts, lengths, strict=True):
             cache.set_length(slot, start + length)
         if len(row) == ids.numel():
@@ -138,108 +149,109 @@ class CPUDecoder:
         """Logits for the places given."""
         flat = hidden.reshape(-1, self.hidden_size).contiguous()
         logits = torch.empty(len(flat), self.vocab_size)
-        job = self._job[0]
+        args = self._kernel_args[0]
         with self._pool.lock:
-            for first in range(0, len(flat), MOST_TOKENS):
-                part = flat[first : first + MOST_TOKENS]
-                job["count"], job["hidden"] = len(part), part.data_ptr()
-                job["logits"] = logits[first:].data_ptr()
+            for first in range(0, len(flat), MAX_TOKENS):
+                part = flat[first : first + MAX_TOKENS]
+                args["count"], args["hidden"] = len(part), part.data_ptr()
+                args["logits"] = logits[first:].data_ptr()
                 self._run(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
 
-    def _run(self, what: int) -> None:
-        """Do the job as it is described; the pool is locked."""
-        self._job[0]["what"] = what
-        self._pool.run(self._job_address)
+    def _run(self, kernel: int) -> None:
+        """Do the job that the arguments say; the caller holds the pool's lock."""
+        self._kernel_args[0]["kernel"] = kernel
+        self._pool.run(self._args_address)
 
     def _suitable_threads(self, model: GPT) -> int:
         """A core reads a few megabytes sooner alone than it agrees with others on who reads what."""
-        bytes_each = NUMBERS_IN_A_LINE[FLOAT32] * 4 / NUMBERS_IN_A_LINE[KINDS[self.precision]]
+        bytes_each = VALUES_PER_LINE[FLOAT32] * 4 / VALUES_PER_LINE[KINDS[self.precision]]
         size = bytes_each * sum(parameter.numel() for parameter in model.parameters())
-        return max(1, min(torch.get_num_threads(), int(size / BYTES_FOR_A_THREAD)))
+        return max(1, min(torch.get_num_threads(), int(size / BYTES_PER_THREAD)))
 
-    def _addresses(self, prefix: str, block: nn.Module) -> list[int]:
+    def _layer_weights(self, prefix: str, block: nn.Module) -> list[int]:
         """A row of the table."""
         found = dict.fromkeys(TENSORS, 0)
         for name, tensor in _tensors(block):
             if tensor.ndim == 2:
-                found |= zip((name + part for part in PARTS), self._matrix(prefix + name, tensor), strict=True)
+                found |= zip((name + part for part in PARTS), self._packed_matrix(prefix + name, tensor), strict=True)
             else:
-                found[name] = self._hold(tensor.detach().float())
+                found[name] = self._keep_alive(tensor.detach().float())
         return [found[name] for name in TENSORS]
 
-    def _matrix(self, name: str, weight: Tensor) -> list[int]:
+    def _packed_matrix(self, name: str, weight: Tensor) -> list[int]:
         """Where a matrix is, in its precision: its panels, the scales of its rows, and its outliers."""
         if self.precision != "int8":
-            return [self._hold(tensor) for tensor in pack_floats(weight.detach(), self.precision)]
+            return [self._keep_alive(tensor) for tensor in pack_floats(weight.detach(), self.precision)]
         names = (name, f"{name}_scales")
-        packed = [self._given[key] for key in names if key in self._given]
+        packed = [self._prepacked[key] for key in names if key in self._prepacked]
         if not fits(packed, weight.shape):
             packed = [*pack_int8(weight.detach())]
         self.packed |= zip(names, packed, strict=True)
-        return [*(self._hold(tensor) for tensor in packed), 0]
+        return [*(self._keep_alive(tensor) for tensor in packed), 0]
 
-    def _hold(self, tensor: Tensor) -> int:
+    def _keep_alive(self, tensor: Tensor) -> int:
         """Keep a tensor where it is, or where the kernels can read it: whole lines at addresses that begin one."""
         held = tensor.contiguous()
-        if held.data_ptr() % LINE:
+        if held.data_ptr() % CACHE_LINE:
             held = held.clone()
-        self._held.append(held)
+        self._kept_alive.append(held)
         return held.data_ptr()
 
-    def _describe(self, model: GPT, dims: ModelDims) -> None:
+    def _fill_kernel_args(self, model: GPT, dims: ModelDims) -> None:
         """What is the same in every job."""
-        job = self._job[0]
+        args = self._kernel_args[0]
         for name, value in dims._asdict().items():
-            job[name] = value
-        self._table = np.array([self._addresses(f"{n}.", block) for n, block in enumerate(model.blocks)], np.int64)
-        self._scales = np.array([block.get_submodule("attention").scale for block in model.blocks], np.float32)
-        job["weight_table"], job["attention_scales"] = self._table.ctypes.data, self._scales.ctypes.data
-        job["embedding"] = self._hold(model.token_embedding.weight.detach().float())
-        for part, address in zip(PARTS, self._matrix("head", model.head_weight), strict=True):
-            job[f"head{part}"] = address
-        job["vocab_size"] = model.vocab_size
-        job["final_norm"] = self._hold(model.final_norm.get_parameter("weight").detach().float())
+            args[name] = value
+        addresses = [self._layer_weights(f"{n}.", block) for n, block in enumerate(model.blocks)]
+        scales = [block.get_submodule("attention").scale for block in model.blocks]
+        self._weight_table, self._attention_scales = np.array(addresses, np.int64), np.array(scales, np.float32)
+        args["weight_table"] = self._weight_table.ctypes.data
+        args["attention_scales"] = self._attention_scales.ctypes.data
+        args["token_embedding"] = self._keep_alive(model.token_embedding.weight.detach().float())
+        for part, address in zip(PARTS, self._packed_matrix("head", model.head_weight), strict=True):
+            args[f"head{part}"] = address
+        args["final_norm"] = self._keep_alive(model.final_norm.get_parameter("weight").detach().float())
         if self.config.family == "qwen3":
             table = rope_table(torch.arange(self.context_length)[None], self.config.head_dim, self.config.rope_theta)
             half = self.config.head_dim // 2
-            job["cosines"], job["sines"] = (self._hold(part[0, 0, :, :half]) for part in table)
+            args["cosines"], args["sines"] = (self._keep_alive(part[0, 0, :, :half]) for part in table)
         else:
             assert model.position_embedding is not None
             positions = model.position_embedding.state_dict(keep_vars=True).get("weight")
             if positions is None:
                 positions = model.position_embedding.get_buffer("weight")
-            job["positions"] = self._hold(positions.detach().float())
-            job["final_norm_bias"] = self._hold(model.final_norm.get_parameter("bias").detach().float())
+            args["position_embedding"] = self._keep_alive(positions.detach().float())
+            args["final_norm_bias"] = self._keep_alive(model.final_norm.get_parameter("bias").detach().float())
 
-    def _make_room(self) -> None:
+    def _allocate_workspace(self) -> None:
         """Working memory."""
-        c, job, threads = self.config, self._job[0], self._pool.num_threads
-        attended = c.num_heads * c.head_dim
-        lines = -(-max(c.hidden_size, c.intermediate_size, attended) // NUMBERS_IN_A_LINE[KINDS[self.precision]])
-        key_width = -(-c.head_dim // (2 * LANES)) * 2 * LANES
-        self._tokens = np.zeros((3, MOST_TOKENS), np.int64)
-        job["tokens"], job["slots"], job["places"] = (line.ctypes.data for line in self._tokens)
-        job["room"], job["query_bytes"] = self.context_length + LANES, 4 * key_width
+        c, args, threads = self.config, self._kernel_args[0], self._pool.num_threads
+        attention_size = c.num_heads * c.head_dim
+        lines = -(-max(c.hidden_size, c.intermediate_size, attention_size) // VALUES_PER_LINE[KINDS[self.precision]])
+        head_size = -(-c.head_dim // (2 * LANES)) * 2 * LANES
+        self._tokens = np.zeros((3, MAX_TOKENS), np.int64)
+        args["token_ids"], args["slots"], args["positions"] = (line.ctypes.data for line in self._tokens)
+        args["max_scores"], args["head_size"] = self.context_length + LANES, head_size
         sizes = {
-            "x": MOST_TOKENS * c.hidden_size,
-            "normed": MOST_TOKENS * c.hidden_size,
-            "qkv": MOST_TOKENS * (attended + 2 * c.num_key_value_heads * c.head_dim),
-            "attended": MOST_TOKENS * attended,
-            "mid": MOST_TOKENS * c.intermediate_size,
-            "gate": MOST_TOKENS * c.intermediate_size if c.family == "qwen3" else 0,
-            "inputs": MOST_TOKENS * lines * LANES,
-            "blocks": MOST_TOKENS * 2 * lines,
+            "residual": MAX_TOKENS * c.hidden_size,
+            "normed": MAX_TOKENS * c.hidden_size,
+            "qkv": MAX_TOKENS * (attention_size + 2 * c.num_key_value_heads * c.head_dim),
+            "attention_out": MAX_TOKENS * attention_size,
+            "up": MAX_TOKENS * c.intermediate_size,
+            "gate": MAX_TOKENS * c.intermediate_size if c.family == "qwen3" else 0,
+            "packed_inputs": MAX_TOKENS * lines * LANES,
+            "blocks": MAX_TOKENS * 2 * lines,
             "sums": threads * SUMS,
             "scores": threads * (self.context_length + LANES),
             "zeros": LANES,
-            "queries": threads * key_width,
-            "mixed": threads * key_width,
+            "query": threads * head_size,
+            "head_out": threads * head_size,
         }
-        self._room = aligned(sum(-(-size // 16) * 16 for size in sizes.values()), np.float32)
+        self._workspace = aligned(sum(-(-size // 16) * 16 for size in sizes.values()), np.float32)
         start = 0
         for name, size in sizes.items():
-            job[name] = self._room[start:].ctypes.data
+            args[name] = self._workspace[start:].ctypes.data
             start += -(-size // 16) * 16
 
 

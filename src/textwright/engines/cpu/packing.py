@@ -4,8 +4,8 @@
 
     panel 0    rows 0 to 15, columns 0 | rows 0 to 15, columns 1 | ...     for bfloat16 two columns, for int8 four
 
-Sixteen rows lie side by side, and two panels of floats, line by line: see ``kernels.products``. What is left of the
-last panels, and of the columns' last line, is zeros.
+Sixteen rows are interleaved, and two panels of floats, line by line: see ``kernels.gemm_microkernels``. What is left of
+the last panels, and of the columns' last line, is zeros.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from textwright.engines.config import DecodingPrecision
 from textwright.engines.cpu.kernels.exponent_codec import (
     COLUMNS,
     INPUT_SHIFT,
-    find_windows,
-    shorten_bfloat16,
-    shorten_float32,
-    take_outliers,
+    choose_base_exponents,
+    encode_bfloat16,
+    encode_float32,
+    extract_outliers,
 )
 from textwright.engines.cpu.kernels.gemm_microkernels import (
     BFLOAT16,
     CHUNK_LINES,
     FLOAT32,
+    FLOAT_INTERLEAVE,
     INT8,
-    NUMBERS_IN_A_LINE,
-    PANELS,
-    SIDE_BY_SIDE,
+    INTERLEAVE,
+    VALUES_PER_LINE,
 )
 from textwright.engines.cpu.kernels.llvm_ir import LANES
 
@@ -38,28 +38,28 @@ KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16,
 
 
 def pack_floats(weight: Float[Tensor, "rows columns"], precision: DecodingPrecision) -> tuple[Tensor, Tensor, Tensor]:
-    """A matrix in float32, or rounded to bfloat16, with shorter exponents; nothing else is lost.
+    """A matrix in float32, or rounded to bfloat16, with short exponents; nothing else is lost.
 
     Returns:
         Panels, int32 [pairs of panels, columns / 8, lines of memory, 2, 16]; the factors of rows, float32 [rows];
         outliers, int32 [panels + 1, then 2 x outliers]: where each panel's begin, and pairs of a place and a weight;
-        see ``kernels.short``.
+        see ``kernels.exponent_codec``.
     """
     rows = len(weight)
     rounded = weight.float() if precision == "float32" else weight.bfloat16().float()
-    bits = _side_by_side(rounded, KINDS[precision], 1)[..., 0].view(torch.int32)  # [panels, columns, 16]
+    bits = _interleave(rounded, KINDS[precision], 1)[..., 0].view(torch.int32)  # [panels, columns, 16]
     shape = len(bits), bits.shape[1] // COLUMNS, CHUNK_LINES[KINDS[precision]], LANES
     panels = torch.empty(shape, dtype=torch.int32)
-    firsts, counts = torch.empty(len(bits), LANES, dtype=torch.int32), torch.empty(len(bits), dtype=torch.int64)
+    bases, counts = torch.empty(len(bits), LANES, dtype=torch.int32), torch.empty(len(bits), dtype=torch.int64)
     words = bits.numpy().view("uint32")
-    find_windows(words, firsts.numpy(), counts.numpy())
+    choose_base_exponents(words, bases.numpy(), counts.numpy())
     starts = nn.functional.pad(counts.cumsum(0), (1, 0)).int()
     entries = torch.empty(int(starts[-1]), 2, dtype=torch.int32)
-    take_outliers(words, firsts.numpy(), entries.numpy().view("uint32"))
-    shorten = shorten_float32 if precision == "float32" else shorten_bfloat16
-    shorten(words, firsts.numpy(), panels.numpy().view("uint32"))
-    factors = torch.exp2((firsts.flatten()[:rows] - INPUT_SHIFT).float())
-    pairs = panels.view(-1, SIDE_BY_SIDE, *panels.shape[1:]).permute(0, 2, 3, 1, 4).contiguous()
+    extract_outliers(words, bases.numpy(), entries.numpy().view("uint32"))
+    encode = encode_float32 if precision == "float32" else encode_bfloat16
+    encode(words, bases.numpy(), panels.numpy().view("uint32"))
+    factors = torch.exp2((bases.flatten()[:rows] - INPUT_SHIFT).float())
+    pairs = panels.view(-1, FLOAT_INTERLEAVE, *panels.shape[1:]).permute(0, 2, 3, 1, 4).contiguous()
     return pairs, factors, torch.cat([starts, entries.flatten()])
 
 
@@ -69,8 +69,8 @@ def pack_int8(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
     Returns:
         Panels, uint8 [panels, steps, 16, 4]; the scales of rows, float32 [rows].
     """
-    numbers, scales = quantise_rows(weight.float())
-    return _side_by_side(numbers, INT8, 4), scales
+    numbers, scales = quantize_rows(weight.float())
+    return _interleave(numbers, INT8, 4), scales
 
 
 def fits(packed: Sequence[Tensor], shape: torch.Size) -> bool:
@@ -79,7 +79,7 @@ def fits(packed: Sequence[Tensor], shape: torch.Size) -> bool:
     Kernels would read beyond the end of what is too small, and it may come from a file.
     """
     rows, columns = shape
-    steps = -(-columns // NUMBERS_IN_A_LINE[INT8]) * LANES
+    steps = -(-columns // VALUES_PER_LINE[INT8]) * LANES
     panels = torch.Size([-(-rows // LANES), steps, LANES, 4])
     return [(tensor.shape, tensor.dtype) for tensor in packed] == [
         (panels, torch.uint8),
@@ -87,7 +87,7 @@ def fits(packed: Sequence[Tensor], shape: torch.Size) -> bool:
     ]
 
 
-def quantise_rows(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
+def quantize_rows(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
     """A matrix as int8 with a scale for each row: weight is about scale x (byte - 128).
 
     Returns:
@@ -98,9 +98,9 @@ def quantise_rows(weight: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor
     return rounded.to(torch.uint8), scales
 
 
-def _side_by_side(numbers: Tensor, kind: int, together: int) -> Tensor:
+def _interleave(numbers: Tensor, kind: int, together: int) -> Tensor:
     """[rows, columns] as [panels, steps, 16, columns of a step], filled up to whole lines and panels."""
     rows, columns = numbers.shape
-    per_line = NUMBERS_IN_A_LINE[kind]
-    padded = nn.functional.pad(numbers, (0, -columns % per_line, 0, -rows % (PANELS[kind] * LANES)))
+    per_line = VALUES_PER_LINE[kind]
+    padded = nn.functional.pad(numbers, (0, -columns % per_line, 0, -rows % (INTERLEAVE[kind] * LANES)))
     return padded.view(-1, LANES, padded.shape[1] // together, together).transpose(1, 2).contiguous()

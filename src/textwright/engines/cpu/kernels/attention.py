@@ -1,119 +1,123 @@
-"""Attention over the cache: what a token leaves there, and a head's look at what is there."""
+"""Attention over the cache: what a token leaves there, and what a head takes from there."""
 
 from typing import Any
 
-from textwright.engines.cpu.kernels.attention_microkernels import KEYS_AT_ONCE, make_mix, make_scores
-from textwright.engines.cpu.kernels.elementwise import ZERO, exponential, largest, scale_to_one, turn
+from textwright.engines.cpu.kernels.attention_microkernels import KEYS_PER_TILE, make_scores, make_weighted_sum
+from textwright.engines.cpu.kernels.elementwise import ZERO, apply_rope, exponential, max_value, rms_norm
 from textwright.engines.cpu.kernels.gemm import rounded_to_bfloat16
 from textwright.engines.cpu.kernels.gemm_microkernels import BFLOAT16, FLOAT32
-from textwright.engines.cpu.kernels.layout import KEY_NORM, QUERY_NORM, ModelDims
-from textwright.engines.cpu.kernels.llvm_ir import LANES, LINE
-from textwright.engines.cpu.kernels.numba_intrinsics import floats, ints, jit, shorts
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, KEY_NORM, QUERY_NORM, ModelDims
+from textwright.engines.cpu.kernels.llvm_ir import LANES
+from textwright.engines.cpu.kernels.numba_intrinsics import float_at, floats, ints, jit, matrix_of, row_of, shorts
 
-_scores, _narrow_scores = make_scores(FLOAT32), make_scores(BFLOAT16)
-_mix4, _mix1 = make_mix(FLOAT32, 4), make_mix(FLOAT32, 1)
-_narrow_mix4, _narrow_mix1 = make_mix(BFLOAT16, 4), make_mix(BFLOAT16, 1)
-
-
-@jit
-def lines_of_key(m: ModelDims) -> int:
-    """Lines of a key or value in the cache."""
-    per_line = LANES if m.kind == FLOAT32 else 2 * LANES
-    return (m.head_width + per_line - 1) // per_line
+_scores, _scores_bf16 = make_scores(FLOAT32), make_scores(BFLOAT16)
+_weighted_sum4, _weighted_sum1 = make_weighted_sum(FLOAT32, 4), make_weighted_sum(FLOAT32, 1)
+_weighted_sum4_bf16, _weighted_sum1_bf16 = make_weighted_sum(BFLOAT16, 4), make_weighted_sum(BFLOAT16, 1)
 
 
 @jit
-def remember(m: ModelDims, j: Any, at: Any, layer: int, n: int) -> None:
-    """A token's key and value into the cache; for modern models queries and keys are normalised and turned first."""
-    slot, place = ints(j.slots, j.count)[n], ints(j.places, j.count)[n]
-    keys_at, values_at = ints(j.keys, j.num_slots)[slot], ints(j.values, j.num_slots)[slot]
-    width = m.head_width
-    all_heads = m.num_heads + 2 * m.num_key_heads
-    first = j.qkv + 4 * n * all_heads * width
-    if m.is_modern:
-        cosines, sines = (
-            floats(j.cosines + 2 * place * width, width // 2),
-            floats(j.sines + 2 * place * width, width // 2),
-        )
-        for head in range(m.num_heads + m.num_key_heads):
-            vector = floats(first + 4 * head * width, width)
-            gain = floats(at[QUERY_NORM] if head < m.num_heads else at[KEY_NORM], width)
-            scale_to_one(vector, gain, vector, m.epsilon)
-            turn(vector, cosines, sines)
-    for head in range(m.num_key_heads):
-        target = start_of_head(m, j, slot, layer, head) + place * LINE * lines_of_key(m)
-        keep(m, first + 4 * (m.num_heads + head) * width, keys_at + target)
-        keep(m, first + 4 * (m.num_heads + m.num_key_heads + head) * width, values_at + target)
+def lines_per_head(dims: ModelDims) -> int:
+    """Lines of a head's key or value in the cache."""
+    per_line = LANES if dims.kind == FLOAT32 else 2 * LANES
+    return (dims.head_dim + per_line - 1) // per_line
 
 
 @jit
-def start_of_head(m: ModelDims, j: Any, slot: int, layer: int, head: int) -> int:
-    """Bytes from where a slot's keys or values begin to those of a head in a layer."""
-    return (layer * m.num_key_heads + head) * ints(j.capacities, j.num_slots)[slot] * LINE * lines_of_key(m)
+def head_rows(dims: ModelDims, args: Any, tensors: int, slot: int, layer: int, head: int) -> int:
+    """Where a head's rows begin, a token a row, in a slot's keys or values: ``tensors`` says where those are."""
+    row = (layer * dims.num_key_value_heads + head) * ints(args.capacities, args.num_slots)[slot]
+    return ints(tensors, args.num_slots)[slot] + row * CACHE_LINE * lines_per_head(dims)
 
 
 @jit
-def keep(m: ModelDims, source: int, target: int) -> None:
+def store_kv(dims: ModelDims, args: Any, layer_weights: Any, layer: int, n: int) -> None:
+    """A token's key and value into the cache; for Qwen3 queries and keys are normalised and rotated first."""
+    slot, place = ints(args.slots, args.count)[n], ints(args.positions, args.count)[n]
+    head_dim, num_keys = dims.head_dim, dims.num_key_value_heads
+    # [queries, keys, values], a head a row
+    heads = float_at(args.qkv, n * (dims.num_heads + 2 * num_keys) * head_dim)
+    if dims.is_qwen3:
+        cosines = matrix_of(args.cosines, dims.context_length, head_dim // 2)[place]
+        sines = matrix_of(args.sines, dims.context_length, head_dim // 2)[place]
+        for head in range(dims.num_heads + num_keys):
+            vector = row_of(heads, head, head_dim)
+            gain = floats(layer_weights[QUERY_NORM] if head < dims.num_heads else layer_weights[KEY_NORM], head_dim)
+            rms_norm(vector, gain, vector, dims.norm_eps)
+            apply_rope(vector, cosines, sines)
+    offset = place * CACHE_LINE * lines_per_head(dims)
+    for head in range(num_keys):
+        key = row_of(heads, dims.num_heads + head, head_dim)
+        value = row_of(heads, dims.num_heads + num_keys + head, head_dim)
+        cast_copy(dims, key, head_rows(dims, args, args.keys, slot, layer, head) + offset)
+        cast_copy(dims, value, head_rows(dims, args, args.values, slot, layer, head) + offset)
+
+
+@jit
+def cast_copy(dims: ModelDims, x: Any, target: int) -> None:
     """A head's numbers, in the kind of the cache."""
-    width = m.head_width
-    x = floats(source, width)
-    if m.kind == FLOAT32:
-        wide = floats(target, width)
-        for i in range(width):
-            wide[i] = x[i]
+    if dims.kind == FLOAT32:
+        out = floats(target, len(x))
+        for i in range(len(x)):
+            out[i] = x[i]
     else:
-        halves = shorts(target, width)
-        for i in range(width):
+        halves = shorts(target, len(x))
+        for i in range(len(x)):
             halves[i] = rounded_to_bfloat16(x[i])
 
 
 @jit
-def attend(m: ModelDims, j: Any, layer: int, n: int, head: int, part: int, scale: float) -> None:
-    """One head's look from one token at those before it and at itself."""
-    slot, num_keys = ints(j.slots, j.count)[n], ints(j.places, j.count)[n] + 1
-    width, lines = m.head_width, lines_of_key(m)
-    row_bytes = LINE * lines
-    key_head = head // (m.num_heads // m.num_key_heads)
-    start = start_of_head(m, j, slot, layer, key_head)
-    keys_at, values_at = ints(j.keys, j.num_slots)[slot] + start, ints(j.values, j.num_slots)[slot] + start
-    query_at, mixed_at = j.queries + part * j.query_bytes, j.mixed + part * j.query_bytes
-    keep(m, j.qkv + 4 * (n * (m.num_heads + 2 * m.num_key_heads) + head) * width, query_at)
-    scores_at = j.scores + 4 * part * j.room
-    for key in range(0, num_keys, KEYS_AT_ONCE):
-        if m.kind == FLOAT32:
-            _scores(keys_at + key * row_bytes, query_at, lines, scores_at + 4 * key)
+def attend(dims: ModelDims, args: Any, layer: int, n: int, head: int, thread: int, scale: float) -> None:
+    """One head's attention from one token to those before it and to itself."""
+    slot, num_keys = ints(args.slots, args.count)[n], ints(args.positions, args.count)[n] + 1
+    key_head = head // (dims.num_heads // dims.num_key_value_heads)
+    keys = head_rows(dims, args, args.keys, slot, layer, key_head)
+    values = head_rows(dims, args, args.values, slot, layer, key_head)
+    query, head_out = float_at(args.query, thread * args.head_size), float_at(args.head_out, thread * args.head_size)
+    heads = float_at(args.qkv, n * (dims.num_heads + 2 * dims.num_key_value_heads) * dims.head_dim)
+    cast_copy(dims, row_of(heads, head, dims.head_dim), query)
+    lines = lines_per_head(dims)
+    scores_at = float_at(args.scores, thread * args.max_scores)
+    for key in range(0, num_keys, KEYS_PER_TILE):
+        if dims.kind == FLOAT32:
+            _scores(keys + key * CACHE_LINE * lines, query, lines, float_at(scores_at, key))
         else:
-            _narrow_scores(keys_at + key * row_bytes, query_at, lines, scores_at + 4 * key)
+            _scores_bf16(keys + key * CACHE_LINE * lines, query, lines, float_at(scores_at, key))
     scores = floats(scores_at, num_keys)
-    top = largest(scores)
-    total = ZERO
-    for t in range(num_keys):
-        weight = exponential((scores[t] - top) * scale)
-        scores[t] = weight
-        total += weight
-    for t in range(num_keys):
-        scores[t] /= total
-    mix(m, values_at, scores_at, num_keys, row_bytes, mixed_at)
-    mixed = floats(mixed_at, width)
-    attended = floats(j.attended + 4 * (n * m.num_heads + head) * width, width)
-    for i in range(width):
-        attended[i] = mixed[i]
+    softmax(scores, scale)
+    weighted_sum(dims.kind, values, lines, scores_at, num_keys, head_out)
+    found, out = floats(head_out, dims.head_dim), row_of(args.attention_out, n * dims.num_heads + head, dims.head_dim)
+    for i in range(dims.head_dim):
+        out[i] = found[i]
 
 
 @jit
-def mix(m: ModelDims, values_at: int, weights_at: int, count: int, row_bytes: int, out_at: int) -> None:
-    """The sum of ``count`` values, each times its weight."""
-    vectors = row_bytes // LINE if m.kind == FLOAT32 else row_bytes // (LINE // 2)
+def softmax(scores: Any, scale: float) -> None:
+    """Scores, each times ``scale``, to probabilities."""
+    top = max_value(scores)
+    total = ZERO
+    for t in range(len(scores)):
+        weight = exponential((scores[t] - top) * scale)
+        scores[t] = weight
+        total += weight
+    for t in range(len(scores)):
+        scores[t] /= total
+
+
+@jit
+def weighted_sum(kind: int, values: int, lines: int, weights: int, count: int, out: int) -> None:
+    """The sum of ``count`` values of so many lines, each times its weight: float32, a vector a line of the sum."""
+    row_bytes = CACHE_LINE * lines
+    vectors = lines if kind == FLOAT32 else 2 * lines
     i = 0
     while i + 4 <= vectors:
-        if m.kind == FLOAT32:
-            _mix4(values_at + LINE * i, row_bytes, weights_at, count, out_at + LINE * i)
+        if kind == FLOAT32:
+            _weighted_sum4(values + CACHE_LINE * i, row_bytes, weights, count, out + CACHE_LINE * i)
         else:
-            _narrow_mix4(values_at + LINE // 2 * i, row_bytes, weights_at, count, out_at + LINE * i)
+            _weighted_sum4_bf16(values + CACHE_LINE // 2 * i, row_bytes, weights, count, out + CACHE_LINE * i)
         i += 4
     while i < vectors:
-        if m.kind == FLOAT32:
-            _mix1(values_at + LINE * i, row_bytes, weights_at, count, out_at + LINE * i)
+        if kind == FLOAT32:
+            _weighted_sum1(values + CACHE_LINE * i, row_bytes, weights, count, out + CACHE_LINE * i)
         else:
-            _narrow_mix1(values_at + LINE // 2 * i, row_bytes, weights_at, count, out_at + LINE * i)
+            _weighted_sum1_bf16(values + CACHE_LINE // 2 * i, row_bytes, weights, count, out + CACHE_LINE * i)
         i += 1

@@ -9,26 +9,26 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, plus_pairs
+from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, dot_bf16
+from textwright.engines.cpu.kernels.layout import CACHE_LINE
 from textwright.engines.cpu.kernels.llvm_ir import (
     FLOATS,
     INTS,
     LANES,
-    LINE,
     SHORTS,
-    in_all_lanes,
+    broadcast,
+    fma,
+    horizontal_sums,
+    i64,
     load,
     low_as_floats,
-    number,
-    of_addresses,
-    plus_product,
     store,
-    sums_of_lanes,
+    takes_addresses,
     zeros,
 )
 from textwright.engines.cpu.kernels.numba_intrinsics import FLOAT, I64
 
-KEYS_AT_ONCE = LANES
+KEYS_PER_TILE = LANES
 
 
 def make_scores(kind: int) -> Callable[..., None]:
@@ -38,47 +38,47 @@ def make_scores(kind: int) -> Callable[..., None]:
     where to put the scores, float32 [16].
     """
 
-    @of_addresses
+    @takes_addresses
     def scores(b: ir.IRBuilder, keys: Any, query: Any, lines: Any, out: Any) -> None:
-        totals = [cgutils.alloca_once(b, FLOATS) for _ in range(KEYS_AT_ONCE)]
-        row_bytes = b.mul(lines, number(LINE))
+        totals = [cgutils.alloca_once(b, FLOATS) for _ in range(KEYS_PER_TILE)]
+        row_bytes = b.mul(lines, i64(CACHE_LINE))
         for key, total in enumerate(totals):
             b.store(zeros(FLOATS), total)
-            row = b.add(keys, b.mul(row_bytes, number(key)))
+            row = b.add(keys, b.mul(row_bytes, i64(key)))
             with cgutils.for_range(b, lines, intp=I64) as loop:
-                offset = b.mul(loop.index, number(LINE))
+                offset = b.mul(loop.index, i64(CACHE_LINE))
                 kinds = FLOATS if kind == FLOAT32 else INTS
-                theirs, ours = load(b, b.add(row, offset), kinds, 4), load(b, b.add(query, offset), kinds, LINE)
-                add = plus_product if kind == FLOAT32 else plus_pairs
+                theirs, ours = load(b, b.add(row, offset), kinds, 4), load(b, b.add(query, offset), kinds, CACHE_LINE)
+                add = fma if kind == FLOAT32 else dot_bf16
                 b.store(add(b, b.load(total), theirs, ours), total)
-        store(b, sums_of_lanes(b, [b.load(total) for total in totals]), out, 4)
+        store(b, horizontal_sums(b, [b.load(total) for total in totals]), out, 4)
 
     return scores
 
 
-def make_mix(kind: int, num_vectors: int) -> Callable[..., None]:
+def make_weighted_sum(kind: int, num_vectors: int) -> Callable[..., None]:
     """A compiled function that sums weighted values: ``16 x num_vectors`` columns of them.
 
     Its arguments, all int64: the address of the first row's first column; bytes from row to row; the address of the
     rows' weights, float32; the number of rows; where to put the sums, float32.
     """
 
-    @of_addresses
-    def mix(b: ir.IRBuilder, values: Any, row_bytes: Any, weights: Any, count: Any, sums: Any) -> None:
+    @takes_addresses
+    def weighted_sum(b: ir.IRBuilder, values: Any, row_bytes: Any, weights: Any, count: Any, sums: Any) -> None:
         totals = [cgutils.alloca_once(b, FLOATS) for _ in range(num_vectors)]
         for total in totals:
             b.store(zeros(FLOATS), total)
         with cgutils.for_range(b, count, intp=I64) as loop:
-            weight = in_all_lanes(b, load(b, b.add(weights, b.mul(loop.index, number(4))), FLOAT))
+            weight = broadcast(b, load(b, b.add(weights, b.mul(loop.index, i64(4))), FLOAT))
             row = b.add(values, b.mul(loop.index, row_bytes))
             for place, total in enumerate(totals):
                 if kind == FLOAT32:
-                    value = load(b, b.add(row, number(LINE * place)), FLOATS)
+                    value = load(b, b.add(row, i64(CACHE_LINE * place)), FLOATS)
                 else:
-                    halves = b.zext(load(b, b.add(row, number(LINE // 2 * place)), SHORTS, 2), INTS)
+                    halves = b.zext(load(b, b.add(row, i64(CACHE_LINE // 2 * place)), SHORTS, 2), INTS)
                     value = low_as_floats(b, halves)
-                b.store(plus_product(b, b.load(total), weight, value), total)
+                b.store(fma(b, b.load(total), weight, value), total)
         for place, total in enumerate(totals):
-            store(b, b.load(total), b.add(sums, number(LINE * place)))
+            store(b, b.load(total), b.add(sums, i64(CACHE_LINE * place)))
 
-    return mix
+    return weighted_sum

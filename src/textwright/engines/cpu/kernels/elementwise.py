@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 
 from textwright.engines.cpu.kernels.layout import ACTIVATIONS, ModelDims
-from textwright.engines.cpu.kernels.numba_intrinsics import Floats, float_of_bits, floats, ints, jit, jit_without_nan
+from textwright.engines.cpu.kernels.numba_intrinsics import (
+    Floats,
+    float_of_bits,
+    floats,
+    ints,
+    jit,
+    jit_without_nan,
+    matrix_of,
+    row_of,
+)
 
 GELU_TANH, GELU, RELU, SILU = range(len(ACTIVATIONS))
 ROOT_HALF = np.float32(math.sqrt(0.5))
@@ -14,41 +23,48 @@ ONE, ZERO = np.float32(1), np.float32(0)
 
 
 @jit
-def embed(m: ModelDims, j: Any, n: int) -> None:
+def embed(dims: ModelDims, args: Any, n: int) -> None:
     """A token's vector, with its position's where positions are vectors."""
-    token, place = ints(j.tokens, j.count)[n], ints(j.places, j.count)[n]
-    x, embedding = floats(j.x + 4 * n * m.width, m.width), floats(j.embedding + 4 * token * m.width, m.width)
-    if j.positions == 0:
-        for i in range(m.width):
+    token, place = ints(args.token_ids, args.count)[n], ints(args.positions, args.count)[n]
+    x = row_of(args.residual, n, dims.hidden_size)
+    embedding = matrix_of(args.token_embedding, dims.vocab_size, dims.hidden_size)[token]
+    if args.position_embedding == 0:
+        for i in range(dims.hidden_size):
             x[i] = embedding[i]
     else:
-        position = floats(j.positions + 4 * place * m.width, m.width)
-        for i in range(m.width):
+        position = matrix_of(args.position_embedding, dims.context_length, dims.hidden_size)[place]
+        for i in range(dims.hidden_size):
             x[i] = embedding[i] + position[i]
 
 
 @jit
-def normalise(m: ModelDims, source: int, gain_at: int, bias_at: int, target: int, n: int) -> None:
-    """LayerNorm, or RMSNorm, of one token."""
-    x, out = floats(source + 4 * n * m.width, m.width), floats(target + 4 * n * m.width, m.width)
-    if m.is_modern:
-        scale_to_one(x, floats(gain_at, m.width), out, m.epsilon)
-        return
-    gain, bias = floats(gain_at, m.width), floats(bias_at, m.width)
+def normalise(dims: ModelDims, source: int, gain_at: int, bias_at: int, target: int, n: int) -> None:
+    """LayerNorm, or RMSNorm, of one token: row ``n`` of ``source`` to row ``n`` of ``target``."""
+    width = dims.hidden_size
+    x, gain, out = row_of(source, n, width), floats(gain_at, width), row_of(target, n, width)
+    if dims.is_qwen3:
+        rms_norm(x, gain, out, dims.norm_eps)
+    else:
+        layer_norm(x, gain, floats(bias_at, width), out, dims.norm_eps)
+
+
+@jit
+def layer_norm(x: Floats, gain: Floats, bias: Floats, out: Floats, epsilon: float) -> None:
+    """LayerNorm; ``out`` may be ``x``."""
     mean = ZERO
-    for i in range(m.width):
+    for i in range(len(x)):
         mean += x[i]
-    mean /= np.float32(m.width)
+    mean /= np.float32(len(x))
     square = ZERO
-    for i in range(m.width):
+    for i in range(len(x)):
         square += (x[i] - mean) * (x[i] - mean)
-    inverse = ONE / np.sqrt(square / np.float32(m.width) + np.float32(m.epsilon))
-    for i in range(m.width):
+    inverse = ONE / np.sqrt(square / np.float32(len(x)) + np.float32(epsilon))
+    for i in range(len(x)):
         out[i] = (x[i] - mean) * inverse * gain[i] + bias[i]
 
 
 @jit
-def scale_to_one(x: Floats, gain: Floats, out: Floats, epsilon: float) -> None:
+def rms_norm(x: Floats, gain: Floats, out: Floats, epsilon: float) -> None:
     """RMSNorm; ``out`` may be ``x``."""
     square = ZERO
     for i in range(len(x)):
@@ -59,7 +75,7 @@ def scale_to_one(x: Floats, gain: Floats, out: Floats, epsilon: float) -> None:
 
 
 @jit
-def turn(vector: Floats, cosines: Floats, sines: Floats) -> None:
+def apply_rope(vector: Floats, cosines: Floats, sines: Floats) -> None:
     """Rotary positions, in the half-and-half layout."""
     half = len(cosines)
     for i in range(half):
@@ -69,29 +85,29 @@ def turn(vector: Floats, cosines: Floats, sines: Floats) -> None:
 
 
 @jit
-def bend(m: ModelDims, j: Any, first: int, last: int) -> None:
-    """The activation of ``mid`` from column ``first`` to ``last``; of the gate, times ``mid``, where there is one."""
-    for n in range(j.count):
-        mid = floats(j.mid + 4 * n * m.mlp_width, m.mlp_width)
-        inner = floats(j.gate + 4 * n * m.mlp_width, m.mlp_width) if m.is_modern else mid
-        if m.activation == GELU_TANH:
+def activate(dims: ModelDims, args: Any, first: int, last: int) -> None:
+    """The activation of ``up`` from column ``first`` to ``last``; of ``gate``, times ``up``, where there is a gate."""
+    for n in range(args.count):
+        up = row_of(args.up, n, dims.intermediate_size)
+        inner = row_of(args.gate, n, dims.intermediate_size) if dims.is_qwen3 else up
+        if dims.activation == GELU_TANH:
             for i in range(first, last):
                 v = inner[i]
                 z = np.float32(1.5957691216057308) * (v + np.float32(0.044715) * v * v * v)
-                bent = v / (ONE + exponential(-z))  # (1 + tanh(z / 2)) / 2 is 1 / (1 + exp(-z))
-                mid[i] = bent * mid[i] if m.is_modern else bent
-        elif m.activation == SILU:
+                active = v / (ONE + exponential(-z))  # (1 + tanh(z / 2)) / 2 is 1 / (1 + exp(-z))
+                up[i] = active * up[i] if dims.is_qwen3 else active
+        elif dims.activation == SILU:
             for i in range(first, last):
-                bent = inner[i] / (ONE + exponential(-inner[i]))
-                mid[i] = bent * mid[i] if m.is_modern else bent
-        elif m.activation == RELU:
+                active = inner[i] / (ONE + exponential(-inner[i]))
+                up[i] = active * up[i] if dims.is_qwen3 else active
+        elif dims.activation == RELU:
             for i in range(first, last):
-                bent = max(inner[i], ZERO)
-                mid[i] = bent * mid[i] if m.is_modern else bent
+                active = max(inner[i], ZERO)
+                up[i] = active * up[i] if dims.is_qwen3 else active
         else:
             for i in range(first, last):
-                bent = np.float32(0.5) * inner[i] * (ONE + np.float32(math.erf(inner[i] * ROOT_HALF)))
-                mid[i] = bent * mid[i] if m.is_modern else bent
+                active = np.float32(0.5) * inner[i] * (ONE + np.float32(math.erf(inner[i] * ROOT_HALF)))
+                up[i] = active * up[i] if dims.is_qwen3 else active
 
 
 @jit
@@ -114,7 +130,7 @@ def exponential(x: float) -> float:
 
 
 @jit_without_nan
-def largest(values: Floats) -> float:
+def max_value(values: Floats) -> float:
     """The greatest of some numbers; of NaN it knows nothing, and so it looks at sixteen at once."""
     top = values[0]
     for i in range(len(values)):
@@ -123,7 +139,7 @@ def largest(values: Floats) -> float:
 
 
 @jit_without_nan
-def largest_size(values: Floats) -> float:
+def max_abs(values: Floats) -> float:
     """The greatest of their sizes."""
     top = ZERO
     for i in range(len(values)):

@@ -1,18 +1,18 @@
 """Floats in fewer bits, exactly: their exponents as four-bit codes.
 
 Of the 256 powers of two that a float may have, the weights of a row nearly all have one of fifteen neighbours. So a
-row keeps where its fifteen begin, and each weight a code::
+row keeps where its fifteen begin, its *base*, and each weight a code::
 
     float32    s eeeeeeee mmmmmmmmmmmmmmmmmmmmmmm    ->    cccc  s mmmmmmmmmmmmmmmmmmmmmmm    28 bits of 32
     bfloat16   s eeeeeeee mmmmmmm                    ->    cccc  s mmmmmmm                    12 bits of 16
 
-        exponent = first of the row + code, 1 to 15;  code 0 is zero
+        exponent = base of the row + code, 1 to 15;  code 0 is zero
 
 The few others, *outliers*, are zero there, and stand in a list of their own with their places.
 
-A code is put where the exponent was and nothing is added to it: that is the weight times 2^-first, a tiny number.
+A code is put where the exponent was and nothing is added to it: that is the weight times 2^-base, a tiny number.
 Inputs are 2^96 times as large as they are, so that products are not too small, and the sum of a row is multiplied with
-2^(first - 96), which is exact.
+2^(base - 96), which is exact.
 
 Eight columns of a row, a word of each line of memory::
 
@@ -39,9 +39,9 @@ Words = npt.NDArray[np.uint32]
 
 EXPONENTS = 15
 """In a row's window."""
-ABOVE_MEAN = 6
+HEADROOM_ABOVE_MEAN = 6
 """The window ends so far above the mean of a row's exponents, if it has any so large."""
-LAST_FIRST = 200
+MAX_BASE = 200
 """Where a window may begin, so that its factor is a number; only absurd weights are larger."""
 INPUT_SHIFT = 96
 INPUT_FACTOR = np.float32(2.0**INPUT_SHIFT)
@@ -52,12 +52,12 @@ SIGN, MANTISSA = 0x80000000, 0x007FFFFF
 
 
 @jit
-def find_windows(bits: Words, firsts: Any, counts: Any) -> None:
+def choose_base_exponents(bits: Words, bases: Any, counts: Any) -> None:
     """Where the window of each row begins, and how many outliers each panel has.
 
     Args:
         bits: of float32, [panels, columns, 16].
-        firsts: int32 [panels, 16], written.
+        bases: int32 [panels, 16], written.
         counts: int64 [panels], written.
     """
     for panel in range(len(bits)):
@@ -69,39 +69,39 @@ def find_windows(bits: Words, firsts: Any, counts: Any) -> None:
                 total[lane] += exponent
                 full[lane] += exponent > 0
         for lane in range(LANES):
-            last = min(most[lane], total[lane] // max(1, full[lane]) + ABOVE_MEAN)
-            firsts[panel, lane] = min(LAST_FIRST, max(0, last - EXPONENTS))
+            last = min(most[lane], total[lane] // max(1, full[lane]) + HEADROOM_ABOVE_MEAN)
+            bases[panel, lane] = min(MAX_BASE, max(0, last - EXPONENTS))
         count = 0
         for column in range(bits.shape[1]):
             for lane in range(LANES):
-                count += is_outlier(bits[panel, column, lane], firsts[panel, lane])
+                count += is_outlier(bits[panel, column, lane], bases[panel, lane])
         counts[panel] = count
 
 
 @jit
-def is_outlier(bits: np.uint32, first: np.int32) -> bool:
+def is_outlier(bits: np.uint32, base: np.int32) -> bool:
     """Whether a weight is neither zero nor in the window."""
-    code = np.int32(bits >> np.uint32(23) & np.uint32(255)) - np.int32(first)
+    code = np.int32(bits >> np.uint32(23) & np.uint32(255)) - np.int32(base)
     return bool((bits & np.uint32(0x7FFFFFFF)) != 0 and (code < 1 or code > EXPONENTS))
 
 
 @jit
-def take_outliers(bits: Words, firsts: Any, entries: Any) -> None:
+def extract_outliers(bits: Words, bases: Any, entries: Any) -> None:
     """Move outliers to a list, panel after panel, and leave zeros.
 
     Args:
         bits: as above, changed.
-        firsts: as above.
-        entries: uint32 [outliers, 2], written: 16 x column + lane, and the bits of the weight times 2^(96 - first).
+        bases: as above.
+        entries: uint32 [outliers, 2], written: 16 x column + lane, and the bits of the weight times 2^(96 - base).
     """
     n = 0
     for panel in range(len(bits)):
         for column in range(bits.shape[1]):
             for lane in range(LANES):
                 weight = bits[panel, column, lane]
-                first = firsts[panel, lane]
-                if is_outlier(weight, first):
-                    scaled = float_of_bits(np.int32(weight)) * 2.0 ** (INPUT_SHIFT - first)
+                base = bases[panel, lane]
+                if is_outlier(weight, base):
+                    scaled = float_of_bits(np.int32(weight)) * 2.0 ** (INPUT_SHIFT - base)
                     entries[n, 0] = LANES * column + lane
                     entries[n, 1] = bits_of_float(np.float32(scaled))
                     bits[panel, column, lane] = 0
@@ -109,14 +109,14 @@ def take_outliers(bits: Words, firsts: Any, entries: Any) -> None:
 
 
 @jit
-def code_of(bits: np.uint32, first: np.int32) -> np.uint32:
+def encode_exponent(bits: np.uint32, base: np.int32) -> np.uint32:
     """A weight's code; it is no outlier."""
-    code = (bits >> np.uint32(23) & np.uint32(255)) - np.uint32(first)
+    code = (bits >> np.uint32(23) & np.uint32(255)) - np.uint32(base)
     return np.uint32(code if bits & np.uint32(0x7FFFFFFF) else 0)
 
 
 @jit
-def shorten_float32(bits: Words, firsts: Any, out: Words) -> None:
+def encode_float32(bits: Words, bases: Any, out: Words) -> None:
     """Write panels without outliers, uint32 [panels, columns, 16], as [panels, columns / 8, 7, 16]."""
     for panel in range(len(bits)):
         for chunk in range(bits.shape[1] // COLUMNS):
@@ -125,7 +125,7 @@ def shorten_float32(bits: Words, firsts: Any, out: Words) -> None:
                 to[0, lane] = 0
             for k in range(COLUMNS):
                 for lane in range(LANES):
-                    to[0, lane] |= code_of(columns[k, lane], firsts[panel, lane]) << np.uint32(4 * k)
+                    to[0, lane] |= encode_exponent(columns[k, lane], bases[panel, lane]) << np.uint32(4 * k)
             for half in range(2):
                 for k in range(3):
                     for lane in range(LANES):
@@ -137,7 +137,7 @@ def shorten_float32(bits: Words, firsts: Any, out: Words) -> None:
 
 
 @jit
-def shorten_bfloat16(bits: Words, firsts: Any, out: Words) -> None:
+def encode_bfloat16(bits: Words, bases: Any, out: Words) -> None:
     """Write panels without outliers, uint32 [panels, columns, 16], whose lower halves are zero, as [panels,
     columns / 8, 3, 16]."""
     for panel in range(len(bits)):
@@ -150,12 +150,12 @@ def shorten_bfloat16(bits: Words, firsts: Any, out: Words) -> None:
                 at, place = np.uint32(4 * (k // 2) + 16 * (k % 2)), np.uint32(8 * (k % 4 // 2) + 16 * (k % 2))
                 for lane in range(LANES):
                     weight = columns[k, lane]
-                    to[0, lane] |= code_of(weight, firsts[panel, lane]) << at
+                    to[0, lane] |= encode_exponent(weight, bases[panel, lane]) << at
                     half = weight >> np.uint32(24) & np.uint32(0x80) | weight >> np.uint32(16) & np.uint32(0x7F)
                     to[1 + k // 4, lane] |= half << place
 
 
-def read_float32(b: ir.IRBuilder, word: Callable[[int], Any]) -> Iterator[Any]:
+def decode_float32(b: ir.IRBuilder, word: Callable[[int], Any]) -> Iterator[Any]:
     """Code that makes eight words again of seven, one after the other, but for their windows.
 
     Args:
@@ -173,7 +173,7 @@ def read_float32(b: ir.IRBuilder, word: Callable[[int], Any]) -> Iterator[Any]:
         yield b.or_(fourth, _code(b, codes, 4 * half + 3))
 
 
-def read_bfloat16(b: ir.IRBuilder, word: Callable[[int], Any]) -> Iterator[Any]:
+def decode_bfloat16(b: ir.IRBuilder, word: Callable[[int], Any]) -> Iterator[Any]:
     """The same for four pairs, of three words."""
     codes = word(0)
     for half in range(2):

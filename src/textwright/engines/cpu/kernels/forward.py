@@ -1,9 +1,9 @@
-"""A step of a GPT on a CPU: every thread runs all of it, and does its share of each stage.
+"""A forward pass of a GPT on a CPU: every thread runs all of it, and does its share of each stage.
 
 ::
 
-    embed, norm | q k v | cache | attend | round | out | norm | up, bend | round | down, norm | q k v | ...
-                ^ barrier       ^        ^       ^     ^      ^          ^       ^
+    embed, norm | q k v | cache | attend | pack | out | norm | up, activate | pack | down, norm | q k v | ...
+                ^ barrier       ^        ^      ^     ^      ^              ^      ^
 
 Matrix products are shared by rows of the matrix, attention by heads, the rest by tokens. A token's numbers depend
 neither on what other tokens are computed with it nor on the number of threads.
@@ -11,9 +11,9 @@ neither on what other tokens are computed with it nor on the number of threads.
 
 from typing import Any
 
-from textwright.engines.cpu.kernels.attention import attend, remember
-from textwright.engines.cpu.kernels.elementwise import bend, embed, normalise
-from textwright.engines.cpu.kernels.gemm import lay_out, multiply, rows_of, share
+from textwright.engines.cpu.kernels.attention import attend, store_kv
+from textwright.engines.cpu.kernels.elementwise import activate, embed, normalise
+from textwright.engines.cpu.kernels.gemm import gemm, pack_inputs, partition, partition_rows
 from textwright.engines.cpu.kernels.layout import (
     ATTENTION_NORM,
     ATTENTION_NORM_BIAS,
@@ -22,13 +22,13 @@ from textwright.engines.cpu.kernels.layout import (
     GATE,
     MLP_NORM,
     MLP_NORM_BIAS,
+    NUM_TENSORS,
     OUT,
     OUT_BIAS,
     OUTLIERS,
     QKV,
     QKV_BIAS,
     SCALES,
-    TENSORS,
     UP,
     UP_BIAS,
     ModelDims,
@@ -38,123 +38,135 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
     atomic_load,
     atomic_store,
     floats,
-    give_way,
     ints,
     jit,
     pause,
+    sched_yield,
 )
 
-NUM_TENSORS = len(TENSORS)
-GENERATION = 64
-"""Bytes from the start of the barrier to its count of openings: a line of the cache away."""
-PATIENCE = 4000
-"""Looks at the barrier before a thread lets others have its core."""
+EPOCH = 64
+"""Bytes from a barrier's count of who has come to its count of openings: a line of the cache away."""
+SPINS = 4000
+"""Spins at a barrier before a thread lets others have its core."""
 
 
 @jit
-def run_step(j: Any, barrier: int, part: int, parts: int) -> None:
-    """Read ``j.count`` tokens: their keys and values into the cache, their last hidden states to ``j.hidden``.
+def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
+    """Read ``args.count`` tokens: their keys and values into the cache, their last hidden states to ``args.hidden``.
 
     Args:
-        j: the job.
-        barrier: the address of two lines of memory that all threads share.
-        part: which of the threads this is.
-        parts: how many there are.
+        args: the job.
+        barrier_at: the address of two lines of memory that all threads share: the barrier's.
+        thread: which of the threads this is.
+        num_threads: how many there are.
     """
-    m = dims_of(j)
-    scales = floats(j.attention_scales, m.num_layers)
-    for n in range(part, j.count, parts):
-        embed(m, j, n)
-    attended_width, key_width = m.num_heads * m.head_width, m.num_key_heads * m.head_width
-    for layer in range(m.num_layers):
-        at = ints(j.weight_table + 8 * NUM_TENSORS * layer, NUM_TENSORS)
-        for n in range(part, j.count, parts):
-            normalise(m, j.x, at[ATTENTION_NORM], at[ATTENTION_NORM_BIAS], j.normed, n)
-            lay_out(m, j, j.normed, m.width, n)
-        wait_for_all(barrier, parts)
-        qkv_width = attended_width + 2 * key_width
-        multiply(m, j, matrix(at, QKV), at[QKV_BIAS], m.width, j.qkv, qkv_width, False, part, parts)
-        wait_for_all(barrier, parts)
-        for n in range(part, j.count, parts):
-            remember(m, j, at, layer, n)
-        wait_for_all(barrier, parts)
-        first, last = share(j.count * m.num_heads, part, parts)
+    dims = dims_of(args)
+    scales = floats(args.attention_scales, dims.num_layers)
+    attended_size, key_size = dims.num_heads * dims.head_dim, dims.num_key_value_heads * dims.head_dim
+    for n in range(thread, args.count, num_threads):
+        embed(dims, args, n)
+    for layer in range(dims.num_layers):
+        weights = ints(args.weight_table + 8 * NUM_TENSORS * layer, NUM_TENSORS)
+        for n in range(thread, args.count, num_threads):
+            normalise(dims, args.residual, weights[ATTENTION_NORM], weights[ATTENTION_NORM_BIAS], args.normed, n)
+            pack_inputs(dims, args, args.normed, dims.hidden_size, n)
+        barrier(barrier_at, num_threads)
+        matrix, bias, size = packed_matrix(weights, QKV), weights[QKV_BIAS], attended_size + 2 * key_size
+        gemm(dims, args, matrix, bias, dims.hidden_size, args.qkv, size, False, thread, num_threads)
+        barrier(barrier_at, num_threads)
+        for n in range(thread, args.count, num_threads):
+            store_kv(dims, args, weights, layer, n)
+        barrier(barrier_at, num_threads)
+        first, last = partition(args.count * dims.num_heads, thread, num_threads)
         for place in range(first, last):
             # Head by head, so that the keys of a long prompt stay in the cache for its tokens.
-            attend(m, j, layer, place % j.count, place // j.count, part, scales[layer])
-        wait_for_all(barrier, parts)
-        for n in range(part, j.count, parts):
-            lay_out(m, j, j.attended, attended_width, n)
-        wait_for_all(barrier, parts)
-        multiply(m, j, matrix(at, OUT), at[OUT_BIAS], attended_width, j.x, m.width, True, part, parts)
-        wait_for_all(barrier, parts)
-        for n in range(part, j.count, parts):
-            normalise(m, j.x, at[MLP_NORM], at[MLP_NORM_BIAS], j.normed, n)
-            lay_out(m, j, j.normed, m.width, n)
-        wait_for_all(barrier, parts)
-        if m.is_modern:
-            multiply(m, j, matrix(at, GATE), 0, m.width, j.gate, m.mlp_width, False, part, parts)
-        multiply(m, j, matrix(at, UP), at[UP_BIAS], m.width, j.mid, m.mlp_width, False, part, parts)
-        first, last = rows_of(m.kind, m.mlp_width, part, parts)
-        bend(m, j, first, min(m.mlp_width, last))  # what this thread multiplied: no need to wait
-        wait_for_all(barrier, parts)
-        for n in range(part, j.count, parts):
-            lay_out(m, j, j.mid, m.mlp_width, n)
-        wait_for_all(barrier, parts)
-        multiply(m, j, matrix(at, DOWN), at[DOWN_BIAS], m.mlp_width, j.x, m.width, True, part, parts)
-        wait_for_all(barrier, parts)
-    for n in range(part, j.count, parts):
-        normalise(m, j.x, j.final_norm, j.final_norm_bias, j.hidden, n)
-    wait_for_all(barrier, parts)
+            attend(dims, args, layer, place % args.count, place // args.count, thread, scales[layer])
+        barrier(barrier_at, num_threads)
+        for n in range(thread, args.count, num_threads):
+            pack_inputs(dims, args, args.attention_out, attended_size, n)
+        barrier(barrier_at, num_threads)
+        matrix, bias = packed_matrix(weights, OUT), weights[OUT_BIAS]
+        gemm(dims, args, matrix, bias, attended_size, args.residual, dims.hidden_size, True, thread, num_threads)
+        barrier(barrier_at, num_threads)
+        run_mlp(dims, args, weights, barrier_at, thread, num_threads)
+    for n in range(thread, args.count, num_threads):
+        normalise(dims, args.residual, args.final_norm, args.final_norm_bias, args.hidden, n)
+    barrier(barrier_at, num_threads)
 
 
 @jit
-def dims_of(j: Any) -> ModelDims:
+def run_mlp(dims: ModelDims, args: Any, weights: Any, barrier_at: int, thread: int, num_threads: int) -> None:
+    """The second half of a layer."""
+    hidden_size, size = dims.hidden_size, dims.intermediate_size
+    for n in range(thread, args.count, num_threads):
+        normalise(dims, args.residual, weights[MLP_NORM], weights[MLP_NORM_BIAS], args.normed, n)
+        pack_inputs(dims, args, args.normed, hidden_size, n)
+    barrier(barrier_at, num_threads)
+    if dims.is_qwen3:
+        gemm(dims, args, packed_matrix(weights, GATE), 0, hidden_size, args.gate, size, False, thread, num_threads)
+    matrix, bias = packed_matrix(weights, UP), weights[UP_BIAS]
+    gemm(dims, args, matrix, bias, hidden_size, args.up, size, False, thread, num_threads)
+    first, last = partition_rows(dims.kind, size, thread, num_threads)
+    activate(dims, args, first, min(size, last))  # what this thread multiplied: no need to wait
+    barrier(barrier_at, num_threads)
+    for n in range(thread, args.count, num_threads):
+        pack_inputs(dims, args, args.up, size, n)
+    barrier(barrier_at, num_threads)
+    matrix, bias = packed_matrix(weights, DOWN), weights[DOWN_BIAS]
+    gemm(dims, args, matrix, bias, size, args.residual, hidden_size, True, thread, num_threads)
+    barrier(barrier_at, num_threads)
+
+
+@jit
+def run_head(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
+    """Logits of ``args.count`` hidden states."""
+    dims = dims_of(args)
+    for n in range(thread, args.count, num_threads):
+        pack_inputs(dims, args, args.hidden, dims.hidden_size, n)
+    barrier(barrier_at, num_threads)
+    matrix = args.head, args.head_scales, args.head_outliers
+    gemm(dims, args, matrix, 0, dims.hidden_size, args.logits, dims.vocab_size, False, thread, num_threads)
+    barrier(barrier_at, num_threads)
+
+
+@jit
+def dims_of(args: Any) -> ModelDims:
     """The dimensions of a job's model."""
     return ModelDims(
-        j.kind,
-        j.num_layers,
-        j.width,
-        j.num_heads,
-        j.num_key_heads,
-        j.head_width,
-        j.mlp_width,
-        j.is_modern != 0,
-        j.activation,
-        j.epsilon,
+        args.kind,
+        args.num_layers,
+        args.hidden_size,
+        args.num_heads,
+        args.num_key_value_heads,
+        args.head_dim,
+        args.intermediate_size,
+        args.vocab_size,
+        args.context_length,
+        args.is_qwen3 != 0,
+        args.activation,
+        args.norm_eps,
     )
 
 
 @jit
-def matrix(at: Any, which: int) -> tuple[int, int, int]:
+def packed_matrix(layer_weights: Any, which: int) -> tuple[int, int, int]:
     """Where a matrix of a layer is: panels, scales and outliers."""
-    return at[which], at[which + SCALES], at[which + OUTLIERS]
+    return layer_weights[which], layer_weights[which + SCALES], layer_weights[which + OUTLIERS]
 
 
 @jit
-def run_head(j: Any, barrier: int, part: int, parts: int) -> None:
-    """Logits of ``j.count`` hidden states."""
-    m = dims_of(j)
-    for n in range(part, j.count, parts):
-        lay_out(m, j, j.hidden, m.width, n)
-    wait_for_all(barrier, parts)
-    multiply(m, j, (j.head, j.head_scales, j.head_outliers), 0, m.width, j.logits, j.vocab_size, False, part, parts)
-    wait_for_all(barrier, parts)
-
-
-@jit
-def wait_for_all(barrier: int, parts: int) -> None:
+def barrier(barrier_at: int, num_threads: int) -> None:
     """Go on when every thread has come here."""
-    if parts == 1:
+    if num_threads == 1:
         return
-    generation = atomic_load(barrier + GENERATION)
-    if atomic_add(barrier, 1) == parts - 1:
-        atomic_store(barrier, 0)
-        atomic_store(barrier + GENERATION, generation + 1)
+    epoch = atomic_load(barrier_at + EPOCH)
+    if atomic_add(barrier_at, 1) == num_threads - 1:
+        atomic_store(barrier_at, 0)
+        atomic_store(barrier_at + EPOCH, epoch + 1)
         return
-    looks = 0
-    while atomic_load(barrier + GENERATION) == generation:
+    spins = 0
+    while atomic_load(barrier_at + EPOCH) == epoch:
         pause()
-        looks += 1
-        if looks > PATIENCE:
-            give_way()
+        spins += 1
+        if spins > SPINS:
+            sched_yield()

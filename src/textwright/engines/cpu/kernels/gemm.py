@@ -1,10 +1,10 @@
-"""Matrix products: inputs laid out for the tiles, and a thread's share of the panels."""
+"""Matrix products: inputs packed for the micro-kernels, and a thread's share of the panels."""
 
 from typing import Any
 
 import numpy as np
 
-from textwright.engines.cpu.kernels.elementwise import ZERO, largest_size
+from textwright.engines.cpu.kernels.elementwise import ZERO, max_abs
 from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
 from textwright.engines.cpu.kernels.gemm_microkernels import (
     BFLOAT16,
@@ -12,43 +12,48 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     BLOCK_LINES,
     FLOAT32,
     INT8,
-    NUMBERS_IN_A_LINE,
-    PANELS,
+    INTERLEAVE,
+    VALUES_PER_LINE,
     WEIGHT_LINES,
-    make_finish,
-    make_product,
+    make_epilogue,
+    make_gemm_microkernel,
 )
-from textwright.engines.cpu.kernels.layout import ModelDims
-from textwright.engines.cpu.kernels.llvm_ir import LANES, LINE
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, ModelDims
+from textwright.engines.cpu.kernels.llvm_ir import LANES
 from textwright.engines.cpu.kernels.numba_intrinsics import (
     bits_of_float,
+    float_at,
     float_of_bits,
     floats,
     ints32,
     jit,
+    line_at,
+    row_of,
     shorts,
     small_ints,
 )
 
-MOST_INPUTS = 16
-"""Of a group."""
-SUMS = max(PANELS) * MOST_INPUTS * LANES
+MAX_INPUTS = 16
+"""Of a tile."""
+SUMS = max(INTERLEAVE) * MAX_INPUTS * LANES
 """Of a thread's panels and inputs."""
-_f1, _f4, _f16 = (make_product(FLOAT32, size, at_once) for size, at_once in ((1, 2), (4, 2), (16, 1)))
-_b1, _b4, _b16 = (make_product(BFLOAT16, size, at_once) for size, at_once in ((1, 2), (4, 2), (16, 1)))
-_i1, _i4, _i16 = (make_product(INT8, size, 1) for size in (1, 4, 16))
-_finish, _finish_added = (make_finish(adds) for adds in (False, True))
+_f32_1, _f32_4, _f32_16 = (make_gemm_microkernel(FLOAT32, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1)))
+_bf16_1, _bf16_4, _bf16_16 = (
+    make_gemm_microkernel(BFLOAT16, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1))
+)
+_int8_1, _int8_4, _int8_16 = (make_gemm_microkernel(INT8, size, 1) for size in (1, 4, 16))
+_epilogue, _epilogue_added = (make_epilogue(adds) for adds in (False, True))
 
 
 @jit
-def num_lines(kind: int, width: int) -> int:
-    """Lines of an input, or of a row of a panel, that ``width`` numbers take."""
-    per_line = NUMBERS_IN_A_LINE[kind]
-    return (width + per_line - 1) // per_line
+def num_lines(kind: int, num_columns: int) -> int:
+    """Lines of an input, or of a row of a panel, that so many numbers take."""
+    per_line = VALUES_PER_LINE[kind]
+    return (num_columns + per_line - 1) // per_line
 
 
 @jit
-def group_of(n: int, count: int) -> tuple[int, int]:
+def input_tile(n: int, count: int) -> tuple[int, int]:
     """The first of the inputs that the ``n``-th is multiplied with, and how many they are: 16, 4 or 1."""
     first_of_few = count // 16 * 16
     if n < first_of_few:
@@ -60,29 +65,29 @@ def group_of(n: int, count: int) -> tuple[int, int]:
 
 
 @jit
-def lay_out(m: ModelDims, j: Any, source: int, width: int, n: int) -> None:
-    """One token's numbers as the tiles read them: rounded to the kind of the weights, and in lines of its group.
+def pack_inputs(dims: ModelDims, args: Any, source: int, num_columns: int, n: int) -> None:
+    """Row ``n`` of ``source`` as micro-kernels read it: rounded to the kind of the weights, in lines of its tile.
 
-    Floats are ``INPUT_FACTOR`` times as large; see ``short``.
+    Floats are ``INPUT_FACTOR`` times as large; see ``exponent_codec``.
     """
-    lines = num_lines(m.kind, width)
-    first, size = group_of(n, j.count)
-    at, stride = j.inputs + LINE * (first * lines + n - first), LINE * size
-    x = floats(source + 4 * n * width, width)
-    if m.kind == INT8:
-        _round_to_bytes(j, x, at, stride, lines, n)
+    lines = num_lines(dims.kind, num_columns)
+    first, size = input_tile(n, args.count)
+    target = line_at(args.packed_inputs, first * lines + n - first)  # and every ``size`` lines from there
+    x = row_of(source, n, num_columns)
+    if dims.kind == INT8:
+        _quantize_inputs(args, x, target, size, lines, n)
         return
-    per_line = NUMBERS_IN_A_LINE[m.kind]
+    per_line = VALUES_PER_LINE[dims.kind]
     for line in range(lines):
-        start, end = line * per_line, min(width, (line + 1) * per_line)
-        if m.kind == FLOAT32:
-            out = floats(at + line * stride, LANES)
+        start, end = line * per_line, min(num_columns, (line + 1) * per_line)
+        if dims.kind == FLOAT32:
+            out = floats(line_at(target, line * size), LANES)
             for i in range(start, end):
                 out[i - start] = x[i] * INPUT_FACTOR
             for i in range(end - start, LANES):
                 out[i] = ZERO
         else:
-            halves = shorts(at + line * stride, 2 * LANES)
+            halves = shorts(line_at(target, line * size), 2 * LANES)
             for i in range(start, end):
                 halves[i - start] = rounded_to_bfloat16(x[i] * INPUT_FACTOR)
             for i in range(end - start, 2 * LANES):
@@ -99,147 +104,159 @@ def rounded_to_bfloat16(value: float) -> np.int16:
 
 
 @jit
-def _round_to_bytes(j: Any, x: Any, at: int, stride: int, lines: int, n: int) -> None:
-    """int8 inputs, and of each block its scale and what its integers begin at."""
-    num_blocks, width = (lines + BLOCK_LINES - 1) // BLOCK_LINES, len(x)
-    scales, begins = floats(j.blocks, 2 * num_blocks * j.count), ints32(j.blocks, 2 * num_blocks * j.count)
+def _quantize_inputs(args: Any, x: Any, target: int, size: int, lines: int, n: int) -> None:
+    """int8 inputs, and of each block its scale and its first sum, a pair of words in ``args.blocks``."""
+    num_blocks, num_columns = (lines + BLOCK_LINES - 1) // BLOCK_LINES, len(x)
+    scales = floats(args.blocks, 2 * num_blocks * args.count)
+    first_sums = ints32(args.blocks, 2 * num_blocks * args.count)
     for block in range(num_blocks):
-        start, end = block * BLOCK, min(width, (block + 1) * BLOCK)
-        top = largest_size(x[start:end])
+        start, end = block * BLOCK, min(num_columns, (block + 1) * BLOCK)
+        top = max_abs(x[start:end])
         inverse = np.float32(127) / top if top > ZERO else ZERO
         total = np.int32(0)
         for line in range(block * BLOCK_LINES, min(lines, (block + 1) * BLOCK_LINES)):
-            out, base = small_ints(at + line * stride, LINE), line * LINE
-            for i in range(base, min(width, base + LINE)):
+            out, base = small_ints(line_at(target, line * size), CACHE_LINE), line * CACHE_LINE
+            for i in range(base, min(num_columns, base + CACHE_LINE)):
                 value = np.int32(np.rint(x[i] * inverse))
                 out[i - base] = np.int8(value)
                 total += value
-            for i in range(max(0, width - base), LINE):
+            for i in range(max(0, num_columns - base), CACHE_LINE):
                 out[i] = np.int8(0)
         place = 2 * (n * num_blocks + block)
         scales[place] = top / np.float32(127)
-        begins[place + 1] = np.int32(-128) * total
+        first_sums[place + 1] = np.int32(-128) * total
 
 
 @jit
-def multiply(
-    m: ModelDims,
-    j: Any,
+def gemm(
+    dims: ModelDims,
+    args: Any,
     matrix: tuple[int, int, int],
     bias: int,
-    width: int,
+    num_columns: int,
     out: int,
     num_rows: int,
     adds: bool,
-    part: int,
-    parts: int,
+    thread: int,
+    num_threads: int,
 ) -> None:
     """This thread's rows of ``matrix @ inputs + bias`` for every token, stored or added to [tokens, num_rows]."""
     panels, row_scales, outliers = matrix
-    lines = num_lines(m.kind, width)
+    lines = num_lines(dims.kind, num_columns)
     block_bytes = 8 * ((lines + BLOCK_LINES - 1) // BLOCK_LINES)
-    sums_at = j.sums + 4 * SUMS * part
-    panels_at_once = PANELS[m.kind]
-    first, last = rows_of(m.kind, num_rows, part, parts)
-    for first_row in range(first, last, panels_at_once * LANES):
-        weights = panels + first_row // LANES * lines * WEIGHT_LINES[m.kind] * LINE
+    sums_at = float_at(args.sums, SUMS * thread)
+    interleave = INTERLEAVE[dims.kind]
+    first, last = partition_rows(dims.kind, num_rows, thread, num_threads)
+    for first_row in range(first, last, interleave * LANES):
+        weights = line_at(panels, first_row // LANES * lines * WEIGHT_LINES[dims.kind])
         n = 0
-        while n < j.count:
-            _, size = group_of(n, j.count)
-            inputs, blocks = j.inputs + n * lines * LINE, j.blocks + n * block_bytes
-            for k in range(0, panels_at_once, panels_at_once if size < MOST_INPUTS else 1):
-                product(m.kind, size, weights + k * LINE, inputs, blocks, lines, sums_at + k * size * LINE)
-            for k in range(panels_at_once):
-                sums, row = sums_at + k * size * LINE, first_row + k * LANES
+        while n < args.count:
+            _, size = input_tile(n, args.count)
+            inputs, blocks = line_at(args.packed_inputs, n * lines), args.blocks + n * block_bytes
+            for k in range(0, interleave, interleave if size < MAX_INPUTS else 1):
+                dispatch(dims.kind, size, line_at(weights, k), inputs, blocks, lines, line_at(sums_at, k * size))
+            for k in range(interleave):
+                sums, row = line_at(sums_at, k * size), first_row + k * LANES
                 if outliers != 0:
-                    add_outliers(m.kind, outliers, num_rows, row, inputs, size, sums)
-                bias_at = j.zeros if bias == 0 else bias + 4 * row
-                out_at = out + 4 * (n * num_rows + row)
-                finish(sums, size, row_scales + 4 * row, bias_at, out_at, 4 * num_rows, adds, num_rows - row)
+                    add_outliers(dims.kind, outliers, num_rows, row, inputs, size, sums)
+                bias_at = args.zeros if bias == 0 else float_at(bias, row)
+                target = float_at(out, n * num_rows + row)
+                epilogue(sums, size, float_at(row_scales, row), bias_at, target, num_rows, adds, num_rows - row)
             n += size
 
 
 @jit
 def add_outliers(kind: int, outliers: int, num_rows: int, row: int, inputs: int, size: int, sums: int) -> None:
-    """What the panel that begins with ``row`` leaves out, to the sums of a group; see ``short``."""
-    panel, num_panels = row // LANES, all_rows(kind, num_rows) // LANES
+    """What the panel that begins with ``row`` leaves out, to the sums of a tile; see ``exponent_codec``."""
+    panel, num_panels = row // LANES, padded_rows(kind, num_rows) // LANES
     starts = ints32(outliers, num_panels + 1)
     entries = ints32(outliers + 4 * (num_panels + 1), 2 * starts[num_panels])
     totals = floats(sums, size * LANES)
     for entry in range(starts[panel], starts[panel + 1]):
         column, lane = entries[2 * entry] // LANES, entries[2 * entry] % LANES
         weight = float_of_bits(entries[2 * entry + 1]) / INPUT_FACTOR
-        per_line = NUMBERS_IN_A_LINE[kind]
-        line = inputs + size * LINE * (column // per_line)
+        per_line = VALUES_PER_LINE[kind]
+        line = line_at(inputs, size * (column // per_line))
         for n in range(size):
             if kind == FLOAT32:
-                value = floats(line + n * LINE, LANES)[column % per_line]
+                value = floats(line_at(line, n), LANES)[column % per_line]
             else:
-                half = np.int32(shorts(line + n * LINE, 2 * LANES)[column % per_line])
+                half = np.int32(shorts(line_at(line, n), 2 * LANES)[column % per_line])
                 value = float_of_bits(half << np.int32(16))
             totals[n * LANES + lane] += weight * value
 
 
 @jit
-def finish(
-    sums: int, count: int, row_scales: int, bias: int, out: int, out_bytes: int, adds: bool, num_rows: int
+def epilogue(
+    sums: int, count: int, row_scales: int, bias: int, out: int, out_stride: int, adds: bool, rows_left: int
 ) -> None:
-    """A panel's sums to where they belong; ``num_rows`` are left of the matrix: in its last panels not all, or none."""
-    if num_rows >= LANES:
+    """A panel's sums, scaled and with their bias, to where they belong.
+
+    Args:
+        sums: the address of float32 [count, 16].
+        count: inputs of the tile.
+        row_scales: the address of the panel's.
+        bias: the address of the panel's.
+        out: the address of the first result.
+        out_stride: floats from an input's results to those of the next.
+        adds: whether they are added to what is there.
+        rows_left: of the matrix, from this panel on: in its last panels not sixteen, or none.
+    """
+    if rows_left >= LANES:
         if adds:
-            _finish_added(sums, count, row_scales, bias, out, out_bytes)
+            _epilogue_added(sums, count, row_scales, bias, out, 4 * out_stride)
         else:
-            _finish(sums, count, row_scales, bias, out, out_bytes)
+            _epilogue(sums, count, row_scales, bias, out, 4 * out_stride)
         return
-    scales, biases = floats(row_scales, num_rows), floats(bias, num_rows)
+    scales, biases = floats(row_scales, rows_left), floats(bias, rows_left)
     for i in range(count):
-        totals, y = floats(sums + LINE * i, num_rows), floats(out + out_bytes * i, num_rows)
-        for r in range(num_rows):
+        totals, y = floats(line_at(sums, i), rows_left), floats(float_at(out, i * out_stride), rows_left)
+        for r in range(rows_left):
             total = totals[r] * scales[r] + biases[r]
             y[r] = y[r] + total if adds else total
 
 
 @jit
-def all_rows(kind: int, num_rows: int) -> int:
-    """Rows of a matrix, filled up to as many panels as lie side by side."""
-    at_once = PANELS[kind] * LANES
+def padded_rows(kind: int, num_rows: int) -> int:
+    """Rows of a matrix, filled up to as many panels as are interleaved."""
+    at_once = INTERLEAVE[kind] * LANES
     return (num_rows + at_once - 1) // at_once * at_once
 
 
 @jit
-def rows_of(kind: int, num_rows: int, part: int, parts: int) -> tuple[int, int]:
+def partition_rows(kind: int, num_rows: int, thread: int, num_threads: int) -> tuple[int, int]:
     """Where the rows begin and end that a thread multiplies: whole panels, the last perhaps not all there."""
-    at_once = PANELS[kind] * LANES
-    first, last = share(all_rows(kind, num_rows) // at_once, part, parts)
+    at_once = INTERLEAVE[kind] * LANES
+    first, last = partition(padded_rows(kind, num_rows) // at_once, thread, num_threads)
     return first * at_once, last * at_once
 
 
 @jit
-def share(total: int, part: int, parts: int) -> tuple[int, int]:
+def partition(total: int, thread: int, num_threads: int) -> tuple[int, int]:
     """Where a thread's part of ``total`` things begins and ends."""
-    return total * part // parts, total * (part + 1) // parts
+    return total * thread // num_threads, total * (thread + 1) // num_threads
 
 
 @jit
-def product(kind: int, size: int, panel: int, inputs: int, blocks: int, lines: int, sums: int) -> None:
-    """Panels times a group; see ``make_product``."""
+def dispatch(kind: int, size: int, panel: int, inputs: int, blocks: int, lines: int, sums: int) -> None:
+    """Panels times a tile of inputs; see ``make_gemm_microkernel``."""
     if kind == INT8:
         if size == 16:
-            _i16(panel, inputs, blocks, lines, sums)
+            _int8_16(panel, inputs, blocks, lines, sums)
         elif size == 4:
-            _i4(panel, inputs, blocks, lines, sums)
+            _int8_4(panel, inputs, blocks, lines, sums)
         else:
-            _i1(panel, inputs, blocks, lines, sums)
+            _int8_1(panel, inputs, blocks, lines, sums)
     elif kind == BFLOAT16:
         if size == 16:
-            _b16(panel, inputs, blocks, lines, sums)
+            _bf16_16(panel, inputs, blocks, lines, sums)
         elif size == 4:
-            _b4(panel, inputs, blocks, lines, sums)
+            _bf16_4(panel, inputs, blocks, lines, sums)
         else:
-            _b1(panel, inputs, blocks, lines, sums)
+            _bf16_1(panel, inputs, blocks, lines, sums)
     elif size == 16:
-        _f16(panel, inputs, blocks, lines, sums)
+        _f32_16(panel, inputs, blocks, lines, sums)
     elif size == 4:
-        _f4(panel, inputs, blocks, lines, sums)
+        _f32_4(panel, inputs, blocks, lines, sums)
     else:
-        _f1(panel, inputs, blocks, lines, sums)
+        _f32_1(panel, inputs, blocks, lines, sums)

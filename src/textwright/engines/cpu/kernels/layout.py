@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+CACHE_LINE = 64
+"""Bytes of a line of the processor's cache, and of a vector of sixteen floats."""
+
 
 class ModelDims(NamedTuple):
     """A model's dimensions, for which its kernels are not compiled anew."""
@@ -11,16 +14,18 @@ class ModelDims(NamedTuple):
     kind: int
     """Of its matrices: FLOAT32, BFLOAT16 or INT8."""
     num_layers: int
-    width: int
+    hidden_size: int
     num_heads: int
-    num_key_heads: int
-    head_width: int
-    mlp_width: int
-    is_modern: bool
-    """RMSNorm, queries and keys normalised and turned, a gated MLP, no biases; else GPT-2."""
+    num_key_value_heads: int
+    head_dim: int
+    intermediate_size: int
+    vocab_size: int
+    context_length: int
+    is_qwen3: bool
+    """RMSNorm, queries and keys normalised and rotated, a gated MLP, no biases; else GPT-2."""
     activation: int
     """A place in ACTIVATIONS."""
-    epsilon: float
+    norm_eps: float
 
 
 ACTIVATIONS = ("gelu_tanh", "gelu", "relu", "silu")
@@ -34,36 +39,35 @@ TENSORS = (
     *("attention_norm", "attention_norm_bias", "query_norm", "key_norm", "mlp_norm", "mlp_norm_bias"),
     *("qkv_bias", "out_bias", "up_bias", "down_bias"),
 )
+NUM_TENSORS = len(TENSORS)
 # Their numbers, as constants for the compiler; a matrix's is that of its panels.
 QKV, OUT, GATE, UP, DOWN = range(0, len(MATRICES) * len(PARTS), len(PARTS))
 SCALES, OUTLIERS = 1, 2
 """So much further than the panels."""
 ATTENTION_NORM, ATTENTION_NORM_BIAS, QUERY_NORM, KEY_NORM, MLP_NORM, MLP_NORM_BIAS = range(15, 21)
-QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS = range(21, len(TENSORS))
+QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS = range(21, NUM_TENSORS)
 
-STEP, HEAD = 0, 1
+FORWARD, HEAD = 0, 1
 
+_ADDRESSES_AND_COUNTS = (
+    "kernel",  # FORWARD or HEAD
+    *("weight_table", "attention_scales"),  # int64 [layers, TENSORS], float32 [layers]
+    *("token_embedding", "position_embedding", "cosines", "sines"),
+    *("final_norm", "final_norm_bias", "head", "head_scales", "head_outliers"),
+    "count",  # tokens, or vectors for the head
+    *("token_ids", "slots", "positions"),  # int64 [count]: of each token, its id, its slot and its place in it
+    *("keys", "values", "capacities", "num_slots"),  # int64 [slots]: where keys and values are, and for how many tokens
+    *("hidden", "logits"),  # what comes out of FORWARD and goes into HEAD; what comes out of HEAD
+    *("residual", "normed", "qkv", "attention_out", "up", "gate"),  # workspace, float32 [tokens, ...]
+    *("packed_inputs", "blocks"),  # of a product, as micro-kernels read them; int8's scales and first sums
+    *("sums", "scores", "max_scores"),  # of each thread: a panel's sums; attention scores, and for how many keys
+    "zeros",  # sixteen of them: the bias where there is none
+    *("query", "head_out", "head_size"),  # of each thread: a head's query and its result; floats of each
+)
 KERNEL_ARGS = np.dtype(
     [
-        *((name, np.float64 if name == "epsilon" else np.int64) for name in ModelDims._fields),
-        *(
-            (name, np.int64)
-            for name in (
-                *("weight_table", "attention_scales"),  # int64 [layers, TENSORS], float32 [layers]
-                "what",  # STEP or HEAD
-                "count",  # tokens, or vectors for the head
-                *("tokens", "slots", "places"),  # of each token: its id, its slot in the cache and its position
-                *("keys", "values", "capacities", "num_slots"),  # of each slot: where its keys and values are, how many
-                *("embedding", "positions", "cosines", "sines"),
-                *("final_norm", "final_norm_bias", "head", "head_scales", "head_outliers", "vocab_size"),
-                *("x", "normed", "qkv", "attended", "mid", "gate"),  # working memory, float32, [tokens, ...]
-                *("hidden", "logits"),  # what comes out of STEP and goes into HEAD; what comes out of HEAD
-                *("inputs", "blocks"),  # of a product, as the tiles read them; int8's scales and what its sums begin at
-                *("sums", "scores", "room"),  # of each thread: sums of a panel; attention scores, as many as room
-                "zeros",  # sixteen of them: the bias where there is none
-                *("queries", "mixed", "query_bytes"),  # of each thread: a head's query, and its sum of values
-            )
-        ),
+        *((name, np.float64 if name == "norm_eps" else np.int64) for name in ModelDims._fields),
+        *((name, np.int64) for name in _ADDRESSES_AND_COUNTS),
     ]
 )
-"""Of a job: a model's dimensions, and addresses and counts."""
+"""Of a job: a model's dimensions, addresses and counts. All that a kernel knows."""

@@ -1,4 +1,4 @@
-"""Words of LLVM's language that the tiles are written with."""
+"""Words of LLVM's language that the micro-kernels are written with."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,8 +12,6 @@ from textwright.engines.cpu.kernels.numba_intrinsics import FLOAT, I8, I32, I64
 
 LANES = 16
 """Numbers of 32 bits side by side."""
-LINE = 64
-"""Bytes of a line of the processor's cache, and of all lanes."""
 FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(I32, LANES)
 SHORTS = ir.VectorType(ir.IntType(16), LANES)
 
@@ -34,7 +32,7 @@ class _BFloat(ir.types.Type):
 BFLOATS = ir.VectorType(_BFloat(), 2 * LANES)
 
 
-def of_addresses(emit: Callable[..., None]) -> Callable[..., None]:
+def takes_addresses(emit: Callable[..., None]) -> Callable[..., None]:
     """Make a function that emits code, given a builder and values, one that Numba can call: int64s in, nothing out."""
 
     @intrinsic
@@ -49,7 +47,7 @@ def of_addresses(emit: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
-def number(value: int) -> ir.Constant:
+def i64(value: int) -> ir.Constant:
     """An int64."""
     return ir.Constant(I64, value)
 
@@ -64,7 +62,7 @@ def load(b: ir.IRBuilder, address: Any, kind: Any, align: int = 4) -> Any:
     return b.load(b.inttoptr(address, kind.as_pointer()), align=align)
 
 
-class _LoadInTurn(ir.instructions.LoadInstr):
+class _VolatileLoad(ir.instructions.LoadInstr):
     """LLVM's ``load volatile``, which llvmlite has no word for."""
 
     def descr(self, buf: list[str]) -> None:
@@ -72,12 +70,12 @@ class _LoadInTurn(ir.instructions.LoadInstr):
         buf[-1] = buf[-1].replace("load ", "load volatile ", 1)
 
 
-def load_in_turn(b: ir.IRBuilder, address: Any, kind: Any, align: int = 4) -> Any:
-    """What is at an address, read neither before nor after what is read in turn before it and after it.
+def load_volatile(b: ir.IRBuilder, address: Any, kind: Any, align: int = 4) -> Any:
+    """What is at an address, read neither before what is read so before it nor after what is read so after it.
 
     The compiler would mix them as registers go, and the processor no longer foresee what comes next from memory.
     """
-    found = _LoadInTurn(b.block, b.inttoptr(address, kind.as_pointer()))
+    found = _VolatileLoad(b.block, b.inttoptr(address, kind.as_pointer()))
     found.align = align
     b._insert(found)
     return found
@@ -95,12 +93,12 @@ def prefetch(b: ir.IRBuilder, address: Any) -> None:
     b.call(function, [b.inttoptr(address, I8.as_pointer()), *(ir.Constant(I32, value) for value in (0, 3, 1))])
 
 
-def plus_product(b: ir.IRBuilder, total: Any, left: Any, right: Any) -> Any:
+def fma(b: ir.IRBuilder, total: Any, left: Any, right: Any) -> Any:
     """total + left x right, rounded once."""
     return b.fadd(b.fmul(left, right, flags=("contract",)), total, flags=("contract",))
 
 
-def in_all_lanes(b: ir.IRBuilder, value: Any) -> Any:
+def broadcast(b: ir.IRBuilder, value: Any) -> Any:
     """A vector of one float or int."""
     kind = ir.VectorType(value.type, LANES)
     nothing = ir.Constant(kind, ir.Undefined)
@@ -124,7 +122,7 @@ def call(b: ir.IRBuilder, name: str, result: Any, *arguments: Any) -> Any:
     return b.call(cgutils.get_or_insert_function(b.module, kind, name), arguments)
 
 
-def sums_of_lanes(b: ir.IRBuilder, vectors: Sequence[Any]) -> Any:
+def horizontal_sums(b: ir.IRBuilder, vectors: Sequence[Any]) -> Any:
     """The sums of sixteen vectors' lanes, in one vector; always added in the same order.
 
     ::

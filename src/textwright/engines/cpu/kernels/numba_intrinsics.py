@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from textwright.core.caches import keep_kernels
-from textwright.engines.cpu.kernels.layout import KERNEL_ARGS
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, KERNEL_ARGS
 
 Floats = npt.NDArray[np.float32]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,6 +63,30 @@ _pointer_to_kernel_args = _pointer(from_dtype(KERNEL_ARGS))
 def floats(address: int, count: int) -> Floats:
     """``count`` float32 at an address, as an array."""
     return carray(_pointer_to_floats(address), (count,))
+
+
+@jit
+def row_of(base: int, n: int, width: int) -> Floats:
+    """Row ``n`` of a float32 matrix that begins at ``base``."""
+    return floats(base + 4 * n * width, width)
+
+
+@jit
+def matrix_of(base: int, rows: int, width: int) -> npt.NDArray[np.float32]:
+    """A float32 matrix that begins at ``base``."""
+    return carray(_pointer_to_floats(base), (rows, width))
+
+
+@jit
+def float_at(base: int, n: int) -> int:
+    """The address of the ``n``-th float32 from ``base``."""
+    return base + 4 * n
+
+
+@jit
+def line_at(base: int, n: int) -> int:
+    """The address of the ``n``-th line of the cache from ``base``."""
+    return base + CACHE_LINE * n
 
 
 @jit
@@ -160,7 +184,7 @@ def pause(_: Any) -> Any:
 
 
 @intrinsic
-def give_way(_: Any) -> Any:
+def sched_yield(_: Any) -> Any:
     """Let the system run another thread on this core (POSIX ``sched_yield``; nothing on Windows)."""
 
     def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:

@@ -18,20 +18,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textwright.engines.cpu.kernels.forward import run_head, run_step
-from textwright.engines.cpu.kernels.layout import HEAD, STEP
-from textwright.engines.cpu.kernels.llvm_ir import LINE
+from textwright.engines.cpu.kernels.forward import run_forward, run_head
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, FORWARD, HEAD
 from textwright.engines.cpu.kernels.numba_intrinsics import (
     atomic_add,
     atomic_load,
     atomic_store,
-    give_way,
     jit,
     kernel_args_at,
     pause,
+    sched_yield,
 )
 
-SEQUENCE, CLOSED, ARGUMENTS, BARRIER = 0, 8, 16, LINE
+SEQUENCE, CLOSED, ARGUMENTS, BARRIER = 0, 8, 16, CACHE_LINE
 """Places in the control block, in bytes. Words that threads write to in a step stand on lines of their own."""
 SPINS_ALONE = 200
 """Spins of a waiting worker, after which it lets other threads have its core between them."""
@@ -85,7 +84,7 @@ class ThreadPool:
 
     def _start(self) -> "_Crew":
         """Start the workers; whatever comes in between, none is left behind."""
-        control = aligned(3 * LINE // 8, np.int64)
+        control = aligned(3 * CACHE_LINE // 8, np.int64)
         workers: list[_Worker] = []
         try:
             workers += (_Worker(control, thread, self.num_threads) for thread in range(1, self.num_threads))
@@ -172,14 +171,14 @@ def do_jobs(control: int, kernel_args: int, thread: int, num_threads: int, seen:
             pause()
             spins += 1
             if spins > SPINS_ALONE:
-                give_way()
+                sched_yield()
             continue
         seen += 1
         spins = 0
         args = kernel_args_at(atomic_load(control + ARGUMENTS))
-        if args.what == STEP:
-            run_step(args, control + BARRIER, thread, num_threads)
-        elif args.what == HEAD:
+        if args.kernel == FORWARD:
+            run_forward(args, control + BARRIER, thread, num_threads)
+        elif args.kernel == HEAD:
             run_head(args, control + BARRIER, thread, num_threads)
         if thread == 0:
             break
@@ -189,6 +188,6 @@ def do_jobs(control: int, kernel_args: int, thread: int, num_threads: int, seen:
 def aligned(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Zeros that begin with a line of the cache."""
     kind = np.dtype(dtype)
-    raw = np.zeros(count * kind.itemsize + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
+    raw = np.zeros(count * kind.itemsize + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + count * kind.itemsize].view(kind)
