@@ -5,6 +5,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+from textwright.core.kernel_build import KERNEL_BUILD
+
 
 def cache_folder() -> Path:
     """A folder of this user's: ``textwright`` in ``XDG_CACHE_HOME``, or in ``~/.cache``."""
@@ -31,12 +33,13 @@ def keep_compiled_code() -> None:
 
 
 def kernel_folder(sources: Path) -> Path:
-    """Where compiled kernels are kept: a folder of their own for each state of their sources, and each place of them.
+    """Where compiled kernels are kept: a folder for each build, each state of their sources, and each place of them.
 
     Numba compiles a function anew when its own file has changed, and not when one that it calls has; and it knows a
     file by its path, so another installation compiles its own.
     """
     contents = b"".join(path.read_bytes() for path in sorted(sources.glob("*.py")))
+    contents += b"checks bounds" if KERNEL_BUILD.checks_bounds else b""
     return cache_folder() / "kernels" / hashlib.sha256(os.fsencode(sources.resolve()) + contents).hexdigest()[:16]
 
 

@@ -27,8 +27,10 @@ from textwright.engines.cpu.kernels.layout import (
     ModelDims,
 )
 from textwright.engines.cpu.kernels.llvm_ir import LANES
-from textwright.engines.cpu.kernels.thread_pool import ThreadPool, aligned
+from textwright.engines.cpu.kernels.numba_intrinsics import CHECKS_BOUNDS
+from textwright.engines.cpu.kernels.thread_pool import ThreadPool
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
+from textwright.engines.cpu.workspace import Workspace
 from textwright.engines.engine_thread import ENGINE, T
 from textwright.models.gpt.network import GPT
 from textwright.models.kv_cache import check_slots
@@ -135,7 +137,7 @@ class CPUDecoder:
                 count = min(MAX_TOKENS, len(row) - first)
                 self._tokens[:, :count] = tokens[:, first : first + count]
                 args["count"], args["hidden"] = count, found[first:].data_ptr()
-                self._run(FORWARD)
+                self._run_kernel(FORWARD)
         for slot, start, length in zip(slots, starts, lengths, strict=True):
             cache.set_length(slot, start + length)
         if len(row) == ids.numel():
@@ -155,13 +157,15 @@ class CPUDecoder:
                 part = flat[first : first + MAX_TOKENS]
                 args["count"], args["hidden"] = len(part), part.data_ptr()
                 args["logits"] = logits[first:].data_ptr()
-                self._run(HEAD)
+                self._run_kernel(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
 
-    def _run(self, kernel: int) -> None:
+    def _run_kernel(self, kernel: int) -> None:
         """Do the job that the arguments say; the caller holds the pool's lock."""
         self._kernel_args[0]["kernel"] = kernel
         self._pool.run(self._args_address)
+        if CHECKS_BOUNDS:
+            self._workspace.check_guards()
 
     def _suitable_threads(self, model: GPT) -> int:
         """A core reads a few megabytes sooner alone than it agrees with others on who reads what."""
@@ -248,11 +252,9 @@ class CPUDecoder:
             "query": threads * head_size,
             "head_out": threads * head_size,
         }
-        self._workspace = aligned(sum(-(-size // 16) * 16 for size in sizes.values()), np.float32)
-        start = 0
-        for name, size in sizes.items():
-            args[name] = self._workspace[start:].ctypes.data
-            start += -(-size // 16) * 16
+        self._workspace = Workspace(sizes, guarded=CHECKS_BOUNDS)
+        for name, address in self._workspace.addresses.items():
+            args[name] = address
 
 
 def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -8,7 +8,16 @@ from textwright.engines.cpu.kernels.gemm import rounded_to_bfloat16
 from textwright.engines.cpu.kernels.gemm_microkernels import BFLOAT16, FLOAT32
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, KEY_NORM, QUERY_NORM, ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES
-from textwright.engines.cpu.kernels.numba_intrinsics import float_at, floats, ints, jit, matrix_of, row_of, shorts
+from textwright.engines.cpu.kernels.numba_intrinsics import (
+    check_index,
+    float_at,
+    floats,
+    ints,
+    jit,
+    matrix_of,
+    row_of,
+    shorts,
+)
 
 _scores, _scores_bf16 = make_scores(FLOAT32), make_scores(BFLOAT16)
 _weighted_sum4, _weighted_sum1 = make_weighted_sum(FLOAT32, 4), make_weighted_sum(FLOAT32, 1)
@@ -23,9 +32,15 @@ def lines_per_head(dims: ModelDims) -> int:
 
 
 @jit
-def head_rows(dims: ModelDims, args: Any, tensors: int, slot: int, layer: int, head: int) -> int:
-    """Where a head's rows begin, a token a row, in a slot's keys or values: ``tensors`` says where those are."""
-    row = (layer * dims.num_key_value_heads + head) * ints(args.capacities, args.num_slots)[slot]
+def head_rows(dims: ModelDims, args: Any, tensors: int, slot: int, place: int, layer: int, head: int) -> int:
+    """Where a head's rows begin, a token a row, in a slot's keys or values: ``tensors`` says where those are.
+
+    ``place`` is the last of the rows that are meant.
+    """
+    capacity = ints(args.capacities, args.num_slots)[slot]
+    check_index(slot, args.num_slots)
+    check_index(place, capacity)
+    row = (layer * dims.num_key_value_heads + head) * capacity
     return ints(tensors, args.num_slots)[slot] + row * CACHE_LINE * lines_per_head(dims)
 
 
@@ -48,8 +63,8 @@ def store_kv(dims: ModelDims, args: Any, layer_weights: Any, layer: int, n: int)
     for head in range(num_keys):
         key = row_of(heads, dims.num_heads + head, head_dim)
         value = row_of(heads, dims.num_heads + num_keys + head, head_dim)
-        cast_copy(dims, key, head_rows(dims, args, args.keys, slot, layer, head) + offset)
-        cast_copy(dims, value, head_rows(dims, args, args.values, slot, layer, head) + offset)
+        cast_copy(dims, key, head_rows(dims, args, args.keys, slot, place, layer, head) + offset)
+        cast_copy(dims, value, head_rows(dims, args, args.values, slot, place, layer, head) + offset)
 
 
 @jit
@@ -70,8 +85,8 @@ def attend(dims: ModelDims, args: Any, layer: int, n: int, head: int, thread: in
     """One head's attention from one token to those before it and to itself."""
     slot, num_keys = ints(args.slots, args.count)[n], ints(args.positions, args.count)[n] + 1
     key_head = head // (dims.num_heads // dims.num_key_value_heads)
-    keys = head_rows(dims, args, args.keys, slot, layer, key_head)
-    values = head_rows(dims, args, args.values, slot, layer, key_head)
+    keys = head_rows(dims, args, args.keys, slot, num_keys - 1, layer, key_head)
+    values = head_rows(dims, args, args.values, slot, num_keys - 1, layer, key_head)
     query, head_out = float_at(args.query, thread * args.head_size), float_at(args.head_out, thread * args.head_size)
     heads = float_at(args.qkv, n * (dims.num_heads + 2 * dims.num_key_value_heads) * dims.head_dim)
     cast_copy(dims, row_of(heads, head, dims.head_dim), query)

@@ -8,6 +8,7 @@ import numpy as np
 from textwright.engines.cpu.kernels.layout import ACTIVATIONS, ModelDims
 from textwright.engines.cpu.kernels.numba_intrinsics import (
     Floats,
+    check_index,
     float_of_bits,
     floats,
     ints,
@@ -26,6 +27,8 @@ ONE, ZERO = np.float32(1), np.float32(0)
 def embed(dims: ModelDims, args: Any, n: int) -> None:
     """A token's vector, with its position's where positions are vectors."""
     token, place = ints(args.token_ids, args.count)[n], ints(args.positions, args.count)[n]
+    check_index(token, dims.vocab_size)
+    check_index(place, dims.context_length)
     x = row_of(args.residual, n, dims.hidden_size)
     embedding = matrix_of(args.token_embedding, dims.vocab_size, dims.hidden_size)[token]
     if args.position_embedding == 0:

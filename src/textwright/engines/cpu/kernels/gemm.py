@@ -22,6 +22,7 @@ from textwright.engines.cpu.kernels.layout import CACHE_LINE, ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES
 from textwright.engines.cpu.kernels.numba_intrinsics import (
     bits_of_float,
+    check_address,
     float_at,
     float_of_bits,
     floats,
@@ -142,6 +143,8 @@ def gemm(
 ) -> None:
     """This thread's rows of ``matrix @ inputs + bias`` for every token, stored or added to [tokens, num_rows]."""
     panels, row_scales, outliers = matrix
+    check_address(panels)
+    check_address(row_scales)
     lines = num_lines(dims.kind, num_columns)
     block_bytes = 8 * ((lines + BLOCK_LINES - 1) // BLOCK_LINES)
     sums_at = float_at(args.sums, SUMS * thread)

@@ -14,6 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from textwright.core.caches import keep_kernels
+from textwright.core.kernel_build import KERNEL_BUILD
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, KERNEL_ARGS
 
 Floats = npt.NDArray[np.float32]
@@ -21,6 +22,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 I8, I32, I64, FLOAT = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
 FAST = {"nsz", "contract", "arcp", "reassoc"}
 """Sums may be reordered by the compiler, the same way every time; NaN and infinity keep their meaning."""
+CHECKS_BOUNDS = KERNEL_BUILD.checks_bounds
+"""Of this build; where it does not, nothing is left of the checks."""
+PAGE = 4096
+"""Bytes at the beginning of memory, where nothing ever is."""
 PAUSES = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}
 
 
@@ -37,7 +42,7 @@ def jit_without_nan(function: F) -> F:
 def _compiled(function: F, fastmath: set[str]) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
     bare, keeps = inspect.unwrap(function), keep_kernels(Path(__file__).parent)
-    compiled: F = njit(nogil=True, fastmath=fastmath, error_model="numpy", cache=keeps)(bare)
+    compiled: F = njit(nogil=True, fastmath=fastmath, error_model="numpy", cache=keeps, boundscheck=CHECKS_BOUNDS)(bare)
     return compiled
 
 
@@ -60,8 +65,23 @@ _pointer_to_kernel_args = _pointer(from_dtype(KERNEL_ARGS))
 
 
 @jit
+def check_index(index: int, size: int) -> None:
+    """In the build that checks bounds, an IndexError where ``size`` things have no such one."""
+    if CHECKS_BOUNDS and (index < 0 or index >= size):
+        raise IndexError("a kernel was told an index that is out of bounds")
+
+
+@jit
+def check_address(address: int) -> None:
+    """In the build that checks bounds, an IndexError where nothing can be."""
+    if CHECKS_BOUNDS and address < PAGE:
+        raise IndexError("a kernel was told an address where nothing is")
+
+
+@jit
 def floats(address: int, count: int) -> Floats:
     """``count`` float32 at an address, as an array."""
+    check_address(address)
     return carray(_pointer_to_floats(address), (count,))
 
 
@@ -74,6 +94,7 @@ def row_of(base: int, n: int, width: int) -> Floats:
 @jit
 def matrix_of(base: int, rows: int, width: int) -> npt.NDArray[np.float32]:
     """A float32 matrix that begins at ``base``."""
+    check_address(base)
     return carray(_pointer_to_floats(base), (rows, width))
 
 
@@ -92,30 +113,35 @@ def line_at(base: int, n: int) -> int:
 @jit
 def small_ints(address: int, count: int) -> npt.NDArray[np.int8]:
     """``count`` int8 at an address, as an array."""
+    check_address(address)
     return carray(_pointer_to_bytes(address), (count,))
 
 
 @jit
 def ints(address: int, count: int) -> npt.NDArray[np.int64]:
     """``count`` int64 at an address, as an array."""
+    check_address(address)
     return carray(_pointer_to_ints(address), (count,))
 
 
 @jit
 def ints32(address: int, count: int) -> npt.NDArray[np.int32]:
     """``count`` int32 at an address, as an array."""
+    check_address(address)
     return carray(_pointer_to_ints32(address), (count,))
 
 
 @jit
 def shorts(address: int, count: int) -> npt.NDArray[np.int16]:
     """``count`` int16 at an address, as an array: the bits of bfloat16."""
+    check_address(address)
     return carray(_pointer_to_shorts(address), (count,))
 
 
 @jit
 def kernel_args_at(address: int) -> Any:
     """A job's ``KERNEL_ARGS`` at an address, as a record."""
+    check_address(address)
     return carray(_pointer_to_kernel_args(address), (1,))[0]
 
 
