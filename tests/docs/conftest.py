@@ -17,7 +17,8 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def documents() -> list[Path]:
     """Every document for people, the two READMEs first."""
-    return [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    inner = sorted(path for folder in ("docs", "src") for path in (ROOT / folder).rglob("*.md"))
+    return [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CHANGELOG.md", *inner]
 
 
 @pytest.fixture(scope="session")

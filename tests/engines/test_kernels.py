@@ -1,7 +1,9 @@
 """Each kernel by itself, at odd sizes, against NumPy in float64; and nothing is written beside its results."""
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from textwright.engines.config import DecodingPrecision
+from textwright.engines.cpu import decoder
 from textwright.engines.cpu.kernels import attention, elementwise, gemm
 from textwright.engines.cpu.kernels.attention_microkernels import KEYS_PER_TILE, make_scores, make_weighted_sum
 from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
@@ -386,3 +389,9 @@ def test_a_job_is_read_as_it_was_written() -> None:
 
     assert read(values.ctypes.data) == (1, len(ModelDims._fields), len(KERNEL_ARGS.names or ()))
     assert floats(normal(3).ctypes.data, 3).shape == (3,)
+
+
+def test_the_readmes_example_runs() -> None:
+    readme = Path(decoder.__file__).with_name("README.md").read_text(encoding="utf-8")
+    example, _ = re.findall(r"^```python\n(.*?)^```", readme, flags=re.M | re.S)
+    exec(compile(example, "README.md", "exec"), {})
