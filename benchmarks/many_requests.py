@@ -216,6 +216,7 @@ def prompts_job(engine: Any, tokenizer: Any, generate: Any) -> Callable[[], None
     try:
         from textwright.generation.request import Request
     except ImportError:
+        old = {name: import_module(f"textwright.generation.{name}") for name in ("loop", "filters", "row")}
         shared = sampled[0][1]
 
         def run_rows() -> None:
