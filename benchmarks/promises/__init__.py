@@ -1,0 +1,1 @@
+"""What text-generation programs promise, a file each; ``benchmarks/promises.py`` runs them side by side."""
