@@ -166,7 +166,8 @@ def test_calls_that_overlap_have_one_thread_of_torch_and_leave_no_trace(gpt2: La
     decoders = [CPUDecoder(gpt2), EnsembleDecoder([CPUDecoder(make_model("qwen3")), gpt2], [1, 1])]
 
     def call(index: int) -> tuple[int, int]:
-        torch.set_num_threads(2 + index)  # what a thread was told it keeps
+        torch.get_num_threads()  # until a thread has asked, torch forgets what it was told
+        torch.set_num_threads(2 + index)
         return decoders[index].run(torch.get_num_threads), torch.get_num_threads()
 
     with ThreadPoolExecutor(2) as pool:

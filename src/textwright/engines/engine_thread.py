@@ -54,23 +54,25 @@ class EngineThread:
             if self._process == os.getpid():
                 return
             self._queue: Work = queue.SimpleQueue()
-            usual, is_ready = torch.get_num_threads(), threading.Event()
+            is_ready = threading.Event()
             thread = threading.Thread(
                 target=self._work, args=(self._queue, is_ready), name="textwright-engine", daemon=True
             )
             thread.start()
             is_ready.wait()
-            # What new threads begin with, back to what it was.
-            setting = threading.Thread(target=torch.set_num_threads, args=(usual,))
-            setting.start()
-            setting.join()
             self._ident, self._process = thread.ident, os.getpid()
 
     @staticmethod
     def _work(
         work_queue: "queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]]", is_ready: threading.Event
     ) -> None:
+        # A thread takes over what new ones begin with at its first question, even after it was told another number.
+        usual = torch.get_num_threads()
         torch.set_num_threads(1)
+        # What new threads begin with, back to what it was.
+        setting = threading.Thread(target=torch.set_num_threads, args=(usual,))
+        setting.start()
+        setting.join()
         is_ready.set()
         while True:
             work, result = work_queue.get()
