@@ -6,7 +6,8 @@ GPT-2's shape with random weights, float32, our kernels. ``joins``: what a reque
 them, costs beside the reading of its prompt. ``mixed``: tokens a second of sixteen streams whose prompts are of
 different lengths, beside sixteen equal ones. ``scoring``: two hundred texts that share 300 tokens, beside their ends.
 The others are this build beside another, taking turns, through ``generate``: ``prompts``, sixty-four of 8 to 512
-tokens with 4 to 100 new ones each; ``one`` and ``sixteen`` streams; ``beams``, four; ``contrastive``.
+tokens with 4 to 100 new ones each; ``one`` and ``sixteen`` streams; the ``first`` token after a prompt of 512; one
+stream of ``nano``, so small that everything else counts; ``beams``, four; ``contrastive``.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -50,13 +51,13 @@ def main() -> None:
         print(json.dumps(found))
 
 
-def decoder() -> Any:
-    """GPT-2's shape on our kernels."""
+def decoder(size: str = "gpt2") -> Any:
+    """GPT-2's shape, or a smaller one, on our kernels."""
     from textwright.engines.cpu.decoder import CPUDecoder
     from textwright.models.catalog import build
     from textwright.models.presets import preset
 
-    return CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval())  # type: ignore[arg-type]
+    return CPUDecoder(build(preset(size, vocab_size=VOCAB_SIZES[size]), seed=0).eval())  # type: ignore[arg-type]
 
 
 def byte_tokenizer() -> Any:
@@ -163,13 +164,29 @@ def workload() -> list[tuple[str, int]]:
     return [(prompt(int(8 * 64 ** draw.random()), 1000 + n), draw.randint(4, 100)) for n in range(64)]
 
 
-JOBS: dict[str, tuple[int, int, dict[str, Any]]] = {
-    "one": (1, 64, {"temperature": 0}),
-    "sixteen": (16, 64, {"temperature": 0.8, "top_k": 40}),
-    "beams": (1, 48, {"num_beams": 4}),
-    "contrastive": (2, 32, {"penalty_alpha": 0.6}),
+VOCAB_SIZES = {"gpt2": 50257, "nano": 257}
+
+
+class Job(NamedTuple):
+    """What a turn writes."""
+
+    num_prompts: int
+    num_new_tokens: int
+    settings: dict[str, Any]
+    num_prompt_tokens: int = 64
+    preset: str = "gpt2"
+    times: int = 1
+
+
+GREEDY = {"temperature": 0}
+JOBS = {
+    "one": Job(1, 64, GREEDY),
+    "sixteen": Job(16, 64, {"temperature": 0.8, "top_k": 40}),
+    "first": Job(1, 1, GREEDY, num_prompt_tokens=512),
+    "nano": Job(1, 60, GREEDY, num_prompt_tokens=4, preset="nano", times=30),
+    "beams": Job(1, 48, {"num_beams": 4}),
+    "contrastive": Job(2, 32, {"penalty_alpha": 0.6}),
 }
-"""Prompts of 64 tokens, new ones, and settings."""
 
 
 def work(job: str) -> None:
@@ -177,16 +194,17 @@ def work(job: str) -> None:
     from textwright.generation.request import SamplingConfig
 
     tokenizer, never_ends = byte_tokenizer(), {"logit_bias": {256: -100}}
-    engine, generate = engine_and_generate()
+    given = JOBS.get(job, Job(64, 0, {}))
+    engine, generate = engine_and_generate(given.preset)
     if job == "prompts":
         run = prompts_job(engine, tokenizer, generate)
     else:
-        count, new, settings = JOBS[job]
-        sampling = SamplingConfig.model_validate(settings | never_ends | {"max_new_tokens": new})
-        texts = [prompt(64, number) for number in range(count)]
+        sampling = SamplingConfig.model_validate(given.settings | never_ends | {"max_new_tokens": given.num_new_tokens})
+        texts = [prompt(given.num_prompt_tokens, number) for number in range(given.num_prompts)]
 
         def run() -> None:
-            generate(engine, tokenizer, texts, sampling)
+            for _ in range(given.times):
+                generate(engine, tokenizer, texts, sampling)
 
     run()
     for _ in sys.stdin:
@@ -195,16 +213,16 @@ def work(job: str) -> None:
         print(time.perf_counter() - begun, flush=True)
 
 
-def engine_and_generate() -> tuple[Any, Any]:
+def engine_and_generate(size: str) -> tuple[Any, Any]:
     """Of whichever build this is: one before the scheduler has its modules elsewhere."""
     try:
-        return decoder(), import_module("textwright.generation.generate").generate
+        return decoder(size), import_module("textwright.generation.generate").generate
     except ModuleNotFoundError:
         from textwright.models.catalog import build
         from textwright.models.presets import preset
 
         engines = import_module("textwright.generation.cpu_decoder")
-        engine = engines.CPUDecoder(build(preset("gpt2", vocab_size=50257), seed=0).eval())
+        engine = engines.CPUDecoder(build(preset(size, vocab_size=VOCAB_SIZES[size]), seed=0).eval())
         return engine, import_module("textwright.generation.engine").generate
 
 

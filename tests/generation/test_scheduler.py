@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
 import torch
@@ -22,6 +22,7 @@ from textwright.models.language_model import LanguageModel
 from textwright.models.protocols import Cache, Conditioning, Decoder
 from textwright.tokens import Tokenizer
 
+T = TypeVar("T")
 SETTINGS: list[dict[str, Any]] = [
     {"temperature": 0},
     {"temperature": 1, "top_k": 20},
@@ -107,13 +108,18 @@ def test_thirty_two_requests_that_come_and_go_have_the_texts_they_have_alone(nam
 
 
 class Counting:
-    """A decoder that counts the tokens that it reads."""
+    """A decoder that counts the tokens that it reads, and how often it is asked."""
 
     def __init__(self, decoder: Decoder) -> None:
-        self._decoder, self.num_read = decoder, 0
+        self._decoder, self.num_read, self.num_runs = decoder, 0, 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
+
+    def run(self, work: Callable[[], T]) -> T:
+        """As the decoder does it."""
+        self.num_runs += 1
+        return self._decoder.run(work)
 
     def extend(self, ids: Tensor, lengths: Sequence[int], cache: Cache, slots: Sequence[int]) -> Tensor:
         """As the decoder does it."""
@@ -156,6 +162,24 @@ def test_long_prompts_are_read_in_parts_beside_those_that_run(gpt2: LanguageMode
         assert [event.request_id for event in scheduler.step() if event.text] in ([first], [])
     scheduler.step()
     assert len(scheduler._running) == 2
+
+
+def test_steps_go_on_for_as_long_as_asked_and_first_texts_are_told_at_once(
+    gpt2: LanguageModel, tokenizer: Tokenizer
+) -> None:
+    decoder, clock = Counting(gpt2), itertools.count()
+    scheduler = Scheduler(cast(Decoder, decoder), tokenizer, clock=lambda: next(clock))
+    endless = SamplingConfig(max_new_tokens=24, temperature=0, logit_bias={256: -100})
+    scheduler.add(Request("ab", endless))
+    scheduler.step(min_seconds=1000)  # the prompt, and the first token
+    assert decoder.num_read == 2
+    found = dict[int, Completion]()
+    finished(scheduler.step(min_seconds=20), found)  # two questions of the time a step
+    assert 9 <= decoder.num_read - 2 <= 11
+    finished(scheduler.step(min_seconds=1000), found)
+    assert not scheduler.has_work
+    assert decoder.num_runs == 3
+    assert found[0] == generate(gpt2, tokenizer, ["ab"], endless)[0]
 
 
 def test_what_is_late_or_given_up_ends_as_it_is_and_leaves_its_slot(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:

@@ -12,14 +12,18 @@ from textwright.core.result import Result
 
 
 @dataclass(frozen=True)
-class TrainBench(Result):
-    """How fast each trained."""
+class _Bench(Result):
+    """The figures of programs that took turns."""
 
     figures: dict[str, Any]
     turns: int
 
     def as_json(self) -> dict[str, Any]:
         return self.figures
+
+
+class TrainBench(_Bench):
+    """How fast each trained."""
 
     def show(self) -> None:
         out = stdout_console()
@@ -41,15 +45,8 @@ class TrainBench(Result):
         )
 
 
-@dataclass(frozen=True)
-class GenerateBench(Result):
+class GenerateBench(_Bench):
     """How fast each decoded."""
-
-    figures: dict[str, Any]
-    turns: int
-
-    def as_json(self) -> dict[str, Any]:
-        return self.figures
 
     def show(self) -> None:
         out = stdout_console()

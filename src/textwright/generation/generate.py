@@ -14,6 +14,10 @@ from textwright.tokens.tokenizer import Tokenizer
 
 __all__ = ["Completion", "generate"]
 
+STEPS_S, SHOWN_STEPS_S = 0.1, 0.02
+"""Of steps that are handed over in one go: many times what handing over takes. Ctrl-C and other threads wait so long;
+where text is shown as it comes, no eye can see it."""
+
 
 def generate(
     decoder: Decoder,
@@ -61,8 +65,9 @@ def generate(
     _add(scheduler, requests)
     first = [0, *itertools.accumulate(request.sampling.n for request in requests)]
     found: list[Completion | None] = [None] * first[-1]
+    seconds = STEPS_S if on_text is None else SHOWN_STEPS_S
     while scheduler.has_work:
-        for event in scheduler.step():
+        for event in scheduler.step(min_seconds=seconds):
             index = first[event.request_id] + event.sample
             if event.text and on_text is not None:
                 on_text(index, event.text)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -159,24 +160,30 @@ class Scheduler:
             raise InputError(f"no request {request_id}", expected="a number that add returned")
         self._abort(lambda task: task.prepared.number == request_id, CANCELLED)
 
-    def step(self) -> list[Event]:
+    def step(self, *, min_seconds: float = 0.0) -> list[Event]:
         """Read some of the prompts, choose a token of every text that runs, and tell what has become known.
+
+        Args:
+            min_seconds: go on for so long, as handing work to an engine's thread takes longer than a small model needs
+                for a token. What a prompt begins with is told at once all the same.
 
         Raises:
             InputError: logits that are not finite. The scheduler is of no use after that, or after any other error.
         """
-        now = self._clock()
-        self._abort(lambda task: task.prepared.deadline_s is not None and task.prepared.deadline_s <= now, DEADLINE)
-        self._decoder.run(self._compute)
+        self._decoder.run(partial(self._compute, self._clock() + min_seconds))
         events, self._events = self._events, []
         return events
 
     @torch.inference_mode()
-    def _compute(self) -> None:
-        self._admit()
-        ready = self._decode()
-        ready += self._prefill()
-        self._advance(ready)
+    def _compute(self, until: float) -> None:
+        while True:
+            self._expire(self._clock())
+            self._admit()
+            ready = self._decode()
+            begun = self._prefill()
+            self._advance(ready + begun)
+            if begun or self._clock() >= until or not (self._waiting or self._prefilling or self._running):
+                return
 
     # who joins and who leaves
 
@@ -276,6 +283,9 @@ class Scheduler:
                 if tasks is not self._waiting:
                     self._release(task)
                 self._report(task)
+
+    def _expire(self, now: float) -> None:
+        self._abort(lambda task: task.prepared.deadline_s is not None and task.prepared.deadline_s <= now, DEADLINE)
 
     def _release(self, task: _Task) -> None:
         decoding = task.decoding
