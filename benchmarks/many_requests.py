@@ -1,6 +1,6 @@
 """Many requests at once: what joining and leaving cost, mixed streams beside equal ones, prompts, searches, scoring.
 
-    python benchmarks/many_requests.py [--other OLD/src] [--turns 5] [--only joins mixed prompts ...] [--json]
+    python benchmarks/many_requests.py [--other OLD/src] [--turns 5] [--slices 1] [--only joins mixed ...] [--json]
 
 GPT-2's shape with random weights, float32, our kernels. ``joins``: what a request that joins fifteen others, or leaves
 them, costs beside the reading of its prompt. ``mixed``: tokens a second of sixteen streams whose prompts are of
@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--other", type=Path, help="sources of another build")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--slices", type=int, default=1, help="of each build in a turn, one after the other")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
@@ -255,13 +256,16 @@ def beside_another(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
     workers = {name: start(source, job) for name, source in builds.items()}
     seconds: dict[str, list[float]] = {name: [] for name in builds}
     for turn in range(arguments.turns):
-        for name in sorted(workers, reverse=bool(turn % 2)):
-            worker = workers[name]
-            assert worker.stdin is not None
-            assert worker.stdout is not None
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-            seconds[name].append(float(worker.stdout.readline()))
+        for taken in seconds.values():
+            taken.append(0.0)
+        for number in range(arguments.slices):
+            for name in sorted(workers, reverse=bool((turn + number) % 2)):
+                worker = workers[name]
+                assert worker.stdin is not None
+                assert worker.stdout is not None
+                worker.stdin.write("go\n")
+                worker.stdin.flush()
+                seconds[name][-1] += float(worker.stdout.readline())
     for worker in workers.values():
         worker.kill()
         worker.wait()
