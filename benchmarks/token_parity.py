@@ -16,7 +16,7 @@ import tiktoken
 from tokenizers import Tokenizer as Reference
 
 from textwright.tokens import load_tokenizer
-from textwright.tokens.tokenizer import GPT2_PATTERN
+from textwright.tokens.fast import GPT2_PATTERN
 
 PIECE_BYTES = 1 << 20
 

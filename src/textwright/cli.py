@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "embed": ("embed:embed", "Turn texts into vectors."),
     "tokenizer train": ("tokenizer:train_tokenizer", "Train a tokenizer on text."),
     "tokenizer inspect": ("tokenizer:inspect_tokenizer", "See how a tokenizer cuts a text."),
+    "tokenizer check": ("tokenizer:check_tokenizer", "See how a tokenizer's folder is obeyed."),
     "bench train": ("bench:train", "Compare our training step with Hugging Face's, and with the machine."),
     "bench generate": ("bench:generate", "Compare our decoding on a CPU with others', and with the machine."),
     "runs list": ("runs:list_runs", "List the runs in a folder."),
@@ -47,7 +48,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 GROUPS = {
     "bench": "Measure this machine, and ourselves beside others.",
-    "tokenizer": "Train and inspect tokenizers.",
+    "tokenizer": "Train, inspect and check tokenizers.",
     "runs": "List, watch, measure and delete runs.",
 }
 Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]

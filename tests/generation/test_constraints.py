@@ -19,7 +19,7 @@ from textwright.generation.processors.constraint import constrain
 from textwright.generation.request import Completion, SamplingConfig
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer, make_tokenizer
-from textwright.tokens.folder import from_json
+from textwright.tokens.read_json import from_json
 
 NUM_SAMPLES = 120
 SCHEMA = {

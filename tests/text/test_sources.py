@@ -24,7 +24,7 @@ from textwright.text.files import find_files, fingerprint
 from textwright.text.normalise import normalise
 from textwright.text.read import read_chunks, read_texts
 from textwright.text.split import is_validation
-from textwright.tokens.tokenizer import GPT2_PATTERN
+from textwright.tokens.fast import GPT2_PATTERN
 
 TEXTS = ["first text\nwith two lines, and a comma", "zweiter Text: größer", "床前明月光", '"quoted" text 😀']
 

@@ -109,6 +109,7 @@ class Model:
         engine: EngineConfig | None = None,
         speculation: Speculation | None = None,
         mixed_with: Mapping["Model", float] | None = None,
+        special_tokens: bool = False,
         **sampling: Any,
     ) -> list[Completion]:
         """Completions of several prompts at once, with why each ended.
@@ -120,6 +121,7 @@ class Model:
             speculation: guess ahead, with what ``speculation`` gives.
             mixed_with: models with the same tokenizer, and how much the probabilities of each count beside this one's,
                 which counts 1.
+            special_tokens: read special tokens in prompts, where they are no requests, as what they are.
             **sampling: the fields of ``SamplingConfig``, where a prompt is no request.
 
         Raises:
@@ -133,6 +135,11 @@ class Model:
                 self._check_tokenizer(other)
             others = [other.decoder(engine) for other in mixed_with]
             decoder = EnsembleDecoder([decoder, *others], [1.0, *mixed_with.values()])
+        if special_tokens and not isinstance(prompts, str):
+            prompts = [
+                Request(prompt, config, special_tokens=True) if isinstance(prompt, str) else prompt
+                for prompt in prompts
+            ]
         return generate(decoder, self.tokenizer, prompts, config, on_text=on_text, speculation=speculation)
 
     def decoder(self, engine: EngineConfig) -> Decoder:
@@ -370,6 +377,8 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
         folder = _download(str(source))
     files = ModelFiles.of(folder)  # before they are read: what is put in their place meanwhile is not what was read
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))
+    for note in tokenizer.notes:
+        stderr_console().print(f"{folder}: {note}")
     return Model(network.eval(), tokenizer, read_dialogue(folder), files=files)
 
 

@@ -95,7 +95,7 @@ def save_model(
             new / "generation_config.json",
             {"bos_token_id": tokenizer.end_id, "eos_token_id": tokenizer.end_id, "pad_token_id": tokenizer.end_id},
         )
-        tokenizer.save(new)
+        tokenizer.save(new)  # with the generation_config.json that lay beside it, if one did
         ours = {
             "version": FORMAT_VERSION,
             "model": model.config.model_dump(),

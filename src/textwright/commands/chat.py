@@ -24,7 +24,7 @@ from textwright.core.user_paths import check_can_be_written, given_path
 from textwright.engines.config import EngineConfig
 from textwright.generation.conversation import Conversation, Show
 from textwright.generation.request import Completion, SamplingConfig
-from textwright.text.dialogue import DialogueFormat
+from textwright.text.dialogue import DialogueFormat, Rendered
 
 
 class ChatSampling(SamplingConfig):
@@ -103,17 +103,20 @@ def open_conversation(
 
     loaded = load(model, device=device)
 
-    def complete(prompt: str, sampling: SamplingConfig, on_text: Show) -> Completion:
-        done = loaded.complete([prompt], on_text=lambda _, text: on_text(text), engine=engine, **sampling.model_dump())
+    tokenizer, style = loaded.tokenizer, loaded.dialogue or DialogueFormat()
+
+    def encode(prompt: Rendered) -> list[int]:
+        ids, begin = tokenizer.encode_marked(prompt, prompt.marks), list(tokenizer.begin_ids)
+        return ids if ids[: len(begin)] == begin else begin + ids
+
+    def complete(prompt: Rendered, sampling: SamplingConfig, on_text: Show) -> Completion:
+        settings = sampling.model_dump()
+        settings["stop_token_ids"] = (*sampling.stop_token_ids, *tokenizer.special_ids_in(style.turn_end))
+        done = loaded.complete([encode(prompt)], on_text=lambda _, text: on_text(text), engine=engine, **settings)
         return done[0]
 
     return Conversation(
-        complete,
-        lambda text: len(loaded.tokenizer.encode(text)),
-        loaded.network.context_length,
-        loaded.dialogue or DialogueFormat(),
-        sampling,
-        system,
+        complete, lambda text: len(encode(text)), loaded.network.context_length, style, sampling, system
     )
 
 

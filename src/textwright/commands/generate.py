@@ -133,6 +133,7 @@ def generate(
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     speculation: Annotated[SpeculationOptions | None, Parameter(name="*")] = None,
     mixture: Annotated[MixtureOptions | None, Parameter(name="*")] = None,
+    special_tokens: bool = False,
     device: str = "auto",
     live: Console | None = None,
 ) -> Generated:
@@ -146,6 +147,8 @@ def generate(
         Texts to continue; an empty one ('') starts a document.
     prompts_file
         A file with a prompt on each line, instead.
+    special_tokens
+        Read special tokens that are written in the prompts, such as <|im_start|>, as what they are.
     live
         Where a single text goes as it is written.
     """
@@ -172,6 +175,7 @@ def generate(
         engine=engine,
         speculation=guessing,
         mixed_with=dict(zip(others, mixture.shares[1:], strict=True)),
+        special_tokens=special_tokens,
         **sampling.model_dump(),
     )
     seconds = time.perf_counter() - begun_s

@@ -1,11 +1,12 @@
-"""``textwright tokenizer train`` and ``textwright tokenizer inspect``."""
+"""``textwright tokenizer train``, ``textwright tokenizer inspect`` and ``textwright tokenizer check``."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from rich.table import Table
 from rich.text import Text
 
 from textwright.api.config import ReadingOptions
@@ -158,6 +159,98 @@ def inspect_tokenizer(folder: Path, text: str = EXAMPLE_TEXT, /) -> Inspected:
 
     tokenizer = load_tokenizer(folder)
     return Inspected(tokenizer, text, tokenizer.encode(text))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a text came to."""
+
+    text: str
+    ids: list[int]
+    library_ids: list[int]
+    decodes_equal: bool
+
+    @property
+    def is_equal(self) -> bool:
+        return self.ids == self.library_ids and self.decodes_equal
+
+
+@dataclass(frozen=True)
+class Checked(Result):
+    """How a tokenizer is obeyed, and what it makes of texts beside Hugging Face's library."""
+
+    folder: Path
+    tokenizer: "Tokenizer"
+    is_fast: bool
+    texts: list[Compared]
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if all(text.is_equal for text in self.texts) else 3
+
+    def as_json(self) -> dict[str, Any]:
+        tokenizer = self.tokenizer
+        return {
+            "kind": tokenizer.kind,
+            "vocab_size": tokenizer.vocab_size,
+            "is_fast": self.is_fast,
+            "begins_with": list(tokenizer.begin_ids),
+            "ends_with": list(tokenizer.end_ids),
+            "special_tokens": tokenizer.special_ids,
+            "added_tokens": {one.content: one.id for one in tokenizer.added_tokens if not one.special},
+            "notes": list(tokenizer.notes),
+            "texts": [asdict(text) | {"is_equal": text.is_equal} for text in self.texts],
+        }
+
+    def show(self) -> None:
+        out, tokenizer = stdout_console(), self.tokenizer
+        how = "cut by Textwright" if self.is_fast else "cut by the tokenizers library"
+        out.print(f"{self.folder}: {tokenizer.kind}, {tokenizer.vocab_size:,} tokens, {how}")
+        ends = ", ".join(f"{_shown(tokenizer, index)} ({index})" for index in tokenizer.end_ids)
+        begins = ", ".join(f"{_shown(tokenizer, index)} ({index})" for index in tokenizer.begin_ids) or "nothing"
+        out.print(f"a text begins with {begins} and ends with {ends}", markup=False)
+        for note in tokenizer.notes:
+            out.print(f"- {note}", markup=False)
+        table = Table("text", "ids", "the library's", box=None)
+        for text in self.texts:
+            verdict = "the same" if text.is_equal else "OTHERS" if text.ids != text.library_ids else "DECODED OTHERWISE"
+            table.add_row(Text(_short(repr(text.text), 40)), _short(str(text.ids), 50), verdict)
+        out.print(table)
+
+
+def check_tokenizer(folder: Path, texts: Annotated[tuple[str, ...], Parameter(show_default=False)] = (), /) -> Checked:
+    """Show what was found in a tokenizer's folder, how it is obeyed, and texts as Hugging Face's library reads them.
+
+    Ends with exit code 3 where the two differ.
+
+    Parameters
+    ----------
+    folder
+        A tokenizer's or a model's folder.
+    texts
+        What to compare; some texts of many scripts when not given.
+    """
+    check_is_text(*texts)
+    from textwright.tokens import load_tokenizer
+    from textwright.tokens.compare import TEXTS
+    from textwright.tokens.library import encode_by
+    from textwright.tokens.library_tokenizer import LibraryTokenizer
+
+    tokenizer = load_tokenizer(folder)
+    found = []
+    for text in texts or TEXTS:
+        ids, theirs = tokenizer.encode(text), encode_by(tokenizer.library, text).ids
+        decodes_equal = tokenizer.decode(ids) == tokenizer.library.decode(ids)
+        found.append(Compared(text, ids, theirs, decodes_equal))
+    return Checked(folder, tokenizer, not isinstance(tokenizer, LibraryTokenizer), found)
+
+
+def _shown(tokenizer: "Tokenizer", index: int) -> str:
+    return tokenizer.library.id_to_token(index) or str(index)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def coloured(token_bytes: list[bytes], ids: list[int]) -> Text:

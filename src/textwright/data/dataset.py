@@ -105,9 +105,8 @@ class TokenDataset:
     def from_texts(cls, texts: Iterable[str], tokenizer: Tokenizer) -> Self:
         """Documents in memory, as texts."""
         texts = list(texts)
-        end = np.array([tokenizer.end_id], dtype=np.uint32)
         return cls.from_documents(
-            [np.concatenate([tokenizer.encode_array(text), end]) for text in texts],
+            [[*tokenizer.begin_ids, *tokenizer.encode(text), tokenizer.end_id] for text in texts],
             num_bytes=sum(len(text.encode()) for text in texts),
             num_characters=sum(map(len, texts)),
         )

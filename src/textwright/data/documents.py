@@ -130,14 +130,18 @@ class SpansInTokens:
     A token is learned if any of its characters is in a span: one that begins with the white space before a span, or
     ends beyond it, is. The end token is learned if the last span reaches the end of the text.
 
+    Args:
+        document: with spans.
+        num_before: tokens that begin every text.
+
     Raises:
         InputError: spans that are no ranges of the text, in order and apart.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, num_before: int = 0) -> None:
         assert document.spans is not None
         self._document, self._given = document, document.spans
-        self._num_characters = self._num_tokens = 0
+        self._num_characters, self._num_tokens = 0, num_before
         self._found: Spans = []
         edges = [edge for span in self._given for edge in span]
         if any(start >= stop for start, stop in self._given) or edges != sorted(edges) or (edges and edges[0] < 0):

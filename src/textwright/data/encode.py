@@ -13,6 +13,7 @@ from textwright.core.files import atomic_file
 from textwright.data.dataset import Ids
 from textwright.data.documents import SpansInTokens, table_bytes
 from textwright.data.manifest import SUFFIXES, ShardInfo, ids_dtype
+from textwright.text.chunks import whole_documents
 from textwright.text.document import Chunk, Document
 from textwright.tokens.tokenizer import Tokenizer
 
@@ -41,20 +42,24 @@ def encode(unit: Unit, tokenizer: Tokenizer, folder: Path) -> ShardInfo:
         InputError: a document's learned spans are none of its text.
     """
     spans: SpansInTokens | None = None
-    end = np.array([tokenizer.end_id], dtype=np.uint32)
+    begin, end = (np.array(ids, dtype=np.uint32) for ids in (tokenizer.begin_ids, [tokenizer.end_id]))
+    is_first = True
     with write_shard(folder, unit.name, ids_dtype(tokenizer)) as shard:
-        for chunk in unit.chunks:
+        for chunk in whole_documents(unit.chunks) if tokenizer.reads_whole else unit.chunks:
             shard.num_bytes += num_bytes(chunk.text)
             shard.num_characters += len(chunk.text)
             ids = tokenizer.encode_array(chunk.text)
+            if is_first:
+                shard.add(begin)
             shard.add(ids)
             if chunk.document.spans is not None:
-                spans = SpansInTokens(chunk.document) if spans is None else spans
+                spans = SpansInTokens(chunk.document, num_before=len(begin)) if spans is None else spans
                 spans.add(chunk.text, ids, tokenizer)
             if chunk.is_last:
                 shard.add(end)
                 shard.end_document(chunk.document if spans is None else replace(chunk.document, spans=spans.end()))
                 spans = None
+            is_first = chunk.is_last
     return shard.info()
 
 

@@ -113,7 +113,7 @@ def write_manifest(
 ) -> None:
     """The tokenizer, and the manifest that says what is whole."""
     tokenizer.save(folder)
-    tokenizer_files = describe_files(folder, ("tokenizer.json", "tokenizer_config.json"))
+    tokenizer_files = describe_files(folder, ("tokenizer.json", *tokenizer.files_beside()))
     name: Literal["uint16", "uint32"] = "uint16" if ids_dtype(tokenizer).itemsize == 2 else "uint32"
     manifest = DataManifest(name, tokenizer.fingerprint, split, sources_sha256, tokenizer_files, splits)
     (folder / "manifest.json").write_text(seal(asdict(manifest)), encoding="utf-8")

@@ -61,8 +61,10 @@ def _as_scored(passage: str, tokenizer: Tokenizer, context_length: int) -> Score
     before, _, word = passage.rstrip().rpartition(" ")
     if not before or not word:
         raise InputError(f"the passage {passage[:40]!r} has no last word", expected="at least two words")
-    start, end = tokenizer.encode(before), tokenizer.encode(" " + word)
-    ids = [tokenizer.end_id, *start, *end][-(context_length + 1) :]
+    start, whole = tokenizer.encode(before), tokenizer.encode(f"{before} {word}")
+    is_plain = whole[: len(start)] == start and len(whole) > len(start)
+    end = whole[len(start) :] if is_plain else tokenizer.encode(" " + word)
+    ids = [*tokenizer.before_text, *start, *end][-(context_length + 1) :]
     if len(end) >= len(ids):
         raise InputError(f"the word {word[:40]!r} alone fills the context", expected="a shorter last word")
     return ScoredText(ids, len(ids) - len(end))

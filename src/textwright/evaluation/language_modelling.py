@@ -95,7 +95,7 @@ def score_text(
         raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
     tally, total, num_tokens = _Tally(), 0.0, 0
     for text in texts:
-        ids = [tokenizer.end_id, *tokenizer.encode(text)]
+        ids = [*tokenizer.before_text, *tokenizer.encode(text)]
         done_before, bytes_before, num_ids = num_tokens, tally.num_bytes, max(1, len(ids) - 1)
         tally.add(text, num_unknown=tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN))
         for scores in score(model, _windows(ids, window, stride), batch_size=rows):

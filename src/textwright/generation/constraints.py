@@ -198,8 +198,8 @@ class _Tokens:
     def __call__(self, text: str) -> list[int]:
         """The ids of text that must come next, as the model was trained to see it."""
         ids = self._tokenizer.encode(text)
-        # Another text comes back where it holds characters that are outside the vocabulary, or not in NFC.
-        return ids if self._tokenizer.decode(ids) == text else self._spell(text)
+        # Others come back where it holds characters that are outside the vocabulary or not in NFC, or gets a space.
+        return ids if b"".join(self.tokens[index] for index in ids) == text.encode() else self._spell(text)
 
     def _spell(self, text: str) -> list[int]:
         """A token for each character, or for each of its bytes, as far as there are such tokens."""

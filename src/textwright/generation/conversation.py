@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from textwright.core.errors import InputError
 from textwright.generation.request import Completion, SamplingConfig
-from textwright.text.dialogue import DialogueFormat, Turn, render_within
+from textwright.text.dialogue import DialogueFormat, Rendered, Turn, render_within
 
 Show = Callable[[str], None]
-Complete = Callable[[str, SamplingConfig, Show], Completion]
+Complete = Callable[[Rendered, SamplingConfig, Show], Completion]
 """Continues one prompt, and shows the text as it grows."""
 
 
@@ -34,7 +34,7 @@ class Conversation:
     def __init__(
         self,
         complete: Complete,
-        count_tokens: Callable[[str], int],
+        count_tokens: Callable[[Rendered], int],
         context_length: int,
         style: DialogueFormat,
         sampling: SamplingConfig,

@@ -109,7 +109,8 @@ class Preparer:
     def _prompt_ids(self, request: Request) -> list[int]:
         if isinstance(request.prompt, str):
             _check_text(request.prompt, "the prompt")
-            return self._tokenizer.encode(request.prompt) or [self._tokenizer.end_id]
+            ids = self._tokenizer.encode(request.prompt, special_tokens=request.special_tokens)
+            return [*self._tokenizer.begin_ids, *ids] or [self._tokenizer.end_id]
         return self._checked(request.prompt, "the prompt")
 
     def _checked(self, ids: Several[int], what: str) -> list[int]:
@@ -138,7 +139,8 @@ class Preparer:
         assert request.source is not None
         if isinstance(request.source, str):
             _check_text(request.source, "the source")
-            ids = self._tokenizer.encode(request.source) or [self._tokenizer.end_id]
+            ids = self._tokenizer.encode(request.source, special_tokens=request.special_tokens)
+            ids = ids or [self._tokenizer.end_id]
         else:
             ids = self._checked(request.source, "the source")
         source_ids = torch.tensor([ids])

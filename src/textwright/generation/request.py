@@ -178,11 +178,13 @@ class Request:
     """One thing to be written.
 
     Attributes:
-        prompt: text, or token ids; an empty text begins a document.
+        prompt: text, or token ids; an empty text begins a document. A text is read as one that begins here; token ids
+            are taken as they are.
         sampling: how to choose tokens, and when to stop; ``sampling.n`` completions are made.
         source: what an encoder-decoder model writes about: text, or token ids.
         prefix: for models that are told in vectors what to write about: those, [prefix, hidden].
         deadline_s: by ``time.monotonic``, when it is given up if it is not done; None is never.
+        special_tokens: read special tokens that are written in prompt and source as what they are.
     """
 
     prompt: str | Sequence[int]
@@ -190,6 +192,7 @@ class Request:
     source: str | Sequence[int] | None = None
     prefix: Any = None
     deadline_s: float | None = None
+    special_tokens: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ from textwright.generation.text_index import TextIndex
 from textwright.generation.token_history import TokenHistory
 from textwright.tokens.tokenizer import Tokenizer
 
+CONTEXT_OF_TEXT = 16
+"""Tokens of a prompt that the beginning of a text may depend on: whether it begins with a space."""
+
 
 def window_start(num_tokens: int, context_length: int) -> int:
     """How many of the first tokens the model no longer sees when it predicts the one after ``num_tokens``.
@@ -76,9 +79,9 @@ class Sequence:
         self.sampling, self.pipeline = sampling, pipeline
         self.finish_reason: FinishReason | None = None
         self.stop_reason: str | None = None
-        self.end_ids = frozenset({tokenizer.end_id, *sampling.stop_token_ids})
+        self.end_ids = frozenset({*tokenizer.end_ids, *sampling.stop_token_ids})
         self._prompt, self._sample, self._on_text = prompt, sample, on_text
-        self._decoder, self._stops = tokenizer.stream(), StopStrings(sampling.stop)
+        self._decoder, self._stops = tokenizer.stream(ids[-CONTEXT_OF_TEXT:]), StopStrings(sampling.stop)
         self._pieces: list[str] = []
         self._logprob = 0.0
         self._reports: list[TokenLogprobs] = []

@@ -27,6 +27,16 @@ def split_chunks(parts: Iterable[str], document: Document) -> Iterator[Chunk]:
     yield Chunk(held[start:], document)
 
 
+def whole_documents(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The same documents, each in one chunk, however long: for those who cannot read a part without its beginning."""
+    held: list[str] = []
+    for chunk in chunks:
+        held.append(chunk.text)
+        if chunk.is_last:
+            yield Chunk("".join(held), chunk.document)
+            held = []
+
+
 def find_boundary(text: str, low: int, high: int) -> int:
     """Where to cut in [low, high): the last place of the best kind that is there.
 

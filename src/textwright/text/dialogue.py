@@ -1,7 +1,8 @@
 """A dialogue as one text that a model continues: who speaks is marked by prefixes. Data only; nothing is executed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
@@ -60,7 +61,29 @@ class Turn:
     text: str
 
 
-def render(turns: Sequence[Turn], style: DialogueFormat, system: str = "") -> str:
+class Rendered(str):
+    """A dialogue as a text.
+
+    Attributes:
+        marks: where in it the format's own marks begin and end: what is said cannot pass for one of them.
+    """
+
+    __slots__ = ("marks",)
+    marks: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[str, bool]]) -> "Rendered":
+        """From texts, and whether each is a mark."""
+        parts = [(text, is_mark) for text, is_mark in parts if text]
+        stops = list(accumulate(len(text) for text, _ in parts))
+        found = cls("".join(text for text, _ in parts))
+        found.marks = tuple(
+            (stop - len(text), stop) for (text, is_mark), stop in zip(parts, stops, strict=True) if is_mark
+        )
+        return found
+
+
+def render(turns: Sequence[Turn], style: DialogueFormat, system: str = "") -> Rendered:
     """The prompt that the model's next answer continues.
 
     Args:
@@ -69,9 +92,10 @@ def render(turns: Sequence[Turn], style: DialogueFormat, system: str = "") -> st
         system: what stands above them all; an empty one is left out.
     """
     prefixes = {"user": style.user, "assistant": style.assistant}
-    above = f"{style.system}{system}{style.turn_end}" if system else ""
-    said = (f"{prefixes[turn.role]}{turn.text}{style.turn_end}" for turn in turns)
-    return above + "".join(said) + style.begin_answer
+    parts = [(style.system, True), (system, False), (style.turn_end, True)] if system else []
+    for turn in turns:
+        parts += [(prefixes[turn.role], True), (turn.text, False), (style.turn_end, True)]
+    return Rendered.of([*parts, (style.begin_answer, True)])
 
 
 def render_within(
@@ -79,10 +103,10 @@ def render_within(
     style: DialogueFormat,
     system: str = "",
     *,
-    count_tokens: Callable[[str], int],
+    count_tokens: Callable[[Rendered], int],
     context_length: int,
     room: int,
-) -> tuple[str, int]:
+) -> tuple[Rendered, int]:
     """The prompt with the newest turns that fit, from a user's turn on; the system text always stays.
 
     Args:

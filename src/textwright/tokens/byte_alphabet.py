@@ -24,3 +24,10 @@ def to_text(raw: bytes) -> str:
 def to_bytes(text: str) -> bytes:
     """The bytes that a text in the alphabet stands for. Raises KeyError for a character that is not in it."""
     return bytes(BYTE_OF_CHARACTER[character] for character in text)
+
+
+def alphabet_bytes(token: str) -> bytes:
+    """What a token of any kind adds to a text, as the tokenizers library decodes it: its bytes in the alphabet, or in
+    UTF-8 where a character is not of it."""
+    is_in_it = BYTE_OF_CHARACTER.keys() >= set(token)
+    return to_bytes(token) if is_in_it else token.encode()

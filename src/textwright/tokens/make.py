@@ -1,5 +1,6 @@
 """New tokenizers: characters, bytes, or BPE trained on a bounded sample of the text."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -9,16 +10,9 @@ from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.core.user_paths import given_path
 from textwright.tokens.byte_alphabet import to_text
+from textwright.tokens.fast import GPT2_PATTERN, BPETokenizer, ByteTokenizer, CharTokenizer
 from textwright.tokens.folder import load_tokenizer
-from textwright.tokens.tokenizer import (
-    END,
-    GPT2_PATTERN,
-    UNKNOWN,
-    BPETokenizer,
-    ByteTokenizer,
-    CharTokenizer,
-    Tokenizer,
-)
+from textwright.tokens.tokenizer import END, UNKNOWN, Tokenizer
 
 SAMPLE_CHARACTERS = 64 << 20
 SAMPLE_BLOCK_CHARACTERS = 1 << 16
@@ -80,7 +74,12 @@ def make_tokenizer(spec: str, texts: Texts, *, seed: int = 0) -> Tokenizer:
     if kind == "bpe":
         return train_bpe(texts(), vocab_size, seed=seed)
     assert folder is not None
-    return load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
+    if "generation_config.json" in tokenizer.companions:
+        # Of a model that lends its tokenizer only what ends a text is kept.
+        ends = json.dumps({"eos_token_id": list(tokenizer.end_ids)}) + "\n"
+        tokenizer.companions = {**tokenizer.companions, "generation_config.json": ends}
+    return tokenizer
 
 
 def byte_tokenizer() -> ByteTokenizer:

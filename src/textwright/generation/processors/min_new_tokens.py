@@ -21,7 +21,7 @@ def block_end(logits: Logits, histories: Sequence[TokenHistory], min_new_tokens:
 
 def make_min_new_tokens(sampling: SamplingConfig, tokenizer: Tokenizer) -> LogitsProcessor | None:
     """See ``SamplingConfig.min_new_tokens``."""
-    count, end_ids = sampling.min_new_tokens, [tokenizer.end_id, *sampling.stop_token_ids]
+    count, end_ids = sampling.min_new_tokens, [*tokenizer.end_ids, *sampling.stop_token_ids]
     if not count:
         return None
     return lambda logits, histories: block_end(logits, histories, count, end_ids)
