@@ -423,6 +423,17 @@ IDS_OF_NO_USE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda json: json["model"]["merges"].append(["Ö", "Ĥ"]),
         "the merge 'Ö' 'Ĥ'.*'ÖĤ' is no token",
     ),
+    "two added tokens of one text": (
+        lambda json: (
+            json.update(normalizer={"type": "Lowercase"}),
+            json["added_tokens"].extend(
+                {"id": index, "content": token, "normalized": True, "special": False}
+                | {"single_word": False, "lstrip": False, "rstrip": False}
+                for index, token in ((400, "the"), (401, "THE"))
+            ),
+        ),
+        "the added tokens 'the' and 'THE', which its normalizer makes the same",
+    ),
     "merges of three": (lambda json: json["model"]["merges"].append("a b c"), "the merge 'a' 'b' 'c'.*expected two"),
 }
 

@@ -90,6 +90,7 @@ def _from_json(content: dict[str, Any], where: str, named: Named) -> Tokenizer:
         given = f"dropout = {file.model['dropout']}, by which a text has other ids each time"
         raise InputError(given, where=where, fix="set it to null")
     tokenizer = _compared(file)
+    _check_normalised(file, tokenizer)
     tokenizer.begin_ids, tokenizer.end_ids = edges.begin_ids, edges.end_ids
     tokenizer.notes = (*edges.notes, *_notes_of(file), *tokenizer.notes)
     return tokenizer
@@ -124,6 +125,19 @@ def _slow(file: _File, reason: str) -> LibraryTokenizer:
             raise InputError(given, where=file.where, expected=f"{shown_id(index)}, which the library gives it")
     tokenizer.notes = (f"text is cut by the tokenizers library, several times slower than ours, because of {reason}",)
     return tokenizer
+
+
+def _check_normalised(file: _File, tokenizer: Tokenizer) -> None:
+    """See that no two tokens are looked for under one text: the library takes now one, now the other."""
+    tokens = [token.content for token in file.added if token.normalized]
+    if len(tokens) < 2 or file.content.get("normalizer") is None:
+        return
+    found: dict[str, str] = {}
+    for token in tokens:
+        other = found.setdefault(tokenizer.library.normalizer.normalize_str(token), token)
+        if other != token:
+            given = f"the added tokens {other!r} and {token!r}, which its normalizer makes the same"
+            raise InputError(given, where=file.where, fix="set normalized to false, or leave one of them out")
 
 
 def _fast(file: _File) -> Tokenizer:
