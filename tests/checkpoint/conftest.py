@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
@@ -50,6 +50,38 @@ def write_foreign() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> Tokenizer:
     return make_tokenizer("byte", lambda: iter(()))
+
+
+def foreign_model(config: dict[str, Any], seed: int = 0) -> nn.Module:
+    """transformers' model of a config, all its tensors redrawn."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    values = dict(config)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(values.pop("model_type"), **values)).eval()
+    state = model.state_dict()
+    drawn = redraw({name: tensor for name, tensor in state.items() if not name.startswith("lm_head")}, seed)
+    if not model.config.tie_word_embeddings:
+        drawn |= redraw({"lm_head.weight": state["lm_head.weight"]}, seed + 1)
+    model.load_state_dict(drawn, strict=False)
+    return model
+
+
+@torch.no_grad()
+def their_logits(model: nn.Module, ids: Tensor) -> Tensor:
+    logits: Tensor = model(ids).logits
+    return logits
+
+
+def from_pretrained(folder: Path) -> nn.Module:
+    """The model in a folder as transformers reads it."""
+    from transformers import AutoModelForCausalLM
+
+    model: nn.Module = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.eval()
+
+
+def random_ids(vocab_size: int, time: int = 48) -> Tensor:
+    return torch.randint(0, vocab_size, (2, time), generator=torch.Generator().manual_seed(1))
 
 
 @torch.no_grad()

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.checkpoint.conftest import assert_parity, our_logits, redraw
+from tests.checkpoint.conftest import (
+    assert_parity,
+    foreign_model,
+    from_pretrained,
+    our_logits,
+    random_ids,
+    redraw,
+    their_logits,
+)
 from textwright.checkpoint.model_folder import load_folder, load_model, save_model
 from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
@@ -55,37 +63,6 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "qwen3, shared heads": QWEN3 | {"num_key_value_heads": 2, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
     "qwen3, wide heads": QWEN3 | {"head_dim": 32, "num_key_value_heads": 1, "tie_word_embeddings": True},
 }
-
-
-def foreign_model(config: dict[str, Any], seed: int = 0) -> nn.Module:
-    """transformers' model of a config, all its tensors redrawn."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    values = dict(config)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(values.pop("model_type"), **values)).eval()
-    state = model.state_dict()
-    drawn = redraw({name: tensor for name, tensor in state.items() if not name.startswith("lm_head")}, seed)
-    if not model.config.tie_word_embeddings:
-        drawn |= redraw({"lm_head.weight": state["lm_head.weight"]}, seed + 1)
-    model.load_state_dict(drawn, strict=False)
-    return model
-
-
-@torch.no_grad()
-def their_logits(model: nn.Module, ids: Tensor) -> Tensor:
-    logits: Tensor = model(ids).logits
-    return logits
-
-
-def from_pretrained(folder: Path) -> nn.Module:
-    from transformers import AutoModelForCausalLM
-
-    model: nn.Module = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model.eval()
-
-
-def random_ids(vocab_size: int, time: int = 48) -> Tensor:
-    return torch.randint(0, vocab_size, (2, time), generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("name", FOREIGN)

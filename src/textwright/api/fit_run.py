@@ -141,8 +141,10 @@ def check_fit_run(run: Run) -> None:
 
 
 def restore_base(run: Run, network: LanguageModel) -> None:
-    """Give a network the weights that the run began with."""
-    network.load_state_dict(load_model(run.base).state_dict())
+    """Give a network the weights that the run began with, and what was kept of the folder they are from."""
+    base = load_model(run.base)
+    network.load_state_dict(base.state_dict())
+    network.foreign_config = base.foreign_config
 
 
 def fit_callbacks(run: Run, network: LanguageModel, tokenizer: Tokenizer, dialogue: DialogueFormat | None) -> Callbacks:

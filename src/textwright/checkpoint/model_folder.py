@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textwright.checkpoint.safetensors_folder import SINGLE, read_tensors
+from textwright.checkpoint.safetensors_folder import SINGLE, other_format, read_tensors
 from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
@@ -24,7 +24,7 @@ from textwright.core.files import TEMPORARY, atomic_folder, write_atomically
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.models.catalog import adapter_of, build_uninitialised, find_adapter
 from textwright.models.config import ModelConfig
-from textwright.models.hugging_face import HuggingFaceAdapter
+from textwright.models.hugging_face import HuggingFaceAdapter, PlainAdapter
 from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.network import Network
 from textwright.text.dialogue import DialogueFormat
@@ -32,6 +32,8 @@ from textwright.tokens import Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
 OURS = "textwright.json"
+ADAPTER = "adapter_config.json"
+"""What makes transformers add matrices of low rank to the model that this names, whatever else lies there."""
 WRITTEN_BY_MODELS = re.compile(
     r"config\.json|generation_config\.json|textwright\.json"
     r"|model\.safetensors|pytorch_model\.bin|tf_model\.h5|flax_model\.msgpack|rust_model\.ot"
@@ -70,7 +72,7 @@ def save_model(
     followed.
 
     Args:
-        model: any family of the catalogue.
+        model: any family of the catalogue. One that was read from a folder keeps what its ``config.json`` said.
         tokenizer: its tokenizer.
         folder: where.
         dtype: of the tensors: ``float32``, ``bfloat16`` or ``float16``.
@@ -78,7 +80,7 @@ def save_model(
         dialogue: how dialogues are written down for it, for ``textwright.json`` too; None where it knows of none.
 
     Raises:
-        InputError: an unknown dtype, weights too large for float16, or something other than a model folder is there.
+        InputError: an unknown dtype, weights too large for float16, or what is there is no model or holds an adapter.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(DTYPES)}")
@@ -89,7 +91,7 @@ def save_model(
     with atomic_folder(folder, keeps=_is_no_models) as new:
         cast = {name: _cast(name, tensor, DTYPES[dtype]) for name, tensor in tensors.items()}
         write_safetensors(new / SINGLE, cast, metadata={"format": "pt"})
-        config = adapter.write_config(model.config, end_id=tokenizer.end_id, dtype=dtype)
+        config = adapter.write_config(model.config, end_id=tokenizer.end_id, dtype=dtype, foreign=model.foreign_config)
         _write_json(new / "config.json", config)
         _write_json(
             new / "generation_config.json",
@@ -114,6 +116,11 @@ def _check_replaceable(folder: Path) -> None:
         raise InputError(
             f"{folder} is there already and is no model folder",
             expected="nothing there, an empty folder, or one whose config.json has a model_type",
+            fix="choose another folder",
+        )
+    if (folder / ADAPTER).exists():
+        raise InputError(
+            f"{folder} holds an adapter ({ADAPTER}), which other programs would add to the model",
             fix="choose another folder",
         )
     for path in folder.iterdir():
@@ -148,14 +155,17 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
     """
     if not folder.is_dir():
         raise InputError(f"there is no model folder {folder}", fix="check the path")
-    config, adapter = _read_config(folder)
+    config, adapter, foreign = _read_config(folder)
     where = str(folder)
-    tensors = adapter.from_hf(read_tensors(folder), config, where)
+    read = read_tensors(folder)
+    _check_values(read, adapter, where)
+    tensors = adapter.from_hf(read, config, where)
     model = as_language_model(build_uninitialised(config))
     _check_shapes(model, tensors, adapter, where)
     model.load_state_dict({name: _plain(tensor) for name, tensor in tensors.items()}, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
+    model.foreign_config = foreign
     return model.to(device)
 
 
@@ -239,10 +249,18 @@ def read_dialogue(folder: Path) -> DialogueFormat | None:
     return read_config(DialogueFormat, values, f"the dialogue in {path}")
 
 
-def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter]:
+def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter, dict[str, Any]]:
+    """Our config, what reads the tensors, and the folder's own config."""
     path = folder / "config.json"
+    if (folder / ADAPTER).exists():
+        raise InputError(
+            f"{folder} holds an adapter ({ADAPTER}), which changes the model that it names",
+            expected="a whole model",
+            fix="merge the two, for example with peft: model.merge_and_unload().save_pretrained(FOLDER)",
+        )
     if not path.is_file():
-        raise InputError(f"no config.json in {folder}", expected="a model folder", fix="check the path")
+        missing = InputError(f"no config.json in {folder}", expected="a model folder", fix="check the path")
+        raise other_format(folder) or missing
     foreign = _read_json(path)
     adapter = find_adapter(foreign.get("model_type"), str(path))
     ours: dict[str, Any] = {}
@@ -256,12 +274,31 @@ def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter]:
                 fix="use a newer Textwright",
             )
         ours = content["model"] if isinstance(content.get("model"), dict) else {}
-    return adapter.read_config(foreign, str(path), ours), adapter
+    return adapter.read_config(foreign, str(path), ours), adapter, foreign
 
 
 def _plain(tensor: Tensor) -> Tensor:
     """In float32, row by row in memory. What was stored the other way round is copied: training reads it end to end."""
     return tensor.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
+
+
+def _check_values(tensors: dict[str, Tensor], adapter: HuggingFaceAdapter, where: str) -> None:
+    """See that weights are numbers to compute with. One pass over memory, as the file has them."""
+    for name, tensor in tensors.items():
+        if adapter.is_buffer(name) or not tensor.numel():
+            continue
+        if not tensor.is_floating_point():
+            if isinstance(adapter, PlainAdapter):
+                continue
+            raise InputError(
+                f"the tensor {name!r} is {tensor.dtype}", where=where, expected="float32, bfloat16 or float16"
+            )
+        if not all(bound.isfinite() for bound in tensor.aminmax()):
+            raise InputError(
+                f"the tensor {name!r} has values that are not finite",
+                where=where,
+                fix="get the folder anew, or take one from before that training or conversion went wrong",
+            )
 
 
 def _check_shapes(model: LanguageModel, tensors: dict[str, Tensor], adapter: HuggingFaceAdapter, where: str) -> None:

@@ -12,6 +12,16 @@ from textwright.core.errors import InputError
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LARGEST_HEADER_BYTES = 16 << 20
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+OTHER_FORMATS = {
+    "*.gguf": "llama.cpp's",
+    "*.h5": "TensorFlow's",
+    "*.ckpt.index": "TensorFlow's",
+    "*.msgpack": "Flax's",
+    "*.onnx": "ONNX's",
+    "*.npz": "NumPy's",
+}
+"""Weights in files that are not opened: a pattern of their names, and whose format it is."""
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -26,14 +36,30 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return read_safetensors(folder / SINGLE)
     if (folder / INDEX).exists():
         return _read_sharded(folder)
-    pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         raise InputError(
             f"{folder / pickles[0]} is a pickle, which can run code when it is opened",
             expected=SINGLE,
             fix="convert it where you trust it: load it with transformers and save_pretrained(FOLDER)",
         )
-    raise InputError(f"no {SINGLE} in {folder}", fix="check the path")
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    raise other_format(folder) or InputError(
+        f"no {SINGLE} in {folder}" + (f", but {others[0]}" if others else ""),
+        fix=f"call it {SINGLE} if it is the whole model" if others else "check the path",
+    )
+
+
+def other_format(folder: Path) -> InputError | None:
+    """Why a folder's weights are not read, where they are in another program's format; None where none are."""
+    for pattern, whose in OTHER_FORMATS.items():
+        for path in sorted(folder.glob(pattern)):
+            return InputError(
+                f"{path} is in {whose} format",
+                expected=f"config.json and {SINGLE}",
+                fix="get the model as these, or convert it: load it with transformers and save_pretrained(FOLDER)",
+            )
+    return None
 
 
 def _read_sharded(folder: Path) -> dict[str, Tensor]:

@@ -48,9 +48,9 @@ def check_is_text(*texts: str) -> None:
             raise InputError(f"{text[:80]!r} is not UTF-8", expected="UTF-8 text")
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The closest of ``names`` to what was typed, or None when none is close."""
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+def nearest(name: str, names: Iterable[str], *, at_least: float = 0.5) -> str | None:
+    """The closest of ``names`` to what was typed, or None when none is close: ``at_least`` is from 0 to 1, the same."""
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=at_least)
     return found[0] if found else None
 
 

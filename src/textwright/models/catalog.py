@@ -73,7 +73,8 @@ def find_adapter(model_type: object, where: str) -> "HuggingFaceAdapter":
     plain = {PLAIN + name: name for name in families}
     if isinstance(model_type, str) and model_type in plain:
         return plain_adapter(plain[model_type], families[plain[model_type]].config)
-    raise InputError(f"model_type {model_type!r}", where=where, expected=f"one of {', '.join(sorted(known | plain))}")
+    given = f"model_type {model_type!r}" if model_type is not None else "the key 'model_type' is missing"
+    raise InputError(given, where=where, expected=f"one of {', '.join(sorted(known | plain))}")
 
 
 def adapter_of(config: ModelConfig) -> "HuggingFaceAdapter":

@@ -15,82 +15,19 @@ from torch import Tensor
 from textwright.core.config import read_config
 from textwright.core.errors import InputError, nearest
 from textwright.models.config import ModelConfig
+from textwright.models.hugging_face_keys import IGNORED_KEYS, REQUIRED_VALUES
 
-IGNORED_KEYS = frozenset(
-    (
-        "_attn_implementation",
-        "_attn_implementation_autoset",
-        "_name_or_path",
-        "_num_labels",
-        "architectures",
-        "attn_implementation",
-        "bos_token_id",
-        "chunk_size_feed_forward",
-        "decoder_start_token_id",
-        "diversity_penalty",
-        "do_sample",
-        "dtype",
-        "early_stopping",
-        "eos_token_id",
-        "finetuning_task",
-        "gradient_checkpointing",
-        "id2label",
-        "initializer_range",
-        "label2id",
-        "length_penalty",
-        "max_length",
-        "max_window_layers",
-        "min_length",
-        "model_type",
-        "n_ctx",
-        "n_special",
-        "no_repeat_ngram_size",
-        "num_beams",
-        "num_return_sequences",
-        "output_attentions",
-        "output_hidden_states",
-        "output_past",
-        "pad_token_id",
-        "predict_special_tokens",
-        "prefix",
-        "problem_type",
-        "reorder_and_upcast_attn",
-        "repetition_penalty",
-        "return_dict",
-        "return_dict_in_generate",
-        "sep_token_id",
-        "summary_activation",
-        "summary_first_dropout",
-        "summary_proj_to_labels",
-        "summary_type",
-        "summary_use_proj",
-        "task_specific_params",
-        "temperature",
-        "tokenizer_class",
-        "top_k",
-        "top_p",
-        "torch_dtype",
-        "torchscript",
-        "transformers_version",
-        "use_bfloat16",
-        "use_cache",
-    )
-)
-"""Of every ``model_type``: names, generation, and how transformers is to return things."""
-REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
-    "add_cross_attention": (False, None),
-    "is_encoder_decoder": (False, None),
-    "is_decoder": (False, True, None),
-    "cross_attention_hidden_size": (None,),
-    "pruned_heads": ({}, None),
-    "tie_encoder_decoder": (False, None),
-    "quantization_config": (None,),
-    "rope_scaling": (None,),
-    "attention_bias": (False, None),
-    "use_sliding_window": (False, None),
-}
-"""Of every ``model_type``: keys that change the maths, with the values that leave it as it is."""
 HEAD = "lm_head.weight"
+OTHER_HEADS = {
+    "score": "sorts texts into classes",
+    "classifier": "sorts tokens into classes",
+    "qa_outputs": "finds answers in a text",
+    "multiple_choice_head": "chooses among answers",
+    "v_head": "guesses rewards",
+}
+"""What heads do that a folder may have beside the one for tokens, or instead; by how their tensors' names begin."""
+SLIP = 0.8
+"""How alike a key must be to a known one to be taken for a slip of it."""
 PLAIN = "textwright-"
 """What the ``model_type`` of a plain adapter begins with; the family follows."""
 
@@ -117,6 +54,10 @@ class HuggingFaceAdapter:
     """Whether this ``model_type`` computes what a config of ours says."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """What a foreign key that is not there stands for."""
+    nullable: frozenset[str] = frozenset()
+    """Foreign keys that may be null, which says: as usual."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Foreign keys more, each with the one of ``keys`` that says the same."""
     ignored: frozenset[str] = frozenset()
     """Foreign keys more that do not change the maths."""
     required: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -141,15 +82,18 @@ class HuggingFaceAdapter:
             ours: our own config as ``textwright.json`` has it, for what a foreign one cannot say; empty without one.
 
         Raises:
-            InputError: a key that changes the maths in a way we do not compute, a key nobody knows, or a value outside
-                its range; always by name.
+            InputError: a key that changes the maths in a way we do not compute, a key nobody knows, two keys that
+                contradict each other, or a value outside its range; always by name.
         """
+        foreign = self._without_aliases(foreign, where)
         self._check_keys(foreign, where)
         values = dict(self.implies)
         for theirs, mine in self.keys.items():
             value = foreign.get(theirs, self.defaults.get(theirs))
             if value is not None:
                 values[mine] = value
+            elif theirs in foreign and theirs not in self.nullable:
+                raise InputError(f"{theirs} is null", where=where, expected="a value", fix="set it, or leave it out")
         return read_config(self.config, self.read_values(values, where, ours), where)
 
     def read_values(
@@ -161,38 +105,63 @@ class HuggingFaceAdapter:
         """The values of our config as the table has them, put right where it cannot."""
         return values
 
-    def write_config(self, config: ModelConfig, *, end_id: int, dtype: str) -> dict[str, Any]:
-        """A ``config.json`` that transformers reads as the same model."""
-        written: dict[str, Any] = {"model_type": self.model_type, "architectures": [self.class_name]}
-        written |= {theirs: getattr(config, mine) for theirs, mine in self.keys.items()}
-        written |= {"bos_token_id": end_id, "eos_token_id": end_id, "torch_dtype": dtype, "use_cache": True}
-        return written | self.write_values(config) | dict(self.written)
+    def write_config(
+        self, config: ModelConfig, *, end_id: int, dtype: str, foreign: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A ``config.json`` that transformers reads as the same model.
+
+        Args:
+            config: ours.
+            end_id: the token that ends a text, where ``foreign`` does not say.
+            dtype: of the tensors.
+            foreign: the ``config.json`` that the model was read from, if any. What it says is left as it is, special
+                tokens too, but for what has changed since and for how the folder itself is written.
+        """
+        written = self._write(config, end_id, dtype)
+        if foreign is None or foreign.get("model_type") != self.model_type:
+            return written
+        before = self._write(
+            self.read_config(foreign, "the config.json that the model was read from", {}), end_id, dtype
+        )
+        changes = {key: value for key, value in written.items() if before[key] != value}
+        carried = {key: value for key, value in foreign.items() if self.aliases.get(key) not in changes}
+        dtype_keys = [key for key in ("dtype", "torch_dtype") if foreign.get(key) is not None]
+        if not dtype_keys and dtype != "float32":
+            dtype_keys = ["torch_dtype"]
+        return carried | changes | {"architectures": [self.class_name]} | dict.fromkeys(dtype_keys, dtype)
 
     def write_values(self, config: ModelConfig) -> dict[str, Any]:  # noqa: ARG002
         """Keys and values that the table cannot give."""
         return {}
 
+    def is_buffer(self, foreign: str) -> bool:
+        """Whether a tensor of that name is no weight: masks, and what is computed anyway."""
+        name = foreign.removeprefix(self.prefix)
+        return any(re.fullmatch(re.escape(buffer).replace(r"\{\}", r"\d+"), name) for buffer in self.buffers)
+
     def from_hf(self, tensors: Mapping[str, Tensor], config: ModelConfig, where: str) -> dict[str, Tensor]:
         """Foreign tensors under our names.
 
         Raises:
-            InputError: a tensor that is unexpected, or (with an untied head) missing.
+            InputError: a tensor that is unexpected, or there twice.
         """
-        buffers = [re.compile(re.escape(name).replace(r"\{\}", r"\d+")) for name in self.buffers]
         found: dict[str, Tensor] = {}
         for foreign, tensor in tensors.items():
+            if foreign == HEAD or self.is_buffer(foreign):
+                continue
             name = foreign.removeprefix(self.prefix)
-            if any(buffer.fullmatch(name) for buffer in buffers):
-                continue
-            if name == HEAD:
-                self._take_head(found, tensor, tensors, config, where)
-                continue
             translated = translate(name, [(theirs, mine) for mine, theirs in self.names])
             if translated is None:
+                raise self._unexpected(foreign, where)
+            if translated in found:
                 raise InputError(
-                    f"unexpected tensor {foreign!r}", where=where, expected=f"those of a {self.model_type}"
+                    f"two tensors for one weight: {name!r} and {self.prefix + name!r}",
+                    where=where,
+                    fix="remove the one that is out of date",
                 )
             found[translated] = self._transpose(name, tensor)
+        if HEAD in tensors:
+            self._take_head(found, tensors[HEAD], config, where)
         return found
 
     def to_hf(self, tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:  # noqa: ARG002
@@ -207,42 +176,67 @@ class HuggingFaceAdapter:
             theirs[self.prefix + translated] = self._transpose(translated, tensor)
         return theirs
 
+    def _write(self, config: ModelConfig, end_id: int, dtype: str) -> dict[str, Any]:
+        """All of a ``config.json``, for a model that comes from no other."""
+        written: dict[str, Any] = {"model_type": self.model_type, "architectures": [self.class_name]}
+        written |= {theirs: getattr(config, mine) for theirs, mine in self.keys.items()}
+        written |= {"bos_token_id": end_id, "eos_token_id": end_id, "torch_dtype": dtype, "use_cache": True}
+        return written | self.write_values(config) | dict(self.written)
+
     def _transpose(self, foreign: str, tensor: Tensor) -> Tensor:
         return tensor.t() if self.transposed is not None and re.fullmatch(self.transposed, foreign) else tensor
 
-    def _take_head(
-        self,
-        found: dict[str, Tensor],
-        head: Tensor,
-        tensors: Mapping[str, Tensor],
-        config: ModelConfig,
-        where: str,
-    ) -> None:
+    def _take_head(self, found: dict[str, Tensor], head: Tensor, config: ModelConfig, where: str) -> None:
         if not getattr(config, "tie_embeddings", False):
             found[self.head_name] = head
             return
-        embedding_name = self.names[0][1] + "weight"
-        embedding = tensors.get(self.prefix + embedding_name, tensors.get(embedding_name))
-        if embedding is None or not torch.equal(head, embedding):
+        # Of two tensors that share their memory, safetensors' save_model keeps the one whose name comes first.
+        embedding = found.setdefault(self.names[0][0] + "weight", head)
+        if head.shape != embedding.shape or not torch.equal(head.float(), embedding.float()):
             raise InputError(
                 "lm_head.weight is not the token embedding, but tie_word_embeddings is true",
                 where=where,
                 fix="set tie_word_embeddings to false in config.json",
             )
 
+    def _unexpected(self, foreign: str, where: str) -> InputError:
+        purpose = OTHER_HEADS.get(foreign.removeprefix(self.prefix).split(".")[0])
+        if purpose is None:
+            return InputError(f"unexpected tensor {foreign!r}", where=where, expected=f"those of a {self.model_type}")
+        return InputError(
+            f"the tensor {foreign!r} belongs to a head that {purpose}",
+            where=where,
+            expected="a model that predicts tokens, and no other head",
+            fix="let transformers' AutoModelForCausalLM read the folder and save it anew, which leaves that head out",
+        )
+
+    def _without_aliases(self, foreign: Mapping[str, Any], where: str) -> dict[str, Any]:
+        found = {key: value for key, value in foreign.items() if key not in self.aliases}
+        for alias in foreign.keys() & self.aliases.keys():
+            key, value = self.aliases[alias], foreign[alias]
+            if found.setdefault(key, value) != value:
+                raise InputError(
+                    f"{alias} = {value!r} and {key} = {found[key]!r}",
+                    where=where,
+                    expected="one value: transformers takes both for the same",
+                )
+        return found
+
     def _check_keys(self, foreign: Mapping[str, Any], where: str) -> None:
         required = REQUIRED_VALUES | dict(self.required)
         for key, value in foreign.items():
             if key in self.keys or key in IGNORED_KEYS or key in self.ignored:
                 continue
-            if key in ("auto_map", "trust_remote_code"):
-                raise InputError(f"{key} asks to run code of the folder", where=where, fix="Textwright runs none")
+            if key == "auto_map":
+                if value:
+                    raise InputError(f"{key} asks to run code of the folder", where=where, fix="Textwright runs none")
+                continue
             if key not in required:
-                close = nearest(key, [*self.keys, *required])
+                close = nearest(key, [*self.keys, *self.aliases, *required], at_least=SLIP)
                 raise InputError(
                     f"unknown key {key!r}",
                     where=where,
-                    fix=f"did you mean {close!r}?" if close else "remove it if it is yours",
+                    fix=f"did you mean {close!r}?" if close else "remove it if it does not change what is computed",
                 )
             if value not in required[key]:
                 raise InputError(f"{key} = {value!r} changes the maths", where=where, expected=repr(required[key][0]))
@@ -263,7 +257,8 @@ class PlainAdapter(HuggingFaceAdapter):
 def plain_adapter(family: str, config: type[ModelConfig]) -> PlainAdapter:
     """For models that no ``model_type`` of others can say, and for families that bring no adapter."""
     keys = {name: name for name in config.model_fields if name != "family"}
-    return PlainAdapter(PLAIN + family, f"Textwright{family.title()}", config, {"family": family}, keys, ())
+    name, nullable = f"Textwright{family.title()}", frozenset(keys)
+    return PlainAdapter(PLAIN + family, name, config, {"family": family}, keys, (), nullable=nullable)
 
 
 def translate(name: str, names: Iterable[tuple[str, str]]) -> str | None:

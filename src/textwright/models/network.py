@@ -1,7 +1,9 @@
 """What every family's network is to those who build it, train it and save it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ class Network(nn.Module, ABC):
     """A network and its config. What it can do is told by the protocols that it offers; see ``models.protocols``."""
 
     config: ModelConfig
+    foreign_config: Mapping[str, Any] | None = None
+    """The ``config.json`` that the network was read from, if any: what it says beside ``config`` is kept on saving."""
 
     @property
     def device(self) -> torch.device:

@@ -17,7 +17,10 @@ ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
     "gelu": "gelu",
+    "gelu_python": "gelu",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
@@ -25,14 +28,12 @@ ACTIVATIONS = {
 """How Hugging Face calls the nonlinearities."""
 POSITIONS = "position_embedding.weight"
 QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
+ROPE_TABLES = ("rope_scaling", "rope_parameters")
+"""Where the base of rotary positions, and what is done to them, may stand."""
 
 
 class GPTAdapter(HuggingFaceAdapter):
     """What is the same for all of them."""
-
-    def read_config(self, foreign: Mapping[str, Any], where: str, ours: Mapping[str, Any]) -> ModelConfig:
-        """As ``HuggingFaceAdapter``; ``rope_theta`` may stand in ``rope_parameters``, as in newer folders."""
-        return super().read_config(_plain_keys(dict(foreign), where), where, ours)
 
     def read_values(self, values: dict[str, Any], where: str, ours: Mapping[str, Any]) -> dict[str, Any]:
         """The activation by our name; positions that are computed are stored as learned ones, and ours tells."""
@@ -80,6 +81,10 @@ class OpenAIGPTAdapter(GPTAdapter):
 class Qwen3Adapter(GPTAdapter):
     """Queries, keys and values are three matrices there."""
 
+    def read_config(self, foreign: Mapping[str, Any], where: str, ours: Mapping[str, Any]) -> ModelConfig:
+        """As ``HuggingFaceAdapter``; what is said of rotary positions may stand in a table of its own."""
+        return super().read_config(_plain_keys(dict(foreign), where), where, ours)
+
     def from_hf(self, tensors: Mapping[str, Tensor], config: ModelConfig, where: str) -> dict[str, Tensor]:
         """As ``HuggingFaceAdapter``, the three stacked."""
         layers: dict[str, dict[str, Tensor]] = {}
@@ -87,7 +92,9 @@ class Qwen3Adapter(GPTAdapter):
         for name, tensor in tensors.items():
             match = re.fullmatch(r"(?:model\.)?layers\.(\d+)\.self_attn\.([qkv]_proj)\.weight", name)
             if match:
-                layers.setdefault(match[1], {})[match[2]] = tensor
+                if match[2] in layers.setdefault(match[1], {}):
+                    raise InputError(f"two tensors for one weight: {name!r}, with and without 'model.'", where=where)
+                layers[match[1]][match[2]] = tensor
             else:
                 rest[name] = tensor
         found = super().from_hf(rest, config, where)
@@ -132,23 +139,35 @@ class OwnAdapter(GPTAdapter):
 
 
 def _plain_keys(foreign: dict[str, Any], where: str) -> dict[str, Any]:
-    """The config without keys of which only the plain values are ours."""
-    parameters = foreign.pop("rope_parameters", None)
-    if parameters:
-        extra = {key: value for key, value in parameters.items() if key not in ("rope_theta", "rope_type")}
-        if parameters.get("rope_type", "default") != "default" or extra:
+    """Qwen3's config without keys of which only the plain values are ours."""
+    for key in ROPE_TABLES:
+        table = foreign.pop(key, None)
+        theta = _plain_rope_theta(key, table, where) if table else None
+        if theta is None:
+            continue
+        if foreign.get("rope_theta") not in (None, theta):
             raise InputError(
-                f"rope_parameters = {parameters!r} changes the maths", where=where, expected="plain rotary"
+                f"rope_theta = {foreign['rope_theta']!r}, and {theta!r} in {key}", where=where, expected="one value"
             )
-        foreign["rope_theta"] = parameters.get("rope_theta", foreign.get("rope_theta"))
+        foreign["rope_theta"] = theta
     layers = foreign.pop("layer_types", None)
-    if any(layer != "full_attention" for layer in layers or ()):
+    kinds = layers if isinstance(layers, list) else [layers]
+    if layers is not None and not all(kind in ("full_attention", "attention") for kind in kinds):
         raise InputError(f"layer_types = {layers!r} changes the maths", where=where, expected="full_attention")
-    # Qwen3's window is switched by use_sliding_window, which is checked itself.
-    window = foreign.pop("sliding_window", None)
-    if window is not None and (foreign.get("model_type") != "qwen3" or foreign.get("use_sliding_window")):
-        raise InputError(f"sliding_window = {window!r} changes the maths", where=where, expected="none")
+    # The window is switched by use_sliding_window, which is checked itself.
+    if not foreign.get("use_sliding_window"):
+        foreign.pop("sliding_window", None)
     return foreign
+
+
+def _plain_rope_theta(key: str, table: Any, where: str) -> Any:
+    """What a table of rotary positions says of their base, where that is all that it says."""
+    plain = {"rope_type": ("default",), "type": ("default",), "partial_rotary_factor": (1.0, None)}
+    if not isinstance(table, dict) or any(
+        name != "rope_theta" and value not in plain.get(name, ()) for name, value in table.items()
+    ):
+        raise InputError(f"{key} = {table!r} changes the maths", where=where, expected="plain rotary")
+    return table.get("rope_theta")
 
 
 def _check_is_sinusoidal(table: Tensor | None, config: GPTConfig, where: str) -> None:
@@ -206,6 +225,13 @@ _GPT2_KEYS = {
 _GPT2_SHAPE = {"n_layer": 12, "n_head": 12, "n_embd": 768, "embd_pdrop": 0.1, "attn_pdrop": 0.1, "resid_pdrop": 0.1}
 _TRANSPOSED = r"h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight"
 
+_GPT2_ALIASES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+
 GPT2 = GPTAdapter(
     model_type="gpt2",
     class_name="GPT2LMHeadModel",
@@ -221,6 +247,8 @@ GPT2 = GPTAdapter(
     names=(("token_embedding.", "wte."), ("position_embedding.", "wpe."), *_GPT2_BLOCK, ("final_norm.", "ln_f.")),
     can_say=_is_gpt2,
     defaults=_GPT2_SHAPE | {"vocab_size": 50257, "n_positions": 1024, "activation_function": "gelu_new"},
+    nullable=frozenset(("n_inner",)),
+    aliases=_GPT2_ALIASES,
     prefix="transformer.",
     transposed=_TRANSPOSED,
     buffers=("h.{}.attn.bias", "h.{}.attn.masked_bias"),
@@ -234,6 +262,7 @@ OPENAI_GPT = OpenAIGPTAdapter(
     names=(("token_embedding.", "tokens_embed."), ("position_embedding.", "positions_embed."), *_GPT2_BLOCK),
     can_say=_is_openai_gpt,
     defaults=_GPT2_SHAPE | {"vocab_size": 40478, "n_positions": 512, "afn": "gelu"},
+    aliases=_GPT2_ALIASES,
     prefix="transformer.",
     transposed=_TRANSPOSED,
     buffers=("h.{}.attn.bias", "position_ids"),
@@ -272,13 +301,21 @@ QWEN3 = Qwen3Adapter(
     ),
     can_say=_is_qwen3,
     defaults={
+        "vocab_size": 151936,
+        "max_position_embeddings": 32768,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
         "head_dim": 128,
+        "hidden_size": 4096,
+        "intermediate_size": 22016,
         "hidden_act": "silu",
         "rms_norm_eps": 1e-6,
         "rope_theta": 10000.0,
         "tie_word_embeddings": False,
-        "num_key_value_heads": 32,
     },
+    nullable=frozenset(("num_key_value_heads", "head_dim")),
+    aliases=dict.fromkeys(ROPE_TABLES, "rope_theta"),
     written={"attention_bias": False, "rope_scaling": None, "sliding_window": None, "use_sliding_window": False},
     prefix="model.",
     buffers=("layers.{}.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq"),
@@ -289,6 +326,7 @@ TEXTWRIGHT_GPT = OwnAdapter(
     config=GPTConfig,
     implies={},
     keys={name: name for name in GPTConfig.model_fields},
+    nullable=frozenset(GPTConfig.model_fields),
     names=tuple(
         (name, name)
         for name in (
