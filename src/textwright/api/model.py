@@ -315,6 +315,8 @@ class Model:
     def save(self, folder: Path | str, *, dtype: str = "float32") -> None:
         """Write a model folder that transformers and its relatives read as it is.
 
+        CTranslate2 4.8 leaves out ``layer_norm_epsilon`` and attention scales of a GPT-2 folder without a word.
+
         Args:
             folder: where. An older model there is replaced at once, never half; other files in its folder stay.
             dtype: ``float32``, ``bfloat16`` or ``float16``.

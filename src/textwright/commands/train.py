@@ -56,7 +56,8 @@ def train(
     run
         What to train on what, and how.
     out
-        The run folder to write; runs/NAME by default, after the first data path.
+        The run folder to write; runs/NAME by default, after the first data path. transformers reads its model/ as it
+        is; CTranslate2 4.8 leaves a GPT-2's layer_norm_epsilon and attention scales out (presets have the usual ones).
     config
         A TOML file such as the config.toml of a run; the command line wins over it.
     resume
