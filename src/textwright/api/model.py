@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from textwright.api.download import download
 from textwright.api.fit_run import fit, prepare_fit
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
@@ -376,31 +377,12 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
     with given_path(folder):
         is_there = folder.exists()
     if not is_there:
-        folder = _download(str(source))
+        folder = download(str(source))
     files = ModelFiles.of(folder)  # before they are read: what is put in their place meanwhile is not what was read
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))
     for note in tokenizer.notes:
         stderr_console().print(f"{folder}: {note}")
     return Model(network.eval(), tokenizer, read_dialogue(folder), files=files)
-
-
-def _download(name: str) -> Path:
-    if name.count("/") > 1 or name.startswith((".", "/", "~")):
-        raise InputError(f"there is no model folder {name}", fix="check the path")
-    try:
-        from huggingface_hub import snapshot_download
-    except ModuleNotFoundError:
-        raise InputError(
-            f"there is no model folder {name}",
-            fix="check the path; to load a Hugging Face name, install the extra: pip install 'textwright[hub]'",
-        ) from None
-    try:
-        # Safetensors and JSON only: nothing that could execute is fetched.
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "merges.txt", "vocab.bpe"]))
-    except Exception as error:
-        raise InputError(
-            f"could not get {name!r}: {type(error).__name__}", fix="check the name and the network"
-        ) from error
 
 
 def _texts(texts: Any) -> Iterable[Any]:

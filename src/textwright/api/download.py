@@ -1,0 +1,31 @@
+"""Model folders by their Hugging Face names, with the ``hub`` extra."""
+
+from pathlib import Path
+
+from textwright.core.errors import InputError
+
+PATTERNS = ["*.json", "*.safetensors", "merges.txt", "vocab.bpe", "vocab.txt", "chat_template.jinja"]
+"""Tensors and text: nothing that could execute is fetched."""
+
+
+def download(name: str) -> Path:
+    """The folder of what was downloaded.
+
+    Raises:
+        InputError: no such name, no network, or no extra.
+    """
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise InputError(f"there is no model folder {name}", fix="check the path")
+    try:
+        from huggingface_hub import snapshot_download
+    except ModuleNotFoundError:
+        raise InputError(
+            f"there is no model folder {name}",
+            fix="check the path; to load a Hugging Face name, install the extra: pip install 'textwright[hub]'",
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=PATTERNS))
+    except Exception as error:
+        raise InputError(
+            f"could not get {name!r}: {type(error).__name__}", fix="check the name and the network"
+        ) from error
