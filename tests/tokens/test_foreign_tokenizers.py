@@ -111,9 +111,7 @@ def test_end_tokens_are_found_wherever_they_are_named(
     again = load_tokenizer(tmp_path / "b")
     assert again.end_ids == expected
     assert again.fingerprint == tokenizer.fingerprint
-    assert any("50,256" in note for note in tokenizer.notes) == (
-        50256 in str(beside).split(": ")[-1:] or "50256" in str(beside)
-    )
+    assert any("50,256" in note for note in tokenizer.notes) == ("50256" in str(beside))
 
 
 def test_what_lies_beside_a_tokenizer_is_saved_as_it_was(tmp_path: Path) -> None:
@@ -122,7 +120,7 @@ def test_what_lies_beside_a_tokenizer_is_saved_as_it_was(tmp_path: Path) -> None
             "eos_token": "<s>",
             "pad_token": "<think>",
             "model_max_length": 77,
-            "chat_template": "{{ x }}",
+            "chat_template": "x",
         },
         "special_tokens_map": {"unk_token": "<s>", "additional_special_tokens": ["<|im_end|>"]},
         "generation_config": {"temperature": 0.6, "eos_token_id": BEGIN},
@@ -167,7 +165,7 @@ def test_berts_list_of_words_is_read_as_transformers_reads_it(tmp_path: Path) ->
 
 def test_a_text_follows_its_prompt_with_the_space_that_belongs_there(tmp_path: Path) -> None:
     tokenizer = bert(tmp_path)
-    model = make_model("gpt2", vocab_size=12)
+    model = make_model("gpt2", vocab_size=260)
     completion = generate(model, tokenizer, ["the"], SamplingConfig(max_new_tokens=1, logit_bias={6: 100}))[0]
     assert completion.text == " cat"
 
@@ -205,7 +203,8 @@ def test_merges_that_make_a_special_token_are_refused_by_name(tmp_path: Path) ->
 
 def test_merges_that_never_reach_a_token_are_left_to_the_library(tmp_path: Path) -> None:
     json_ = content()
-    vocab = json_["model"]["vocab"] | {"ab": 260, "bc": 261, "abc": 262}
+    others = {token: index for index, token in ADDED.items()} | {"ab": 260, "bc": 261, "abc": 262}
+    vocab = json_["model"]["vocab"] | others
     json_["model"] = json_["model"] | {"vocab": vocab, "merges": [["a", "b"], ["b", "c"], ["a", "bc"]]}
     json_["pre_tokenizer"] = json_["pre_tokenizer"] | {"use_regex": True}
     tokenizer = load_tokenizer(write(tmp_path, json_))
