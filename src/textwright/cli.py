@@ -51,6 +51,8 @@ GROUPS = {
     "tokenizer": "Train, inspect and check tokenizers.",
     "runs": "List, watch, measure and delete runs.",
 }
+FILES_OF_TEXT = ("--data", "--val-data", "--text", "")
+"""What files of text stand after; the last is no option at all."""
 Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
 Json = Annotated[bool, Parameter(help="Print one JSON object on standard output; progress stays on standard error.")]
 
@@ -131,7 +133,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         _check_verb(arguments)
-        code = build_app()(arguments)
+        code = build_app()(list(_with_standard_input(arguments)))
         sys.exit(code if isinstance(code, int) else 0)
     except TextwrightError as error:
         _fail(str(error), error.exit_code, arguments)
@@ -156,6 +158,14 @@ def main() -> None:
         # Ours. What it quotes, such as a file's name, must not command the terminal either.
         stderr_console().write(traceback.format_exc())
         _fail(f"a bug of ours: {type(error).__name__}; please report what is above", 1, arguments)
+
+
+def _with_standard_input(arguments: list[str]) -> Iterator[str]:
+    """The arguments, a dash among files of text as the file that it means; elsewhere it is an option without a name."""
+    option = "" if arguments[:2] == ["tokenizer", "train"] else "none"
+    for argument in arguments:
+        option = argument if argument.startswith("--") else option
+        yield "/dev/stdin" if argument == "-" and option in FILES_OF_TEXT else argument
 
 
 def _check_verb(arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 import textwright as tw
 from textwright.api import ModelOptions, RunConfig, TrainConfig, runs, verify
 from textwright.api.config import read_for_new_run
-from textwright.core.config import AS_BEFORE
+from textwright.core.config import AS_BEFORE, read_stored
 from textwright.core.errors import InputError
 from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
@@ -263,3 +263,10 @@ def test_a_config_whose_keys_are_not_known_any_more_is_still_verified(tmp_path: 
     assert [found.damage for found in verify(folder) if found.damage] == []
     config.write_text("rows = [")
     assert "not valid TOML" in str(verify(folder)[0].damage)
+
+
+def test_a_run_from_before_tables_had_a_quoting_reads_them_as_it_did() -> None:
+    """Where it was killed before its text was read, it reads it when it goes on."""
+    stored = read_stored(RunConfig, {"data": ["texts.tsv"]}, "config.toml")
+    assert stored.reading["quoting"] == "csv"
+    assert RunConfig(data=(Path("texts.tsv"),)).reading["quoting"] == "auto"

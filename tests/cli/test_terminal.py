@@ -125,6 +125,8 @@ def test_a_bug_of_ours_is_a_traceback_that_does_not_command_the_terminal(
 def test_resume_refuses_every_option_that_it_would_not_heed(textwright: Run, finished_run: Path) -> None:
     values = {
         "invalid_utf8": ("--invalid-utf8", "replace"),
+        "quoting": ("--quoting", "none"),
+        "null_text": ("--null-text", "skip"),
         "model": ("--model.preset", "nano"),
         "config": ("--config", "x.toml"),
     }

@@ -12,9 +12,9 @@ import pytest
 from textwright.core.errors import InputError
 from textwright.text import read as read_module
 from textwright.text import spool as spool_module
-from textwright.text.document import Chunk
+from textwright.text.document import Chunk, Document
 from textwright.text.files import find_files, fingerprint
-from textwright.text.read import TextFiles
+from textwright.text.read import GivenText, TextFiles
 from textwright.text.streams import OpenFile
 
 
@@ -73,6 +73,13 @@ def test_a_second_pass_gives_the_same_chunks_without_the_files(
         assert opened == find_files([folder])
         assert files.fingerprint == fingerprint([folder])
         assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "b.jsonl.gz"]  # nothing with a name
+
+
+def test_a_path_that_is_not_utf8_and_learned_spans_are_kept_too(tmp_path: Path) -> None:
+    document = Document(os.fsdecode(b"caf\xe9.txt"), "1", 3, "qa", ((0, 2), (3, 4)))
+    with GivenText([Chunk("text", document)]) as text:
+        text.scratch = tmp_path
+        assert [list(text.chunks(again=True)) for _ in range(2)] == [[Chunk("text", document)]] * 2
 
 
 def test_what_was_read_in_part_is_read_again(folder: Path) -> None:

@@ -87,7 +87,8 @@ def texts_of(*paths: Path, **reading: str) -> list[str]:
 def test_tables_of_every_format_give_the_same_texts(tmp_path: Path, suffix: str, compression: str) -> None:
     path = tmp_path / f"data{suffix}{compression}"
     path.write_bytes(COMPRESSED[compression](FORMATS[suffix](TEXTS)))
-    assert texts_of(path) == TEXTS
+    quoted = {"quoting": "csv"} if suffix == ".tsv" else {}  # else a quotation mark is a character there
+    assert texts_of(path, **quoted) == TEXTS
 
 
 @pytest.mark.parametrize("compression", COMPRESSED)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from pydantic import Field, SerializeAsAny, field_validator
 
 from textwright.core.config import (
+    AS_BEFORE,
     RESOLVED,
     SCHEMA_KEY,
     Config,
@@ -20,6 +21,7 @@ from textwright.core.console import command_line
 from textwright.core.errors import InputError
 from textwright.models.catalog import find_family
 from textwright.models.config import ModelConfig
+from textwright.text.files import expand, is_descriptor
 from textwright.training.config import TrainConfig
 
 Paths = Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
@@ -46,23 +48,27 @@ class ReadingOptions(Config):
     """How files of text are read."""
 
     text_field: str = "text"
-    """The field, column or key that holds the text in jsonl, json, csv and parquet files."""
+    """The field, column or key that holds the text in jsonl, json, csv and parquet; data.text is one in another."""
     invalid_utf8: Literal["error", "replace"] = "error"
     """error: refuse a file with bytes that are not UTF-8. replace: put U+FFFD for them."""
+    quoting: Literal["auto", "csv", "none"] = Field(default="auto", json_schema_extra={AS_BEFORE: "csv"})
+    """Whether quotation marks enclose fields of a table. auto: in csv, not in tsv. csv: in both. none: in neither."""
+    null_text: Literal["error", "skip"] = "error"
+    """error: refuse a row whose text is null. skip: pass such rows over, and say how many there were."""
 
     @property
     def reading(self) -> dict[str, Any]:
         """Arguments of ``text.read.TextFiles``."""
-        return {"text_field": self.text_field, "invalid_utf8": self.invalid_utf8}
+        return {name: getattr(self, name) for name in ReadingOptions.model_fields}
 
 
 class DataPaths(Config):
     """Where text is."""
 
     data: Paths = ()
-    """Files and folders of text: txt, md, py and other text, jsonl, json, csv, parquet, each also .gz or .zst."""
+    """Files and folders of text: txt, md, py, ..., jsonl, json, csv, tsv, parquet, ipynb, each also .gz or .zst."""
     val_data: Paths = ()
-    """Files and folders to validate on. Without it: a tenth of the documents, or the end of a single document."""
+    """Files and folders to validate on. Without it: a tenth of the documents, or of a few the last tenth of each."""
 
 
 class RunConfig(ReadingOptions, DataPaths):
@@ -124,8 +130,9 @@ def read_for_new_run(path: Path) -> dict[str, Any]:
 
 
 def default_folder(config: RunConfig) -> Path:
-    """``runs/`` and the name of the first data path."""
-    name = config.data[0].resolve().name.split(".")[0] if config.data else ""
+    """``runs/`` and the name of the first data path that has one."""
+    paths = [path for path in map(expand, config.data) if not is_descriptor(path)]
+    name = paths[0].resolve().name.split(".")[0] if paths else ""
     return Path("runs") / (name or "text")
 
 

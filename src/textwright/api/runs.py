@@ -33,7 +33,7 @@ from textwright.models.presets import preset
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.runs.verify import CheckResult, verify_run
-from textwright.text.files import find_files, fingerprint, is_descriptor
+from textwright.text.files import expand, expand_home, find_files, fingerprint, is_descriptor
 from textwright.text.read import TextFiles
 from textwright.tokens import Tokenizer, load_tokenizer, make_tokenizer
 from textwright.tokens.make import parse_spec
@@ -69,7 +69,7 @@ def train_until_signal(config: RunConfig, out: Path | str, *, device: str = "aut
     """As ``train``, but Ctrl-C and SIGTERM end it with a result: ``report.signal_number`` says so."""
     _check(config)
     chosen = choose_device(device)
-    run = Run.create(Path(out), config)
+    run = Run.create(expand_home(Path(out)), config)
     with run.locked_and_new():
         return _train(run, config, None, chosen, quiet)
 
@@ -181,7 +181,7 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
         InputError: text, tokenizer, model or training cannot be as the config has it.
     """
     _check(config)
-    with scratch_folder(folder_beside(Path(out)), "plan") as folder:
+    with scratch_folder(folder_beside(expand_home(Path(out))), "plan") as folder:
         run = Run.create(folder / "run", config)
         tokenizer, data, model = _begin(run, config, None, choose_device(device), quiet)
         if not quiet:
@@ -203,7 +203,7 @@ def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) 
         raise InputError(found, fix="put the run's data folder back, or start a new run")
     manifest = read_manifest(run.data)
     paths = [*config.data, *config.val_data]
-    are_there = all(path.exists() and not is_descriptor(path) for path in paths)
+    are_there = all(path.exists() and not is_descriptor(path) for path in map(expand, paths))
     if not are_there or fingerprint(paths) == manifest.sources_sha256:
         return ()
     said = "the text changed since the run was begun; it goes on with the text as it was"
@@ -220,7 +220,8 @@ def _check(config: RunConfig) -> None:
     read_objective(config.training.objective)
     parse_spec(config.tokenizer)
     preset(config.model.preset, vocab_size=257, **_choices(config))
-    find_files(config.data)
+    for paths in filter(None, (config.data, config.val_data)):
+        find_files(paths)
 
 
 def _train(
@@ -299,7 +300,11 @@ def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Toke
         tokenizer = make_tokenizer(config.tokenizer, text.texts, seed=config.training.seed)
         total = sum(file.stat().st_size for file in find_files(config.data))
         progress = None if quiet else stack.enter_context(bar("preparing data", total, unit="bytes"))
-        return tokenizer, prepare_data(text, tokenizer, run.data, val_documents=val, progress=progress)
+        data = prepare_data(text, tokenizer, run.data, val_documents=val, progress=progress)
+    if not quiet:
+        for files in filter(None, (text, val)):
+            stderr_console().print(files.summary)
+    return tokenizer, data
 
 
 def describe(model: LanguageModel, tokenizer: Tokenizer, data: DataSplits) -> str:

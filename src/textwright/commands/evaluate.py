@@ -12,10 +12,8 @@ from textwright.core.errors import InputError
 from textwright.core.progress import bar
 from textwright.core.result import Result
 from textwright.text.files import find_files
-from textwright.text.read import read_texts
-
-NOT_PLAIN = (".gz", ".zst", ".parquet", ".jsonl", ".json", ".csv")
-"""Files whose text has another length than they have."""
+from textwright.text.read import TextFiles, whole_texts
+from textwright.text.readers import is_plain
 
 
 @dataclass(frozen=True)
@@ -74,15 +72,16 @@ def evaluate(
         loaded = load(model, device=device)
     with bar("evaluating", sum(file.stat().st_size for file in files), unit="bytes") as progress:
         # Bytes of a plain text are counted as they are measured; of tables and packed files, as they lie on the disk.
-        is_plain = measure is None and not any(file.suffix.lower() in NOT_PLAIN for file in files)
-        told = None if is_plain else progress
-        texts = read_texts(paths, progress=told, **(reading or ReadingOptions()).reading)
+        are_plain = measure is None and all(map(is_plain, files))
+        read = TextFiles(paths, **(reading or ReadingOptions()).reading)
+        texts = whole_texts(read.chunks(progress=None if are_plain else progress))
         if measure is not None:
             measured = measure(loaded.network, loaded.tokenizer, texts)
             figures: dict[str, Any] = {"task": task, "metrics": measured.as_json()}
         else:
-            counted = progress if is_plain else None
+            counted = progress if are_plain else None
             figures = loaded.evaluate(texts, window=window, stride=stride, progress=counted).as_json()
+    stderr_console().print(read.summary)
     return Evaluated(figures)
 
 

@@ -27,3 +27,8 @@ class Chunk:
     document: Document
     is_last: bool = True
     """False for every chunk of a long document but its last: no end token follows."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Of its text in UTF-8."""
+        return len(self.text) if self.text.isascii() else len(self.text.encode())

@@ -1,54 +1,135 @@
-"""The files of text at paths, and what they hold as one hash."""
+"""The files of text at paths, what is left out there, and what they hold as one hash."""
 
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from textwright.core.errors import InputError
 from textwright.core.files import sha256_file
 from textwright.core.user_paths import given_path
+from textwright.text.streams import PACKED
 
 # fmt: off
+ARCHIVES = (
+    ".7z", ".bz2", ".egg", ".jar", ".lz4", ".rar", ".tar", ".tbz2", ".tgz", ".txz", ".whl", ".xz", ".zip",
+)
 BINARY = frozenset((
-    ".7z", ".a", ".bin", ".bmp", ".bz2", ".class", ".dll", ".dylib", ".egg", ".exe", ".gif", ".ico", ".idx",
-    ".jar", ".jpeg", ".jpg", ".mo", ".mp3", ".mp4", ".npy", ".npz", ".o", ".ogg", ".pdf", ".pkl", ".png",
-    ".pt", ".pyc", ".pyd", ".pyo", ".safetensors", ".so", ".split", ".sqlite", ".tar", ".tgz", ".tif", ".tiff",
-    ".ttf", ".wav", ".webp", ".whl", ".woff", ".woff2", ".xz", ".zip", ".split",
+    ".a", ".arrow", ".bin", ".bmp", ".class", ".dll", ".docx", ".dylib", ".epub", ".exe", ".feather", ".gguf",
+    ".gif", ".h5", ".ico", ".idx", ".jpeg", ".jpg", ".mo", ".mp3", ".mp4", ".npy", ".npz", ".o", ".odt", ".ogg",
+    ".onnx", ".pdf", ".pkl", ".png", ".pptx", ".pt", ".pyc", ".pyd", ".pyo", ".safetensors", ".so", ".split",
+    ".sqlite", ".tif", ".tiff", ".ttf", ".wav", ".webp", ".woff", ".woff2", ".xlsx",
 ))
 # fmt: on
 """In a folder only what is likely text is read; a file that is named is read whatever it is called."""
 
+_RUN = {"config.toml", "journal.jsonl"}
+_TOKENIZERS = ({"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"})
+_TOKENIZER_FILES = frozenset(
+    (
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+        *("chat_template.jinja", "vocab.json", "vocab.txt", "merges.txt", "encoder.json", "vocab.bpe"),
+    )
+)
+_MODEL_FILES = _TOKENIZER_FILES | {
+    *("config.json", "generation_config.json", "textwright.json", "model.safetensors.index.json", "cache"),
+    "pytorch_model.bin.index.json",
+}
+_SHARD_FILES = _TOKENIZER_FILES | {"manifest.json"}
+STANDARD_INPUT = Path("/dev/stdin")
+_PLURALS = {
+    "an archive": "archives",
+    "a run": "runs",
+    "a link to a folder": "links to folders",
+    "a link to nothing": "links to nothing",
+    "not a regular file": "not regular files",
+}
+SHOWN_NAMES = 2
+"""More files of one kind are counted."""
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """What is at paths."""
+
+    files: list[Path] = field(default_factory=list)
+    """The files of text, in order."""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """The names of all else in folders, by what it is."""
+
+    def leave_out(self, name: str, kind: str) -> None:
+        """Note what is no text."""
+        self.left_out.setdefault(kind, []).append(name)
+
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
+    """The files of text at ``paths``. See ``search``."""
+    return search(paths).files
+
+
+def search(paths: Sequence[Path]) -> FoundFiles:
     """The files of text at ``paths``: files as named, folders searched through in sorted order.
 
-    Links to folders are not followed, hidden files and those of binary formats are left out. A pipe is read where it
-    was handed over open.
+    ``~`` is the home folder, ``-`` standard input. Links to folders are not followed. In folders, hidden files, empty
+    ones, those of binary formats and archives are left out, and so are runs, models and tokenizers. A pipe is read
+    where it was handed over open.
 
     Raises:
         InputError: a path that is not there, is neither file nor folder, or a folder without text.
     """
     if not paths:
         raise InputError("no text", expected="at least one file or folder")
-    files: list[Path] = []
-    for path in paths:
+    found = FoundFiles()
+    for path in map(expand, paths):
         with given_path(path):
-            files += _files_at(path)
-    return files
+            _search(path, found)
+    return found
 
 
-def _files_at(path: Path) -> list[Path]:
+def expand(path: Path) -> Path:
+    """The path that a person means by ``~`` and ``-``."""
+    if path == Path("-"):
+        return STANDARD_INPUT
+    return expand_home(path)
+
+
+def expand_home(path: Path) -> Path:
+    """The path with the home folder for ``~``."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~NAME, and nobody is called so
+        return path
+
+
+def _search(path: Path, found: FoundFiles) -> None:
     mode = path.stat().st_mode
     if stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and is_descriptor(path)):
-        return [path]
+        found.files.append(path)
+        return
+    if path == STANDARD_INPUT and stat.S_ISCHR(mode) and sys.stdin is not None and sys.stdin.isatty():
+        raise InputError("standard input is a terminal", expected="text from a pipe or a file", fix="name a file")
     if not stat.S_ISDIR(mode):
         raise InputError(f"{path} is not a regular file", expected="a file or a folder")
-    found = [file for file in _walk(path) if file.suffix.lower() not in BINARY and _is_regular(file)]
-    if not found:
-        raise InputError(f"no text in the folder {path}", expected="files such as .txt, .md, .jsonl or .csv")
-    return found
+    here = FoundFiles()
+    _walk(path, here)
+    if not here.files:
+        expected = "files such as .txt, .md, .jsonl or .csv"
+        raise InputError(f"no text in the folder {path}", expected=expected, fix=describe_left_out(here.left_out))
+    found.files.extend(here.files)
+    for kind, names in here.left_out.items():
+        found.left_out.setdefault(kind, []).extend(names)
+
+
+def describe_left_out(left_out: Mapping[str, Sequence[str]]) -> str:
+    """What was left out, in one line: ``c.pdf left out: not text``."""
+    parts = []
+    for kind, names in sorted(left_out.items()):
+        shown = " and ".join(names) if len(names) <= SHOWN_NAMES else f"{len(names):,}"
+        parts.append(f"{shown} left out: {kind if len(names) == 1 else _PLURALS.get(kind, kind)}")
+    return "; ".join(parts)
 
 
 def is_descriptor(path: Path) -> bool:
@@ -56,7 +137,7 @@ def is_descriptor(path: Path) -> bool:
 
     A pipe that is one has a writer, and is read once. One with a name of its own might be waited on for ever.
     """
-    return path == Path("/dev/stdin") or path.parent in (Path("/dev/fd"), Path("/proc/self/fd"))
+    return path == STANDARD_INPUT or path.parent in (Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def combine_hashes(hashes: Sequence[str]) -> str:
@@ -77,21 +158,84 @@ def fingerprint(paths: Sequence[Path]) -> str:
     return combine_hashes(hashes)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+def _walk(top: Path, found: FoundFiles) -> None:
+    for root, folders, names in os.walk(top, onerror=_refuse):
+        folder = Path(root)
+        if set(names) >= _RUN:
+            found.leave_out(_name_in(top, folder), "a run")
+            folders.clear()
+            continue
+        ours, kind = _own_files(names)
+        kept = []
+        for name in sorted(folders):
+            what = _kind_of_folder(folder / name, ours, kind)
+            if what:
+                found.leave_out(_name_in(top, folder / name), what)
+            else:
+                kept.append(name)
+        folders[:] = kept
+        for name in sorted(names):
+            what = _kind_of_file(folder / name, ours, kind)
+            if what:
+                found.leave_out(_name_in(top, folder / name), what)
+            else:
+                found.files.append(folder / name)
+
+
+def _own_files(names: Sequence[str]) -> tuple[frozenset[str], str]:
+    """The files of a model, of token shards or of a tokenizer, where a folder holds one; other files are text."""
+    there = set(names)
+    has_weights = any(name.endswith((".safetensors", ".safetensors.index.json", "model.bin")) for name in names)
+    if "config.json" in there and has_weights:
+        return _MODEL_FILES, "of a model"
+    if there >= {"manifest.json", "tokenizer.json"}:
+        return _SHARD_FILES, "of token shards"
+    if any(there >= files for files in _TOKENIZERS):
+        return _TOKENIZER_FILES, "of a tokenizer"
+    return frozenset(), ""
+
+
+def _kind_of_folder(path: Path, ours: frozenset[str], kind: str) -> str:
+    if path.name.startswith("."):
+        return "hidden"
+    if path.name == "__pycache__":
+        return "not text"
+    if path.name in ours:
+        return kind
+    return "a link to a folder" if path.is_symlink() else ""
+
+
+def _kind_of_file(path: Path, ours: frozenset[str], kind: str) -> str:
+    """What a file is that is not read; nothing for one that is."""
+    name = path.name.lower()
+    if name.startswith("."):
+        return "hidden"
+    if path.name in ours:
+        return kind
+    unpacked = path.with_suffix("").name.lower() if path.suffix.lower() in PACKED else name
+    if unpacked.endswith(ARCHIVES):
+        return "an archive"
+    if Path(unpacked).suffix in BINARY:
+        return "not text"
+    return _kind_of_content(path)
+
+
+def _kind_of_content(path: Path) -> str:
+    # A FIFO or a device would be waited on for ever.
+    try:
+        facts = path.stat()
+    except OSError:
+        return "a link to nothing"
+    if not stat.S_ISREG(facts.st_mode):
+        return "not a regular file"
+    return "" if facts.st_size else "empty"
+
+
+def _name_in(top: Path, path: Path) -> str:
+    return top.name if path == top else path.relative_to(top).as_posix()
 
 
 def _refuse(error: OSError) -> None:
     # Left out in silence, a folder's text would be missed by nobody until the model does not know of it.
     with given_path(Path(os.fsdecode(error.filename))):
         raise error
-
-
-def _is_regular(path: Path) -> bool:
-    # A FIFO or a device would be waited on for ever.
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False

@@ -1,22 +1,26 @@
 """The documents of files and folders, as a stream."""
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from textwright.core.errors import InputError
 from textwright.core.user_paths import given_path
 from textwright.text.document import Chunk
-from textwright.text.files import combine_hashes, find_files
-from textwright.text.readers import OnInvalid, ReadOptions, reader_for
+from textwright.text.encodings import refuse_other_than_text
+from textwright.text.files import combine_hashes, describe_left_out, search
+from textwright.text.options import ReadOptions
+from textwright.text.readers import read_parquet, reader_for
 from textwright.text.spool import Spool
 from textwright.text.streams import BROKEN, OpenFile
 
 Progress = Callable[[int], None]
 
 
-class TextFiles:
-    """The text of files and folders, which are read once.
+class Text(ABC):
+    """Documents that come once, and are kept for who asks for them again.
 
     ::
 
@@ -28,27 +32,14 @@ class TextFiles:
     files are unpacked once, and all that is made of the text is made of the same text.
 
     Args:
-        paths: files and folders.
         scratch: the folder in which text may be kept meanwhile.
-        invalid_utf8: see ``ReadOptions``.
-        text_field: see ``ReadOptions``.
     """
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        *,
-        scratch: Path | None = None,
-        invalid_utf8: OnInvalid = "error",
-        text_field: str = "text",
-    ) -> None:
-        self._paths, self._scratch = paths, scratch
-        self._options = ReadOptions(invalid_utf8, text_field)
+    def __init__(self, scratch: Path | None = None) -> None:
+        self.scratch = scratch
         self._spool: Spool | None = None
-        self.hashes: list[str] = []
-        """The SHA-256 of each file, once all were read."""
         self.num_bytes = 0
-        """Their size on the disk, once all were read."""
+        """The size of the whole, once all was read: of files as they lie on the disk, else of the text."""
 
     def __enter__(self) -> Self:
         return self
@@ -57,17 +48,11 @@ class TextFiles:
         if self._spool is not None:
             self._spool.close()
 
-    @property
-    def fingerprint(self) -> str:
-        """As ``files.fingerprint`` has it, once all were read."""
-        return combine_hashes(self.hashes)
-
     def chunks(self, *, progress: Progress | None = None, again: bool = False) -> Iterator[Chunk]:
         """The documents in order, long ones in several chunks.
 
         Args:
-            progress: called when a chunk is done with, with the bytes of the files that have been read so far, as
-                they lie on the disk: in the end their whole size, compressed or not.
+            progress: called when a chunk is done with, with the bytes that have been read so far of ``num_bytes``.
             again: whether the text will be asked for once more.
 
         Raises:
@@ -92,9 +77,9 @@ class TextFiles:
         return self._read_and_keep() if again else self._read()
 
     def _read_and_keep(self) -> Iterator[tuple[Chunk, int]]:
-        assert self._scratch is not None, "text is to be kept, and nobody said where"
-        with given_path(self._scratch):
-            spool = Spool(self._scratch)
+        assert self.scratch is not None, "text is to be kept, and nobody said where"
+        with given_path(self.scratch):
+            spool = Spool(self.scratch)
             try:
                 for chunk, done in self._read():
                     spool.add(chunk, done)
@@ -105,39 +90,96 @@ class TextFiles:
                 raise
         self._spool = spool
 
+    @abstractmethod
     def _read(self) -> Iterator[tuple[Chunk, int]]:
-        """Each chunk, and the bytes of the files that have been read with it."""
-        hashes, done = [], 0
-        for path in find_files(self._paths):
+        """Each chunk, and the bytes that have been read with it."""
+
+
+class TextFiles(Text):
+    """The text of files and folders, which are read once.
+
+    Args:
+        paths: files and folders.
+        scratch: the folder in which text may be kept meanwhile.
+        reading: see ``ReadOptions``.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, scratch: Path | None = None, **reading: Any) -> None:
+        super().__init__(scratch)
+        self._paths, self._options = paths, ReadOptions(**reading)
+        self.hashes: list[str] = []
+        """The SHA-256 of each file, once all were read."""
+        self._left_out: dict[str, list[str]] = {}
+        self._num_null = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """As ``files.fingerprint`` has it, once all were read."""
+        return combine_hashes(self.hashes)
+
+    @property
+    def summary(self) -> str:
+        """What was read and what was not, in one line, once all files were read."""
+        count = len(self.hashes)
+        left_out = describe_left_out(self._left_out)
+        num_identical = sum(number for number in Counter(self.hashes).values() if number > 1)
+        parts = [
+            f"{count:,} file{'s' if count != 1 else ''} read" + (f", {left_out}" if left_out else ""),
+            *([f"{num_identical:,} identical"] if num_identical else []),
+            *([f"{self._num_null:,} rows without text passed over"] if self._num_null else []),
+        ]
+        return "; ".join(parts)
+
+    def _read(self) -> Iterator[tuple[Chunk, int]]:
+        hashes, done, num_null = [], 0, 0
+        found = search(self._paths)
+        for path in found.files:
             with given_path(path), open(path, "rb", buffering=0) as opened:
                 file = OpenFile(path, opened)
                 for chunk in _chunks_of(file, self._options):
                     yield chunk, done + file.num_bytes_read()
                 hashes.append(file.finish())
                 done += file.size_bytes if file.size_bytes is not None else file.num_bytes_read()
-        self.hashes, self.num_bytes = hashes, done
+                num_null += file.num_null
+        self.hashes, self.num_bytes, self._num_null, self._left_out = hashes, done, num_null, found.left_out
+
+
+class GivenText(Text):
+    """Documents that are in memory, or are made as they are asked for.
+
+    Args:
+        given: their chunks, which are gone through once.
+    """
+
+    def __init__(self, given: Iterable[Chunk]) -> None:
+        super().__init__()
+        self._given = given
+
+    def _read(self) -> Iterator[tuple[Chunk, int]]:
+        done = 0
+        for chunk in self._given:
+            done += chunk.num_bytes
+            yield chunk, done
+        self.num_bytes = done
 
 
 def _chunks_of(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     if file.size_bytes == 0:
         raise InputError(f"the file {file.path} is empty", fix="leave it out, or give a file with text")
     try:
-        yield from reader_for(file.path)(file, options)
+        read = reader_for(file.path)
+        if read is not read_parquet:
+            refuse_other_than_text(file.path, file.start())
+        yield from read(file, options)
     except BROKEN as error:
         raise InputError(
             f"the file {file.path} cannot be decompressed: {error}", fix="it may be cut short; get it anew"
         ) from None
 
 
-def read_chunks(
-    paths: Sequence[Path],
-    *,
-    invalid_utf8: OnInvalid = "error",
-    text_field: str = "text",
-    progress: Progress | None = None,
-) -> Iterator[Chunk]:
+def read_chunks(paths: Sequence[Path], *, progress: Progress | None = None, **reading: Any) -> Iterator[Chunk]:
     """The documents of files and folders, read once. See ``TextFiles``."""
-    return TextFiles(paths, invalid_utf8=invalid_utf8, text_field=text_field).chunks(progress=progress)
+    return TextFiles(paths, **reading).chunks(progress=progress)
 
 
 def read_texts(paths: Sequence[Path], **reading: Any) -> Iterator[str]:
@@ -147,8 +189,13 @@ def read_texts(paths: Sequence[Path], **reading: Any) -> Iterator[str]:
         paths: files and folders.
         reading: as for ``read_chunks``.
     """
+    return whole_texts(read_chunks(paths, **reading))
+
+
+def whole_texts(chunks: Iterable[Chunk]) -> Iterator[str]:
+    """Documents as whole texts."""
     parts: list[str] = []
-    for chunk in read_chunks(paths, **reading):
+    for chunk in chunks:
         parts.append(chunk.text)
         if chunk.is_last:
             yield "".join(parts)

@@ -1,52 +1,50 @@
 """One reader a format: from the bytes of a file to the chunks of its documents.
 
-A file of plain text is one document. A line, an element or a row of the other formats is one, by its ``text`` field.
+A file of plain text is one document, and so is a notebook. A line, an element or a row of the other formats is one, by
+its text's field.
 """
 
 import codecs
-import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from textwright.core.errors import InputError, nearest
+from textwright.core.errors import InputError
 from textwright.text.chunks import split_chunks
 from textwright.text.document import Chunk, Document
+from textwright.text.encodings import not_utf8
 from textwright.text.normalise import normalise
-from textwright.text.streams import READ_BYTES, OpenFile
+from textwright.text.options import ReadOptions
+from textwright.text.rows import are_names, as_text, no_field, no_header, row_chunks
+from textwright.text.streams import PACKED, READ_BYTES, OpenFile
+from textwright.text.tables import read_csv_rows, read_plain_rows
 
-OnInvalid = Literal["error", "replace"]
-CSV_FIELD_CHARACTERS = 1 << 28
-"""A longer field is taken for an unclosed quotation mark."""
 PARQUET_ROWS = 256
 """Rows of a table at once."""
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How files are read."""
-
-    invalid_utf8: OnInvalid = "error"
-    """``error`` refuses a file with bytes that are not UTF-8; ``replace`` puts U+FFFD for them."""
-    text_field: str = "text"
-    """The field, column or key that holds the text, in formats that have such."""
-
-    @property
-    def errors(self) -> str:
-        """What Python's decoders call it."""
-        return "strict" if self.invalid_utf8 == "error" else "replace"
-
+SHOWN_BEFORE = 100
+"""Bytes before one that is none of UTF-8, where its line is longer."""
+_JSON_SPACE = re.compile(r"[ \t\n\r]*")
 
 Reader = Callable[[OpenFile, ReadOptions], Iterator[Chunk]]
 
 
 def reader_for(path: Path) -> Reader:
     """The reader of a file, by the end of its name; what is in no table is plain text."""
-    inner = path.with_suffix("") if path.suffix in (".gz", ".zst") else path
-    return READERS.get(inner.suffix.lower(), read_plain)
+    return READERS.get(unpacked_name(path).suffix.lower(), read_plain)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file is its text, byte for byte."""
+    return path.suffix.lower() not in PACKED and reader_for(path) is read_plain
+
+
+def unpacked_name(path: Path) -> Path:
+    """A file's name without the end that says how it is packed."""
+    return path.with_suffix("") if path.suffix.lower() in PACKED else path
 
 
 def read_plain(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
@@ -57,43 +55,111 @@ def read_plain(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
 
 def read_jsonl(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     """A document a line."""
-    for number, line in _lines(file, options):
+    return _read_json_lines(_lines(file, options), file, options)
+
+
+def _read_json_lines(lines: Iterator[tuple[int, str]], file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
+    for number, line in lines:
         if line.strip():
             where = f"{file.path}:{number}"
             try:
                 value = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"not valid JSON: {error}", where=where, expected="one JSON object a line") from None
-            yield from _row(value, file.path, number, where, options)
+            yield from row_chunks(value, file, number, where, options)
 
 
 def read_json(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
-    """A document an element."""
-    raw = b"".join(iter(lambda: file.stream.read(READ_BYTES), b""))
+    """A document an element, or a value where there are several; JSON lines by this name are read as such."""
+    path, lines, begun = file.path, _lines(file, options), list[tuple[int, str]]()
+    for number, line in lines:
+        begun.append((number, line))
+        if line.strip():
+            break
+    values = _whole_value(begun[-1][1]) if begun else []
+    if values:
+        second = next(((number, line) for number, line in lines if line.strip()), None)
+        if second is not None:
+            yield from _read_json_lines(chain(begun[-1:], [second], lines), file, options)
+            return
+    values = values or list(_json_values("".join(line for _, line in chain(begun, lines)), path))
+    if len(values) == 1 and isinstance(values[0], list):
+        (values,) = values
+    for index, value in enumerate(values):
+        yield from row_chunks(value, file, index, f"{path}[{index}]", options)
+
+
+def _whole_value(text: str) -> list[Any]:
+    """The JSON value that a text is; nothing where it is none, or more than one."""
     try:
-        values = json.loads(raw.decode("utf-8", options.errors).removeprefix("\ufeff"))
-    except UnicodeDecodeError as error:
-        raise invalid(file.path, error.start) from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"not valid JSON: {error}", where=str(file.path)) from None
-    for index, value in enumerate(values if isinstance(values, list) else [values]):
-        yield from _row(value, file.path, index, f"{file.path}[{index}]", options)
+        return [json.loads(text)]
+    except (ValueError, RecursionError):
+        return []
+
+
+def _json_values(text: str, path: Path) -> Iterator[Any]:
+    """The JSON values of a text, one after the other."""
+    decoder, place = json.JSONDecoder(), _end_of_space(text, 0)
+    while True:
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"not valid JSON: {error}", where=str(path)) from None
+        yield value
+        place = _end_of_space(text, place)
+        if place == len(text):
+            return
+
+
+def _end_of_space(text: str, place: int) -> int:
+    found = _JSON_SPACE.match(text, place)
+    return found.end() if found else place
+
+
+def read_notebook(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
+    """One document: the sources of a Jupyter notebook's cells with an empty line between; outputs are left out."""
+    where = str(file.path)
+    values = list(_json_values("".join(line for _, line in _lines(file, options)), file.path))
+    notebook: Any = values[0] if len(values) == 1 else None
+    try:
+        sheets = [notebook] if "cells" in notebook else notebook["worksheets"]
+        cells = [cell for sheet in sheets for cell in sheet["cells"]]
+        texts = ["".join(cell["input" if "input" in cell else "source"]) for cell in cells]
+    except (TypeError, KeyError):
+        raise InputError("not a Jupyter notebook", where=where, expected="cells with a source each") from None
+    text = as_text("\n\n".join(text for text in texts if text.strip()), where)
+    return (chunk for chunk in split_chunks([text], Document(where)) if chunk.text)
 
 
 def read_csv(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     """A document a row, below a header."""
-    path = file.path
-    delimiter = "\t" if ".tsv" in path.suffixes else ","
-    csv.field_size_limit(CSV_FIELD_CHARACTERS)  # of the whole process; a reader has none of its own
-    reader = csv.DictReader((line for _, line in _lines(file, options)), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            if None in row or None in row.values():
-                raise InputError("a row with another number of fields than the header", where=where)
-            yield from _row(row, path, reader.line_num, where, options)
-    except csv.Error as error:
-        raise InputError(f"not valid CSV: {error}", where=f"{path}:{reader.line_num}") from None
+    path, field, lines = file.path, options.text_field, _lines(file, options)
+    is_tsv = unpacked_name(path).suffix.lower() == ".tsv"
+    is_quoted = options.quoting == "csv" or (options.quoting == "auto" and not is_tsv)
+    usual = "\t" if is_tsv else ","
+    rows = read_csv_rows(lines, path, field, usual) if is_quoted else read_plain_rows(lines, field, usual)
+    _, header = next(rows, (0, []))
+    first = next(rows, None)
+    if not is_quoted and f'"{field}"' in header:
+        fix = "read it with --quoting csv"
+        raise InputError(f"the field {field!r} is in quotation marks", where=str(path), fix=fix)
+    if field not in header and not are_names(header):
+        raise no_header(field, header, str(path))
+    if header and field not in header:
+        row = dict(zip(header, first[1], strict=False)) if first else dict.fromkeys(header)
+        raise no_field(field, row, str(path))
+    if header.count(field) > 1:
+        raise InputError(f"{header.count(field)} columns are named {field!r}", where=str(path), expected="one")
+    for number, cells in chain([first] if first else [], rows):
+        where = f"{path}:{number}"
+        if len(cells) != len(header):
+            raise InputError(
+                "a row with another number of fields than the header",
+                where=where,
+                expected=f"{len(header)}, not {len(cells)}",
+                fix="" if is_quoted else "where quotation marks enclose fields, read it with --quoting csv",
+            )
+        yield from row_chunks(dict(zip(header, cells, strict=True)), file, number, where, options)
 
 
 def read_parquet(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
@@ -103,20 +169,22 @@ def read_parquet(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
 
     path, field = file.path, options.text_field
     # Its end is read first, and then this and that of it.
-    source: Any = path if path.suffix == ".parquet" else io.BytesIO(file.stream.read())
+    source: Any = path if path.suffix.lower() == ".parquet" else io.BytesIO(file.stream.read())
     file.share_read = 0.0
     try:
         table = pyarrow.parquet.ParquetFile(source)
         names = table.schema_arrow.names
-        if field not in names:
-            raise _no_field(field, names, str(path))
+        column = field if field in names else field.split(".")[0]
+        if column not in names:
+            rows = next((batch.to_pylist() for batch in table.iter_batches(batch_size=1)), [dict.fromkeys(names)])
+            raise no_field(field, rows[0], str(path))
         number = 0
-        columns = list(dict.fromkeys(name for name in (field, "id") if name in names))
+        columns = list(dict.fromkeys(name for name in (column, "id") if name in names))
         for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=columns):
             for row in batch.to_pylist():
                 place, number = number, number + 1
                 file.share_read = number / table.metadata.num_rows
-                yield from _row(row, path, place, f"{path} row {place}", options)
+                yield from row_chunks(row, file, place, f"{path} row {place}", options)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"not a Parquet file: {error}", where=str(path)) from None
 
@@ -128,6 +196,7 @@ READERS: Mapping[str, Reader] = {
     ".csv": read_csv,
     ".tsv": read_csv,
     ".parquet": read_parquet,
+    ".ipynb": read_notebook,
 }
 """By the end of a file's name, that of its compression aside."""
 
@@ -138,11 +207,11 @@ def _decoded(file: OpenFile, options: ReadOptions) -> Iterator[str]:
     offset, held, is_first = 0, "", True
     while True:
         raw = file.stream.read(READ_BYTES)
-        pending = len(decoder.getstate()[0])
+        pending = decoder.getstate()[0]
         try:
             text = held + decoder.decode(raw, final=not raw)
         except UnicodeDecodeError as error:
-            raise invalid(file.path, offset - pending + error.start) from None
+            raise _invalid(file, offset - len(pending), pending + raw, error.start) from None
         if is_first and text:
             text, is_first = text.removeprefix("\ufeff"), False
         offset += len(raw)
@@ -152,15 +221,6 @@ def _decoded(file: OpenFile, options: ReadOptions) -> Iterator[str]:
             return
 
 
-def invalid(path: Path, offset: int) -> InputError:
-    """The error for bytes that are not UTF-8."""
-    return InputError(
-        f"{path} is not UTF-8 at byte {offset:,}",
-        expected="UTF-8 text",
-        fix="convert it (iconv -f LATIN1 -t UTF-8), or read it with --invalid-utf8 replace",
-    )
-
-
 def _lines(file: OpenFile, options: ReadOptions) -> Iterator[tuple[int, str]]:
     """(line number from 1, line) of a stream, one at a time."""
     offset = 0
@@ -168,44 +228,12 @@ def _lines(file: OpenFile, options: ReadOptions) -> Iterator[tuple[int, str]]:
         try:
             line = raw.decode("utf-8", options.errors)
         except UnicodeDecodeError as error:
-            raise invalid(file.path, offset + error.start) from None
+            raise _invalid(file, offset, raw, error.start) from None
         offset += len(raw)
         yield number, line.removeprefix("\ufeff") if number == 1 else line
 
 
-def _row(value: Any, path: Path, number: int, where: str, options: ReadOptions) -> Iterator[Chunk]:
-    """The chunks of one element, whose ``id`` is its own, or else its number."""
-    name = value.get("id") if isinstance(value, dict) and options.text_field != "id" else None
-    if not isinstance(name, str | int) or not _is_unicode(str(name)):
-        name = number
-    return split_chunks([_text_of(value, options.text_field, where)], Document(str(path), str(name)))
-
-
-def _text_of(value: Any, field: str, where: str) -> str:
-    """The text of one element: itself, its field, or the field's list of lines joined."""
-    if isinstance(value, dict):
-        if field not in value:
-            raise _no_field(field, list(value), where)
-        value = value[field]
-    if isinstance(value, list) and all(isinstance(line, str) for line in value):
-        value = "\n".join(value)
-    if not isinstance(value, str):
-        raise InputError(f"{field!r} is {type(value).__name__}", where=where, expected="text")
-    if not _is_unicode(value):
-        raise InputError("half a surrogate pair in the text", where=where, expected="Unicode text")
-    return normalise(value)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether it is text; JSON can hold half a surrogate pair, which is not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _no_field(field: str, names: Sequence[str], where: str) -> InputError:
-    close = nearest(field, names)
-    fix = f"name the text's field with --text-field {close or names[0]}" if names else ""
-    return InputError(f"no field {field!r}", where=where, expected=f"one of {', '.join(names)}", fix=fix)
+def _invalid(file: OpenFile, offset: int, raw: bytes, place: int) -> InputError:
+    """The error for bytes, which begin at ``offset``, with one at ``place`` among them that is none of UTF-8."""
+    begin = max(raw.rfind(b"\n", 0, place) + 1, place - SHOWN_BEFORE)
+    return not_utf8(file.path, offset + place, raw[begin:])

@@ -4,7 +4,6 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -37,7 +36,7 @@ class Spool:
         """Keep a chunk, and how far the files had been read with it."""
         known = chunk.document
         row = (done, chunk.text, chunk.is_last, known.source, known.id, known.label, known.task, known.spans)
-        self._packer.write(AS_JSON.encode(row).encode() + b"\n")
+        self._packer.write(AS_JSON.encode(row).encode("utf-8", "surrogatepass") + b"\n")
 
     def finish(self) -> None:
         """No more chunks are coming."""
@@ -48,10 +47,10 @@ class Spool:
         self._file.seek(0)
         unpacked = zstandard.ZstdDecompressor().stream_reader(self._file, closefd=False)
         for line in io.BufferedReader(cast(io.RawIOBase, unpacked)):
-            done, text, is_last, *known = json.loads(line)
-            document = Document(*known)
-            if document.spans is not None:
-                document = replace(document, spans=tuple((start, stop) for start, stop in document.spans))
+            done, text, is_last, source, name, label, task, spans = json.loads(line)
+            document = Document(
+                source, name, label, task, None if spans is None else tuple((start, stop) for start, stop in spans)
+            )
             yield Chunk(text, document, is_last), done
 
     def close(self) -> None:

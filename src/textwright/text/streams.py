@@ -13,6 +13,10 @@ import zstandard
 
 READ_BYTES = 1 << 20
 ZST_READ_BYTES = 1 << 12  # little, since a few bytes of a hostile file can become very many
+PACKED = (".gz", ".zst")
+"""How names end of what is unpacked as it is read."""
+MOST_WINDOW_BYTES = 1 << 31
+"""Of Zstandard: what ``zstd --long=31`` asks for, as large archives of text do."""
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 """What is raised by bytes that are not what a compressor wrote."""
 
@@ -27,12 +31,19 @@ class OpenFile:
         """None for a pipe, whose end nobody knows."""
         self.share_read: float | None = None
         """Set by readers that go through the file by themselves."""
+        self.num_null = 0
+        """Rows without text that were passed over."""
         self._raw = io.BufferedReader(self._counted, READ_BYTES)
         self.stream: io.BufferedIOBase = self._raw
-        if path.suffix == ".gz":
+        if path.suffix.lower() == ".gz":
             self.stream = gzip.GzipFile(fileobj=self._raw)
-        elif path.suffix == ".zst":
+        elif path.suffix.lower() == ".zst":
             self.stream = io.BufferedReader(_ZstdFile(self._raw), READ_BYTES)
+
+    def start(self) -> bytes:
+        """Some of its first bytes, unpacked, before any was read."""
+        found: bytes = self.stream.peek(READ_BYTES)  # type: ignore[attr-defined]
+        return found
 
     def num_bytes_read(self) -> int:
         """Of the file as it lies on the disk."""
@@ -68,13 +79,17 @@ class _CountedFile(io.RawIOBase):
         return self._count
 
 
+def _decompressor() -> Any:
+    return zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW_BYTES).decompressobj()
+
+
 class _ZstdFile(io.RawIOBase):
     """Zstandard frames one after the other, decompressed as they are read. zstandard's own reader takes a file that
     is cut short for a whole one."""
 
     def __init__(self, compressed: io.BufferedIOBase) -> None:
         self._compressed = compressed
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._frame = _decompressor()
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -90,7 +105,7 @@ class _ZstdFile(io.RawIOBase):
             ready = []
             while raw:
                 if self._frame.eof:
-                    self._frame = zstandard.ZstdDecompressor().decompressobj()
+                    self._frame = _decompressor()
                 ready.append(self._frame.decompress(raw))
                 raw = self._frame.unused_data if self._frame.eof else b""
             self._ready = memoryview(b"".join(ready))

@@ -1,0 +1,141 @@
+"""Rows of tables and values of JSON as documents: their text is a field."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from textwright.core.errors import InputError, nearest
+from textwright.text.chunks import split_chunks
+from textwright.text.document import Chunk, Document
+from textwright.text.normalise import normalise
+from textwright.text.options import ReadOptions
+from textwright.text.streams import OpenFile
+
+MOST_NAMES, SHOWN_CHARACTERS = 12, 40
+"""Of fields in a message."""
+MOST_DEPTH = 3
+"""Of fields in fields that are offered."""
+
+
+def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: ReadOptions) -> Iterator[Chunk]:
+    """The chunks of one row, whose ``id`` is its own, or else its number; none of a row that is passed over.
+
+    Args:
+        value: an object, or the text itself.
+        file: that it is in.
+        number: its line or place there.
+        where: the same, for messages.
+        options: which field is the text, and what is done where it is null.
+
+    Raises:
+        InputError: no such field, or no text in it.
+    """
+    text = _text_of(value, where, options)
+    if text is None:
+        file.num_null += 1
+        return
+    name = value.get("id") if isinstance(value, dict) and options.text_field != "id" else None
+    if not isinstance(name, str | int) or not _is_unicode(str(name)):
+        name = number
+    yield from split_chunks([text], Document(str(file.path), str(name)))
+
+
+def _text_of(value: Any, where: str, options: ReadOptions) -> str | None:
+    """The text of a row: itself, its field, or the field's list of lines joined. None: it is passed over."""
+    field = options.text_field
+    if isinstance(value, dict):
+        value = _field_of(value, field, where)
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        value = "\n".join(value)
+    if value is None:
+        if options.null_text == "skip":
+            return None
+        fix = "pass over rows without text with --null-text skip"
+        raise InputError(f"{field!r} is null", where=where, expected="text", fix=fix)
+    if not isinstance(value, str):
+        raise InputError(f"{field!r} is {type(value).__name__}", where=where, expected="text")
+    return as_text(value, where)
+
+
+def as_text(text: str, where: str) -> str:
+    """A text as all others are; JSON can hold what is none.
+
+    Raises:
+        InputError: half a surrogate pair in it.
+    """
+    if not _is_unicode(text):
+        raise InputError("half a surrogate pair in the text", where=where, expected="Unicode text")
+    return normalise(text)
+
+
+def _field_of(row: dict[str, Any], field: str, where: str) -> Any:
+    """A row's field by its name, or by its way: ``data.text`` is the field ``text`` of the object ``data``."""
+    value: Any = row
+    for name in [field] if field in row else field.split("."):
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            expected = f"an object with the field {name!r} of {field!r}"
+            raise InputError(f"{type(value).__name__} before .{name}", where=where, expected=expected)
+        if name not in value:
+            raise no_field(field, row, where)
+        value = value[name]
+    return value
+
+
+def no_field(field: str, row: Mapping[str, Any], where: str) -> InputError:
+    """The error for a row without the field, with the one that looks like text.
+
+    Args:
+        field: that was asked for.
+        row: the fields that there are, with their values.
+        where: the row.
+    """
+    fields = dict(_flattened(row))
+    lengths = {name: length for name, value in fields.items() if (length := _text_length(value)) is not None}
+    close = nearest(field, lengths) if field != ReadOptions.text_field else None
+    offered = close or max(lengths, key=lengths.__getitem__, default=None)
+    names = list(fields)
+    shown = ", ".join(map(_short, names[:MOST_NAMES])) + (", ..." if len(names) > MOST_NAMES else "")
+    fix = f"name the text's field with --text-field {shlex.quote(offered)}" if offered is not None else ""
+    return InputError(f"no field {field!r}", where=where, expected=f"one of {shown}" if shown else "", fix=fix)
+
+
+def no_header(field: str, first: Sequence[str], where: str) -> InputError:
+    """The error for a table without the column, whose first row holds no names, it seems."""
+    shown = ", ".join(map(_short, first[:MOST_NAMES]))
+    fix = "put a line with the columns' names above it"
+    return InputError(f"no field {field!r}, nor any names in the first line: {shown}", where=where, fix=fix)
+
+
+def are_names(cells: Sequence[str]) -> bool:
+    """Whether a row may be a header: short names, and no numbers."""
+    return all(len(cell) <= SHOWN_CHARACTERS and not cell.strip().replace(".", "", 1).isdigit() for cell in cells)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= SHOWN_CHARACTERS else f"{name[: SHOWN_CHARACTERS - 3]}..."
+
+
+def _flattened(row: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, dict) and value and depth < MOST_DEPTH:
+            yield from _flattened(value, f"{before}{name}.", depth + 1)
+        else:
+            yield f"{before}{name}", value
+
+
+def _text_length(value: Any) -> int | None:
+    """Characters of a text or of a list of lines; None for anything else."""
+    if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
+        return sum(map(len, value))
+    return len(value) if isinstance(value, str) else None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is text, which half a surrogate pair is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
