@@ -1,7 +1,7 @@
 """Configs refuse what they do not know, and say what was meant."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import Field
@@ -77,3 +77,50 @@ def test_changed_values_are_checked() -> None:
     assert changed(Stored(), {"kept": 4}, "changes").kept == 4
     with pytest.raises(InputError, match="kept = 'many'"):
         changed(Stored(), {"kept": "many"}, "changes")
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"learning_rate": True}, "learning_rate = True"),
+        ({"limit": False}, "limit = False"),
+        ({"inner": {"width": True}}, "inner.width = True"),
+        ({"sizes": [1, True]}, r"sizes = \[1, True\]"),
+        ({"weights": {"a": True}}, "weights = {'a': True}"),
+    ],
+)
+def test_true_and_false_are_no_numbers(values: dict[str, object], key: str) -> None:
+    with pytest.raises(InputError, match=f"^{key}; in here; expected a number, not true or false$"):
+        read_config(Numbers, values, "here")
+
+
+def test_true_and_false_are_what_they_are_where_they_are_meant() -> None:
+    values = {"is_on": True, "anything": [True], "either": False}
+    assert read_config(Numbers, values, "here").model_dump(include=set(values)) == values
+
+
+class Numbers(Outer):
+    sizes: tuple[int, ...] = ()
+    weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], Field(max_length=9)] = Field(default_factory=dict)
+    is_on: bool = False
+    anything: Any = None
+    either: int | bool = 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learning_rate": "fast"}, "learning_rate = 'fast'; in the arguments of Outer; expected a valid number"),
+        ({"learning_rte": 1}, "unknown key 'learning_rte'; in the arguments of Outer"),
+        ({"inner": {"width": "wide"}}, "inner.width = 'wide'; in the arguments of Outer"),
+        ({"names": 10**5000}, "names = a very large int; in the arguments of Outer"),
+        ({"names": "x" * 1000}, f"names = '{'x' * 199}...; in the arguments of Outer"),
+    ],
+)
+def test_a_config_that_is_made_in_python_says_in_one_line_what_does_not_fit(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        Outer(**values)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)

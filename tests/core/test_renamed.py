@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 import textwright as package
 from textwright.api import RunConfig
@@ -73,7 +72,7 @@ def test_an_old_preset(name: str) -> None:
 def test_an_old_argument_of_python() -> None:
     with pytest.raises(InputError, match="^num_samples is now n; in the arguments of generate$"):
         read_config(SamplingConfig, {"num_samples": 2}, "the arguments of generate")
-    with pytest.raises(ValidationError, match="rows is now batch_size"):
+    with pytest.raises(InputError, match="^rows is now batch_size; in the arguments of TrainConfig$"):
         TrainConfig(rows=3)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="^positions is now position_encoding; in the arguments of preset$"):
         preset("nano", vocab_size=300, positions="learned")  # type: ignore[call-arg]

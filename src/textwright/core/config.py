@@ -10,11 +10,11 @@ import functools
 import inspect
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, get_args
+from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from textwright.core.errors import InputError, nearest
@@ -28,6 +28,10 @@ RESOLVED = "resolved"
 """The table of a stored config for what followed from it."""
 AS_BEFORE = "as_before"
 """What a later field means to runs that were stored without it, in ``json_schema_extra``."""
+SHOWN_CHARACTERS = 200
+"""Of a value that does not fit."""
+_EXPECTED = {"model_type": "a table", "path_type": "a path"}
+"""By the kind of a pydantic error, where its message says it worse."""
 
 
 class Config(BaseModel):
@@ -36,6 +40,19 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
     )
+
+    def __init__(self, /, **values: Any) -> None:
+        """
+        Raises:
+            InputError: a value that does not fit; see ``read_config``.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise explain(error, type(self), f"the arguments of {type(self).__name__}") from None
+
+    # pydantic validates configs within configs by itself, so that an error there says where it is.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @model_validator(mode="before")
     @classmethod
@@ -49,6 +66,38 @@ class Config(BaseModel):
                 names = {"old": f"{key}{old_value}", "new": f"{new or key}{new_value}"}
                 raise PydanticCustomError("renamed", "{old} is now {new}", names)
         return values
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _tell_bools_from_numbers(cls, value: Any, info: Any) -> Any:
+        """Refuse true and false where a number is meant; pydantic takes them for 1 and 0."""
+        if (
+            info.field_name is not None
+            and _holds_bool(value)
+            and _is_numeric(cls.model_fields[info.field_name].annotation)
+        ):
+            raise ValueError("a number, not true or false")
+        return value
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return any(map(_holds_bool, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+
+
+def _is_numeric(annotation: Any) -> bool:
+    """Whether a field holds numbers, and nothing that may be true or false."""
+    kinds = set(_kinds(annotation))
+    return bool(kinds & {int, float}) and not kinds & {bool, Any}
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    inner = get_args(annotation)
+    if not inner:
+        yield annotation
+    for one in inner[:1] if get_origin(annotation) is Annotated else inner:
+        yield from _kinds(one)
 
 
 C = TypeVar("C", bound=Config)
@@ -167,11 +216,19 @@ def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputEr
     if first["type"] == "missing":
         return InputError(f"the key {key!r} is missing", where=where, fix=f"add {key}")
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if first["type"] == "model_type":
-        message = "a table"
+    message = _EXPECTED.get(first["type"], message)
     if not key:
         return InputError(message, where=where)
-    return InputError(f"{key} = {first['input']!r}", where=where, expected=message)
+    return InputError(f"{key} = {_shown(first['input'])}", where=where, expected=message)
+
+
+def _shown(value: object) -> str:
+    """A value as it is typed, but not all of what is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of very many digits
+        return f"a very large {type(value).__name__}"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _fields_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

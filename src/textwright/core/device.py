@@ -33,7 +33,7 @@ def choose_device(name: str = "auto") -> "torch.device":
         raise InputError(f"device {name!r}, but torch sees no NVIDIA GPU", fix="use --device cpu")
     try:
         return torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         raise InputError(f"device {name!r}", expected="auto, cpu, cuda or cuda:N") from None
 
 
