@@ -43,7 +43,7 @@ def train(
             given.
 
     Returns:
-        The report. With a run and evaluations the model is left as it was at its best, else as it was at the end.
+        The report. With evaluations the model is left as it was at its best, else as it was at the end.
 
     Raises:
         InputError: the text is too short, the checkpoint is of another model, the data or the config changed, or the

@@ -27,7 +27,7 @@ class TrainReport:
     best: dict[str, float]
     """The numbers of the best evaluation, ``val_loss_nats`` among them; empty where nothing was evaluated."""
     best_step: int | None
-    """Its step; the model that is left is this one where a run folder keeps it, else the last."""
+    """Its step; the model that is left is this one."""
     skipped_steps: int
     """Steps left out because their loss or gradient was not finite, or the loss a spike."""
     failed_saves: int

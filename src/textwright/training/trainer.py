@@ -99,6 +99,8 @@ class Trainer:
         if run is not None:
             run.check_space(sum(p.nbytes for p in model_with_loss.parameters()), self.config.keep_checkpoints)
             self.checkpointer = AsyncCheckpointer(run, logger, self.config.keep_checkpoints)
+        self.best: BestCheckpoint | None = None
+        """The best model of a run without a folder; a checkpointer has that of one with a folder."""
         self.failed_saves = 0
         self.disk_is_full = False
         self.throughput = Throughput()
@@ -272,9 +274,12 @@ class Trainer:
         evaluation, progress = evaluation or Evaluation(**found), self.state.progress
         if evaluation.is_better_than(progress.best):
             progress.best, progress.best_step, progress.evaluations_without_gain = found["metrics"], progress.step, 0
-            if self.checkpointer is not None:
+            if self.world.rank == 0:
                 best = BestCheckpoint(progress.step, snapshot(self.state.weights()), dict(evaluation.metrics))
-                self.checkpointer.best = best
+                if self.checkpointer is not None:
+                    self.checkpointer.best = best
+                else:
+                    self.best = best
         else:
             progress.evaluations_without_gain += 1
         self._write("val", **evaluation.metrics)
@@ -323,6 +328,8 @@ class Trainer:
     def _finish(self) -> None:
         """Go back to the best model and write its folder, once."""
         if self.run is None or self.checkpointer is None:
+            if self.best is not None:
+                self.state.load_weights(self.best.weights)
             return
         best_step = self.state.progress.best_step
         if self.checkpointer.best is not None:
