@@ -70,7 +70,6 @@ def test_fit_is_repeatable_and_leaves_torchs_generator_alone(folder: Path) -> No
     [
         ([], {}, "no text to learn from"),
         (["", ""], {}, "no text to learn from"),
-        ("one text", {}, "one text instead of a list"),
         (SENTENCES, {"steps": 1, "epochs": 1}, "more than one of steps, epochs and minutes"),
         (SENTENCES, {"learning_rate": float("nan")}, "learning_rate"),
         (SENTENCES, {"epochs": 1, "batch_size": 0}, "batch_size"),
@@ -112,10 +111,17 @@ def test_a_runs_own_model_is_not_saved_over(model: tw.Model, folder: Path, tmp_p
 def test_several_prompts_and_vectors(model: tw.Model) -> None:
     first, second = model.complete(["The cat", "The"], max_new_tokens=4, temperature=0)
     assert (first.prompt, second.num_tokens) == ("The cat", 4)
+    given = ("a\r\n", "\ufeffb", [1, 2], torch.tensor([1, 2]), range(1, 3))
+    found = model.complete((prompt for prompt in given), max_new_tokens=1, engine=tw.EngineConfig(engine="torch"))
+    assert [one.prompt for one in found[:2]] == ["a\r\n", "\ufeffb"]  # prompts are read as they are
+    assert len({one.text for one in found[2:]}) == 1
     vectors = model.embed(["a", "b", "a"])
     assert torch.equal(vectors[0], vectors[2])
     with pytest.raises(InputError, match="temprature.*temperature"):
         model.generate("a", temprature=1)
+    for several in (model.evaluate, model.embed, model.complete):
+        with pytest.raises(InputError, match="one text instead of a list"):
+            several("one text")  # type: ignore[operator]
 
 
 def test_a_name_that_is_no_folder_says_what_can_be_done(tmp_path: Path) -> None:

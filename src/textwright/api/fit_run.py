@@ -2,24 +2,28 @@
 
 ::
 
-    texts --ids--> RUN/data/        network --> RUN/base/        config --> RUN/config.toml
+    examples --ids--> RUN/data/        network --> RUN/base/        config --> RUN/config.toml
 """
 
-from collections.abc import Mapping, Sequence
+import math
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from textwright.api.config import FitConfig, Resolved
+from textwright.api.given import EXAMPLES, given_examples
+from textwright.api.run_callbacks import evaluate_tokens
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
 from textwright.core.errors import InputError
 from textwright.data.dataset import DataSplits, TokenDataset, find_data_corruption, open_data
+from textwright.data.examples import ExampleTokens
 from textwright.data.prepare import write_tokens
 from textwright.models.language_model import LanguageModel
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.text.dialogue import DialogueFormat
+from textwright.text.options import ReadOptions
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
@@ -29,73 +33,104 @@ from textwright.training.report import TrainReport
 
 FIT_STEPS = 100
 FIT_TOKENS_PER_ROW = 256
+"""At most, but where a pair is longer: one that is cut would be learned without its prompt."""
 
 
-def prepare_fit(
-    network: LanguageModel,
-    tokenizer: Tokenizer,
-    documents: Sequence[str],
-    how_long: Mapping[str, float | None],
-    *,
-    batch_size: int,
-    **values: Any,
-) -> tuple[TokenDataset, TrainConfig]:
-    """What is learned from, and how.
+def encode_examples(
+    examples: Any, name: str, network: LanguageModel, tokenizer: Tokenizer, options: ReadOptions
+) -> ExampleTokens:
+    """What was given to learn from, or to validate on, as token ids.
 
     Args:
+        examples: see ``given.Examples``.
+        name: what they were given as.
         network: the model.
         tokenizer: its tokenizer.
-        documents: the texts.
-        how_long: ``steps``, ``epochs`` or ``minutes``; all None means 100 steps.
+        options: how files and rows are read.
+
+    Raises:
+        InputError: no text at all, something else than examples, or a pair that is longer than the model's context.
+    """
+    given = given_examples(examples, name, options)
+    found = ExampleTokens(given, tokenizer, max_pair_tokens=network.context_length)
+    if not found.num_documents:
+        purpose = "learn from" if name == "texts" else "validate on"
+        raise InputError(f"no text to {purpose}", expected=f"{EXAMPLES}, at least one that is not empty")
+    return found
+
+
+def fit_config(
+    tokens: ExampleTokens,
+    network: LanguageModel,
+    *,
+    steps: int | None,
+    epochs: float | None,
+    minutes: float | None,
+    batch_size: int,
+    **values: Any,
+) -> TrainConfig:
+    """How to learn.
+
+    Args:
+        tokens: what is learned from.
+        network: the model.
+        steps: how long; without ``steps``, ``epochs`` and ``minutes`` it is 100.
+        epochs: instead of steps.
+        minutes: instead of steps.
         batch_size: rows of a step.
         **values: further fields of the training config.
 
     Raises:
-        InputError: no text at all, more than one of steps, epochs and minutes, or a value outside its range.
+        InputError: more than one of steps, epochs and minutes, or a value outside its range.
     """
-    steps, epochs, minutes = (how_long[name] for name in ("steps", "epochs", "minutes"))
     if sum(given is not None for given in (steps, epochs, minutes)) > 1:
         raise InputError("more than one of steps, epochs and minutes", expected="one of them")
-    if not any(documents):
-        raise InputError("no text to learn from", expected="a list with at least one text that is not empty")
-    tokens = TokenDataset.from_texts(documents, tokenizer)
-    time = min(network.context_length, FIT_TOKENS_PER_ROW, tokens.num_tokens)
+    longest_row = max(FIT_TOKENS_PER_ROW, tokens.longest_pair)
+    time = min(network.context_length, longest_row, tokens.num_tokens)
     if epochs is not None:
+        if not 0 < epochs < math.inf:
+            raise InputError(f"epochs = {epochs}", where="the arguments of fit", expected="a number above 0")
         steps = max(1, round(epochs * tokens.num_tokens / max(1, batch_size * time)))
     if steps is None and minutes is None:
         steps = FIT_STEPS
     values |= {"steps": steps, "minutes": minutes, "batch_size": batch_size, "sequence_length": time}
-    return tokens, TrainConfig.for_fit(**values)
+    return TrainConfig.for_fit(**values)
 
 
 def fit(
     network: LanguageModel,
     tokenizer: Tokenizer,
     dialogue: DialogueFormat | None,
-    tokens: TokenDataset,
+    train: ExampleTokens,
+    val: ExampleTokens | None,
     training: TrainConfig,
     *,
     out: Path | None,
     quiet: bool,
 ) -> TrainReport:
-    """Train a network on texts, in place; it is left in training mode.
+    """Train a network on examples, in place; it is left in training mode, and as it was at its best where there are
+    some to validate on.
 
     Args:
         network: the model.
         tokenizer: its tokenizer.
         dialogue: its format.
-        tokens: the texts.
+        train: what is learned from.
+        val: what is validated on.
         training: how to train.
         out: the folder for a run; without it nothing is written.
         quiet: show no progress.
     """
-    run, data, callbacks = None, DataSplits(train=tokens, val=None), Callbacks()
+    run, data = None, DataSplits(train, val)
     if out is not None:
-        run, data = begin_fit_run(out, network, tokenizer, dialogue, tokens, training)
-        callbacks = fit_callbacks(run, network, tokenizer, dialogue)
+        run, data = begin_fit_run(out, network, tokenizer, dialogue, data, training)
+    callbacks = fit_callbacks(run, network, tokenizer, dialogue, data.val)
     display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
     if display is not None:
         callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
+        for name, tokens in (("texts", train), ("validation", val)):
+            if tokens is not None and tokens.num_left_out:
+                display.note(f"{name}: {tokens.num_left_out:,} without any text left out")
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
         return run_loop(
             add_loss(network, training),
@@ -112,7 +147,7 @@ def begin_fit_run(
     network: LanguageModel,
     tokenizer: Tokenizer,
     dialogue: DialogueFormat | None,
-    tokens: TokenDataset,
+    data: DataSplits,
     training: TrainConfig,
 ) -> tuple[Run, DataSplits]:
     """A run with all that it needs to be gone on with, there at once or not at all; and its data.
@@ -122,7 +157,7 @@ def begin_fit_run(
     """
 
     def fill(run: Run) -> None:
-        write_tokens(tokens, tokenizer, run.data)
+        write_tokens(data.train, tokenizer, run.data, val=data.val)
         save_model(network, tokenizer, run.base, dialogue=dialogue)
 
     run = Run.create(folder, FitConfig(training=training), resolved=_resolved(network), fill=fill)
@@ -147,9 +182,21 @@ def restore_base(run: Run, network: LanguageModel) -> None:
     network.foreign_config = base.foreign_config
 
 
-def fit_callbacks(run: Run, network: LanguageModel, tokenizer: Tokenizer, dialogue: DialogueFormat | None) -> Callbacks:
+def fit_callbacks(
+    run: Run | None,
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    dialogue: DialogueFormat | None,
+    val: TokenDataset | None,
+) -> Callbacks:
     """What the loop asks for while it fits."""
-    return Callbacks(
+    callbacks = Callbacks()
+    if val is not None:
+        callbacks = replace(callbacks, evaluate=lambda model, config: evaluate_tokens(model, val, config))
+    if run is None:
+        return callbacks
+    return replace(
+        callbacks,
         on_resolved=lambda resolved: run.write_config(FitConfig(training=resolved), _resolved(network)),
         save_model=lambda network, folder: save_model(network, tokenizer, folder, dialogue=dialogue),
     )

@@ -9,14 +9,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.api.download import download
-from textwright.api.fit_run import fit, prepare_fit
+from textwright.api.fit_run import encode_examples, fit, fit_config
+from textwright.api.given import Examples, given_ids, given_prompts, given_texts
+from textwright.api.hub import download
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
 from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
+from textwright.core.kinds import checks_kinds
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
 from textwright.engines.catalog import choose_decoding_precision, choose_engine, make_decoder
@@ -40,6 +42,7 @@ from textwright.models.language_model import LanguageModel
 from textwright.models.protocols import Decoder
 from textwright.runs.run_folder import Run, is_run
 from textwright.text.dialogue import DialogueFormat
+from textwright.text.options import OnInvalid, ReadOptions
 from textwright.tokens import Tokenizer
 from textwright.training.report import TrainReport
 from textwright.training.signals import obey
@@ -57,6 +60,7 @@ class Model:
         dialogue: how dialogues are written down for it; None where it knows of no format.
     """
 
+    @checks_kinds
     def __init__(
         self,
         network: LanguageModel,
@@ -89,6 +93,7 @@ class Model:
         self._num_changes += 1
         self._decoders.clear()
 
+    @checks_kinds
     def generate(self, prompt: str, *, max_new_tokens: int = 100, **sampling: Any) -> str:
         """The prompt's continuation, without the prompt.
 
@@ -102,9 +107,10 @@ class Model:
         """
         return self.complete([prompt], max_new_tokens=max_new_tokens, **sampling)[0].text
 
+    @checks_kinds
     def complete(
         self,
-        prompts: Sequence[str | Sequence[int] | Request],
+        prompts: Iterable[str | Sequence[int] | Request],
         *,
         on_text: Callable[[int, str], None] | None = None,
         engine: EngineConfig | None = None,
@@ -128,6 +134,7 @@ class Model:
         Raises:
             InputError: a value outside its range, an engine that does not know the model, other tokenizers.
         """
+        prompts = given_prompts(prompts)
         config = read_config(SamplingConfig, sampling, "the arguments of generate")
         engine = engine or EngineConfig()
         decoder = self.decoder(engine)
@@ -143,6 +150,7 @@ class Model:
             ]
         return generate(decoder, self.tokenizer, prompts, config, on_text=on_text, speculation=speculation)
 
+    @checks_kinds
     def decoder(self, engine: EngineConfig) -> Decoder:
         """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
         name = choose_engine(self.network, engine)
@@ -167,6 +175,7 @@ class Model:
         return self._fast_precisions[engine_name]
 
     @answers_old_names
+    @checks_kinds
     def speculation(
         self,
         draft: "Model | None" = None,
@@ -184,6 +193,8 @@ class Model:
         Raises:
             InputError: the draft model has another tokenizer.
         """
+        if num_speculative_tokens < 1:
+            raise InputError(f"num_speculative_tokens = {num_speculative_tokens}", expected="at least 1")
         if draft is None:
             return Speculation(PromptLookup(), num_speculative_tokens)
         self._check_tokenizer(draft)
@@ -202,6 +213,7 @@ class Model:
         if other.tokenizer.fingerprint != self.tokenizer.fingerprint:
             raise InputError("models with different tokenizers", fix="use models that were trained with the same one")
 
+    @checks_kinds
     def evaluate(
         self,
         texts: Iterable[str],
@@ -218,64 +230,65 @@ class Model:
             stride: tokens newly predicted in a window; half the window when not given.
             progress: called with the bytes of text done so far.
         """
-        return score_text(self.network, self.tokenizer, _texts(texts), window=window, stride=stride, progress=progress)
+        return score_text(
+            self.network, self.tokenizer, given_texts(texts), window=window, stride=stride, progress=progress
+        )
 
     @answers_old_names
+    @checks_kinds
     def fit(
         self,
-        texts: Iterable[str | tuple[str, str]],
+        texts: Examples,
         *,
+        validation: Examples | None = None,
         steps: int | None = None,
         epochs: float | None = None,
         minutes: float | None = None,
         batch_size: int = 8,
         learning_rate: float = 3e-4,
         seed: int = 0,
+        text_field: str = "text",
+        invalid_utf8: OnInvalid = "error",
         out: Path | str | None = None,
         quiet: bool = False,
     ) -> TrainReport:
         """Train on texts, in place.
 
         Each text is a document with its own end; short ones are packed several to a row and do not see each
-        other. A pair (prompt, completion) is one document, both parts learned. AdamW, a constant learning rate
+        other. Of a pair (prompt, completion) the completion is learned, and its end. AdamW, a constant learning rate
         after a warm-up of a tenth, decaying over the last fifth.
 
         Args:
-            texts: texts or pairs.
+            texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
+            validation: the same for what is not learned; the model is left as it was at its best on it.
             steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
             epochs: passes over the texts, instead of ``steps``.
             minutes: wall-clock time, instead of ``steps``.
-            batch_size: rows of a step, each at most 256 tokens or the model's context.
+            batch_size: rows of a step, each at most 256 tokens (or the longest pair) or the model's context.
             learning_rate: at its highest.
             seed: fixes the order of the data and the dropout.
+            text_field: the field that holds the text, of rows and in files of rows.
+            invalid_utf8: ``error`` refuses a file with bytes that are not UTF-8; ``replace`` puts U+FFFD for them.
             out: a folder for the run (journal, checkpoints, model, the texts as tokens and the model as it was), which
                 ``textwright train --resume`` goes on with; without it nothing is written.
             quiet: show no progress.
 
-        Returns:
-            The report: losses at the start and the end, steps, tokens, tokens per second.
-
         Raises:
-            InputError: no text at all, more than one of steps, epochs and minutes, or a value outside its range.
+            InputError: no text at all, what is no text, a pair longer than the context, more than one of steps, epochs
+                and minutes, or a value outside its range.
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
-        documents = [text if isinstance(text, str) else "".join(text) for text in _texts(texts)]
-        how_long = {"steps": steps, "epochs": epochs, "minutes": minutes}
-        tokens, config = prepare_fit(
-            self.network,
-            self.tokenizer,
-            documents,
-            how_long,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
-        run = None if out is None else Path(out)
+        network, tokenizer, options = self.network, self.tokenizer, ReadOptions(invalid_utf8, text_field)
+        train = encode_examples(texts, "texts", network, tokenizer, options)
+        val = None if validation is None else encode_examples(validation, "validation", network, tokenizer, options)
+        values: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
+        values |= {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+        config, folder = fit_config(train, network, **values), None if out is None else Path(out)
         try:
-            report = fit(self.network, self.tokenizer, self.dialogue, tokens, config, out=run, quiet=quiet)
+            report = fit(network, tokenizer, self.dialogue, train, val, config, out=folder, quiet=quiet)
         finally:
             self.changed()
-            self.network.eval()
+            network.eval()
         obey(report.signal_number)
         return report
 
@@ -291,17 +304,20 @@ class Model:
         Raises:
             InputError: ids outside the vocabulary, or more of them than the context holds.
         """
-        rows = torch.as_tensor(ids)
+        rows = given_ids(ids)
         if rows.ndim != 2:
             raise InputError(f"ids of {rows.ndim} dimensions", expected="batch x time", fix="use [ids] for one row")
+        if not rows.numel():
+            raise InputError("no ids", expected="rows with at least one id each")
         if rows.shape[1] > self.network.context_length:
             raise InputError(f"{rows.shape[1]} ids in a row", expected=f"at most {self.network.context_length}")
-        if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < self.network.vocab_size:
+        if not 0 <= int(rows.min()) <= int(rows.max()) < self.network.vocab_size:
             raise InputError("an id outside the vocabulary", expected=f"0 to {self.network.vocab_size - 1}")
         self.network.eval()
         batch = Batch.for_inputs(rows.to(self.device))
         return self.network.logits(self.network.hidden_states(self.network.embed(batch), batch)).float().cpu()
 
+    @checks_kinds
     def embed(
         self, texts: Iterable[str], *, progress: Callable[[int], None] = lambda _done: None
     ) -> Float[Tensor, "texts width"]:
@@ -311,8 +327,9 @@ class Model:
             texts: none of them empty.
             progress: called with the number of texts done so far.
         """
-        return embed_texts(self.network, self.tokenizer, list(_texts(texts)), progress=progress)
+        return embed_texts(self.network, self.tokenizer, list(given_texts(texts)), progress=progress)
 
+    @checks_kinds
     def save(self, folder: Path | str, *, dtype: str = "float32") -> None:
         """Write a model folder that transformers and its relatives read as it is.
 
@@ -325,7 +342,8 @@ class Model:
         Raises:
             InputError: something else is there, or the model of a run.
         """
-        real = Path(os.path.realpath(folder))
+        with given_path(folder):
+            real = Path(os.path.realpath(folder))
         if is_run(real.parent) and real == Run(real.parent).model:
             raise InputError(
                 f"{folder} is the model that the run {real.parent} ended with", fix="choose another folder"
@@ -363,6 +381,7 @@ class _DraftModel:
         self._drafter = ModelDrafter(self._model.decoder(self._engine), self._vocab_size)
 
 
+@checks_kinds
 def load(source: Path | str, *, device: str = "auto") -> Model:
     """A model from a model folder, ours or one in Hugging Face's format; or by its Hugging Face name.
 
@@ -383,9 +402,3 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
     for note in tokenizer.notes:
         stderr_console().print(f"{folder}: {note}")
     return Model(network.eval(), tokenizer, read_dialogue(folder), files=files)
-
-
-def _texts(texts: Any) -> Iterable[Any]:
-    if isinstance(texts, str):
-        raise InputError("one text instead of a list of texts", fix="put it into a list: [text]")
-    return texts  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from typing import Any
 from textwright import __version__
 from textwright.api.config import Resolved, RunConfig
 from textwright.checkpoint.model_folder import save_model
-from textwright.data.dataset import DataSplits
+from textwright.data.dataset import DataSplits, TokenDataset
 from textwright.evaluation.language_modelling import score_tokens
 from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
@@ -52,17 +52,7 @@ class RunCallbacks:
     def evaluate(self, model: Network, config: ResolvedTrainConfig) -> Evaluation:
         """The loss and bits per byte of the validation text."""
         assert self.data.val is not None
-        assert isinstance(model, LanguageModel)
-        time = min(config.sequence_length, model.context_length)
-        with autocast(model.head_weight.device, config.precision):
-            figures = score_tokens(
-                model,
-                self.data.val,
-                time=time,
-                rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
-                max_tokens=config.max_eval_tokens,
-            )
-        return Evaluation(figures)
+        return evaluate_tokens(model, self.data.val, config)
 
     def sample(self, model: Network) -> dict[str, Any]:
         """What the model makes of the sample prompts."""
@@ -91,3 +81,18 @@ class RunCallbacks:
             "tokenizer_sha256": self.tokenizer.fingerprint,
         }
         save_model(model, self.tokenizer, folder, facts=facts)
+
+
+def evaluate_tokens(model: Network, tokens: TokenDataset, config: ResolvedTrainConfig) -> Evaluation:
+    """The loss of what is validated on, and its bits per byte where all of it is learned."""
+    assert isinstance(model, LanguageModel)
+    time = min(config.sequence_length, model.context_length)
+    with autocast(model.head_weight.device, config.precision):
+        figures = score_tokens(
+            model,
+            tokens,
+            time=time,
+            rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
+            max_tokens=config.max_eval_tokens,
+        )
+    return Evaluation(figures)

@@ -12,7 +12,9 @@ import torch
 from textwright import __version__
 from textwright.core.config import read_toml_values
 from textwright.core.device import processor_name
+from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
+from textwright.core.kinds import checks_kinds
 from textwright.data.dataset import DataSplits
 from textwright.runs.report import write_run_report
 from textwright.runs.run_folder import Run
@@ -30,6 +32,7 @@ class RunResult:
     data: DataSplits
     tokenizer: Tokenizer
 
+    @checks_kinds
     def held_out_texts(self, max_tokens: int | None = None) -> Iterator[str]:
         """The validation documents, none of which was trained on.
 
@@ -37,6 +40,8 @@ class RunResult:
             max_tokens: about so many tokens of them: every second document, every third, or so, each cut to that.
         """
         val = self.data.val
+        if max_tokens is not None and max_tokens < 1:
+            raise InputError(f"max_tokens = {max_tokens}", expected="at least 1")
         if val is None:
             return
         most = val.num_tokens if max_tokens is None else max_tokens

@@ -22,6 +22,7 @@ from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
 from textwright.core.errors import InputError
 from textwright.core.files import scratch_folder
+from textwright.core.kinds import checks_kinds
 from textwright.core.progress import bar
 from textwright.core.user_paths import folder_beside
 from textwright.data.dataset import DataSplits, find_data_corruption, open_data
@@ -46,6 +47,7 @@ from textwright.training.signals import obey
 from textwright.training.trainer import ResumeOptions
 
 
+@checks_kinds
 def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bool = False) -> RunResult:
     """Train a model on text, from files to model folder.
 
@@ -74,6 +76,7 @@ def train_until_signal(config: RunConfig, out: Path | str, *, device: str = "aut
         return _train(run, config, None, chosen, quiet)
 
 
+@checks_kinds
 def resume(
     folder: Path | str,
     *,
@@ -157,6 +160,7 @@ def read_run(run: Run) -> tuple[RunConfig | FitConfig, Resolved | None]:
     return config, resolved
 
 
+@checks_kinds
 def verify(folder: Path | str) -> list[CheckResult]:
     """Check a run: its config, every checkpoint and best model, the token shards, the models it began and ended with.
 
@@ -168,6 +172,7 @@ def verify(folder: Path | str) -> list[CheckResult]:
     return verify_run(Run.open(Path(folder)), read_run)
 
 
+@checks_kinds
 def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quiet: bool = False) -> Plan:
     """Foresee a run: the text is prepared in a folder that is deleted afterwards, and some steps are tried.
 
@@ -238,7 +243,7 @@ def _train(
         if display is not None:
             display.screen.print(describe(model, tokenizer, data))
         if isinstance(config, FitConfig):
-            callbacks = fit_callbacks(run, model, tokenizer, dialogue_of(run))
+            callbacks = fit_callbacks(run, model, tokenizer, dialogue_of(run), data.val)
             callbacks = replace(callbacks, on_row=display.show) if display is not None else callbacks
         else:
             callbacks = RunCallbacks(run, config, model.config, tokenizer, data, display).as_callbacks()

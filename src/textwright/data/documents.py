@@ -26,8 +26,8 @@ Integers = npt.NDArray[np.int64]
 Spans = list[tuple[int, int]]
 
 
-def table_bytes(documents: Sequence[Document]) -> bytes:
-    """The table of one shard as an Arrow file: one row a document, its spans counted in tokens."""
+def make_table(documents: Sequence[Document]) -> Any:
+    """The table of some documents, a ``pyarrow.Table``: one row a document, its spans counted in tokens."""
     import pyarrow
 
     columns = [
@@ -37,7 +37,14 @@ def table_bytes(documents: Sequence[Document]) -> bytes:
         [document.task for document in documents],
         [document.spans for document in documents],
     ]
-    table = pyarrow.table(columns, schema=_schema())
+    return pyarrow.table(columns, schema=_schema())
+
+
+def table_bytes(documents: Sequence[Document]) -> bytes:
+    """The table of one shard as an Arrow file."""
+    import pyarrow
+
+    table = make_table(documents)
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)

@@ -119,23 +119,34 @@ def _rest(chunk: Chunk, sided: Sided) -> Iterator[Chunk]:
         yield chunk
 
 
-def write_tokens(tokens: TokenDataset, tokenizer: Tokenizer, folder: Path) -> DataSplits:
-    """Write documents that are token ids already as token shards, all to train on.
+def write_tokens(
+    tokens: TokenDataset, tokenizer: Tokenizer, folder: Path, *, val: TokenDataset | None = None
+) -> DataSplits:
+    """Write documents that are token ids already as token shards.
 
     Args:
-        tokens: the documents, at least one token of them.
+        tokens: the documents to train on, at least one token of them.
         tokenizer: made the ids.
         folder: appears when everything is written, or not at all.
+        val: those to validate on.
     """
     with atomic_folder(folder) as new:
-        with write_shard(new, f"{TRAIN}-00000", ids_dtype(tokenizer)) as shard:
-            shard.num_bytes, shard.num_characters = tokens.num_bytes, tokens.num_characters
-            known = repeat(Document("memory")) if tokens.documents is None else rows_of(tokens.documents)
-            start = 0
-            for document, end in zip(known, tokens.document_ends.tolist(), strict=False):
-                shard.add(tokens.read(start, end).astype(np.uint32))
-                shard.end_document(document)
-                start = end
-        splits = {TRAIN: SplitInfo.of([shard.info()]), VAL: SplitInfo.of([])}
-        write_manifest(new, tokenizer, splits, split="none", sources_sha256=None)
+        splits = {
+            name: SplitInfo.of([] if given is None else [_write_whole(given, name, tokenizer, new)])
+            for name, given in ((TRAIN, tokens), (VAL, val))
+        }
+        write_manifest(new, tokenizer, splits, split="none" if val is None else "given", sources_sha256=None)
     return open_data(folder)
+
+
+def _write_whole(tokens: TokenDataset, split: str, tokenizer: Tokenizer, folder: Path) -> ShardInfo:
+    """All of a split as one shard."""
+    with write_shard(folder, f"{split}-00000", ids_dtype(tokenizer)) as shard:
+        shard.num_bytes, shard.num_characters = tokens.num_bytes, tokens.num_characters
+        known = repeat(Document("memory")) if tokens.documents is None else rows_of(tokens.documents)
+        start = 0
+        for document, end in zip(known, tokens.document_ends.tolist(), strict=False):
+            shard.add(tokens.read(start, end).astype(np.uint32))
+            shard.end_document(document)
+            start = end
+    return shard.info()

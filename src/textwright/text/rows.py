@@ -7,7 +7,7 @@ from typing import Any
 from textwright.core.errors import InputError, nearest
 from textwright.text.chunks import split_chunks
 from textwright.text.document import Chunk, Document
-from textwright.text.normalise import normalise
+from textwright.text.normalise import normalise_whole
 from textwright.text.options import ReadOptions
 from textwright.text.streams import OpenFile
 
@@ -30,7 +30,7 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     Raises:
         InputError: no such field, or no text in it.
     """
-    text = _text_of(value, where, options)
+    text = text_of(value, where, options)
     if text is None:
         file.num_null += 1
         return
@@ -40,8 +40,12 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     yield from split_chunks([text], Document(str(file.path), str(name)))
 
 
-def _text_of(value: Any, where: str, options: ReadOptions) -> str | None:
-    """The text of a row: itself, its field, or the field's list of lines joined. None: it is passed over."""
+def text_of(value: Any, where: str, options: ReadOptions) -> str | None:
+    """The text of a row: itself, its field, or the field's list of lines joined. None: it is passed over.
+
+    Raises:
+        InputError: no such field, or no text in it.
+    """
     field = options.text_field
     if isinstance(value, dict):
         value = _field_of(value, field, where)
@@ -65,7 +69,7 @@ def as_text(text: str, where: str) -> str:
     """
     if not _is_unicode(text):
         raise InputError("half a surrogate pair in the text", where=where, expected="Unicode text")
-    return normalise(text)
+    return normalise_whole(text)
 
 
 def _field_of(row: dict[str, Any], field: str, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""Model folders by their Hugging Face names, with the ``hub`` extra."""
+"""Models by their Hugging Face name, with the ``hub`` extra."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ PATTERNS = ["*.json", "*.safetensors", "merges.txt", "vocab.bpe", "vocab.txt", "
 
 
 def download(name: str) -> Path:
-    """The folder of what was downloaded.
+    """The folder of a model that has this name on the hub.
 
     Raises:
-        InputError: no such name, no network, or no extra.
+        InputError: it is the path of a folder rather than a name, the extra is not there, or the hub gives nothing.
     """
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise InputError(f"there is no model folder {name}", fix="check the path")

@@ -1,0 +1,223 @@
+"""What is given in Python: texts as a file gives them, and whatever is none is told in one line.
+
+::
+
+    fit        a text, or texts, pairs, rows, paths ----> Example
+    evaluate, embed                texts            ----> str
+    complete   texts, token ids, requests           ----> str | list[int] | Request
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from textwright.core.errors import InputError, nearest
+from textwright.core.kinds import describe, is_number, wrong_kind
+from textwright.data.examples import Example
+from textwright.generation.request import Request, SamplingConfig
+from textwright.text.document import Document
+from textwright.text.read import read_chunks
+from textwright.text.options import ReadOptions
+from textwright.text.readers import READERS
+from textwright.text.rows import as_text, text_of
+
+ExampleLike = str | tuple[str, str] | Mapping[str, Any] | os.PathLike[str]
+Examples = str | os.PathLike[str] | Iterable[ExampleLike]
+"""Texts; pairs (prompt, completion); rows, each with a field that holds its text; paths of files and folders."""
+EXAMPLES = "texts, pairs (prompt, completion), rows or paths"
+LONGEST_PATH = 4096
+"""Characters; a longer text is none."""
+
+
+def given_texts(texts: Any, name: str = "texts") -> Iterator[str]:
+    """Texts as a file gives them, one after the other.
+
+    Args:
+        texts: as many as you like; one is held at a time.
+        name: what they were given as.
+
+    Raises:
+        InputError: it is no list of texts.
+    """
+    if isinstance(texts, str):
+        raise InputError("one text instead of a list of texts", fix="put it into a list: [text]")
+    _check_is_list(texts, name, "a list of texts")
+    return (_text(text, f"{name}[{number}]") for number, text in enumerate(texts))
+
+
+def given_examples(examples: Any, name: str, options: ReadOptions) -> Iterator[Example]:
+    """What is to be learned from, one after the other.
+
+    Args:
+        examples: see ``Examples``.
+        name: what they were given as.
+        options: how files are read, and which field of a row holds its text.
+
+    Raises:
+        InputError: it is something else, or a file that cannot be read.
+    """
+    if isinstance(examples, str):
+        _check_is_no_path(examples, name, alone=True)
+    if isinstance(examples, str | os.PathLike):
+        examples = [examples]
+    _check_is_list(examples, name, EXAMPLES)
+    for is_path, numbered in groupby(enumerate(examples), lambda item: isinstance(item[1], os.PathLike)):
+        if is_path:
+            yield from _of_files([Path(os.fsdecode(path)) for _, path in numbered], options)
+        else:
+            yield from (_example(item, number, name, options.text_field) for number, item in numbered)
+
+
+def given_prompts(prompts: Any) -> list[str | list[int] | Request]:
+    """Prompts: texts, token ids, and requests.
+
+    Raises:
+        InputError: it is no list of these.
+    """
+    if isinstance(prompts, str):
+        raise InputError("one text instead of a list of prompts", fix="put it into a list: [prompt]")
+    _check_is_list(prompts, "prompts", "a list of prompts")
+    return [
+        _request(prompt, f"prompts[{number}]") if isinstance(prompt, Request) else _prompt(prompt, f"prompts[{number}]")
+        for number, prompt in enumerate(prompts)
+    ]
+
+
+def given_ids(ids: Any) -> Int[Tensor, "..."]:
+    """Token ids as a tensor, of as many dimensions as they have.
+
+    Raises:
+        InputError: they are no whole numbers, or rows of different lengths.
+    """
+    try:
+        found = torch.as_tensor(ids)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise wrong_kind("ids", ids, "whole numbers, batch x time, in rows of one length") from None
+    if found.numel() and (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool):
+        raise InputError(f"ids of {found.dtype}", expected="whole numbers")
+    return found.long()
+
+
+def _check_is_list(given: Any, name: str, expected: str) -> None:
+    """See that something can be gone through in order, and gives what is in it: not its fields' names."""
+    columns = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
+    if columns is not None:  # a table goes through the names of its columns, as a dict does
+        what = describe(given)
+        if isinstance(columns, Iterable) and not isinstance(columns, str):
+            what += f" with {_fields(columns)}"
+        raise InputError(f"{name} is {what}", expected=expected, fix="give a list of what is to be read of it")
+    if isinstance(given, set | frozenset):
+        raise wrong_kind(name, given, expected, fix="give a list: a set has another order each time")
+    if isinstance(given, bytes | bytearray | memoryview):
+        raise wrong_kind(name, given, expected)
+    try:
+        iter(given)
+    except TypeError:
+        raise wrong_kind(name, given, expected) from None
+
+
+def _fields(names: Iterable[Any]) -> str:
+    shown = [name for name in names if isinstance(name, str)]
+    return f"the fields {', '.join(shown[:20])}" if shown else "no field"
+
+
+def _text(value: Any, where: str) -> str:
+    """One text."""
+    if not isinstance(value, str):
+        raise wrong_kind(where, value, "text")
+    return as_text(value, where)
+
+
+def _example(item: Any, number: int, name: str, text_field: str) -> Example:
+    where, document = f"{name}[{number}]", Document(name, str(number))
+    if isinstance(item, Mapping):
+        return Example(_field(item, text_field, where), document)
+    if isinstance(item, tuple):
+        if len(item) != 2 or not all(isinstance(part, str) for part in item):
+            kinds = ", ".join(describe(part) for part in item[:3])
+            raise InputError(f"{where} is a tuple of {kinds or 'nothing'}", expected="a pair (prompt, completion)")
+        prompt, completion = (_text(part, where) for part in item)
+        if not completion:
+            raise InputError(f"pair {number} has no completion", where=name, fix="give it one, or leave the pair out")
+        return Example(completion, document, prompt)
+    if not isinstance(item, str):
+        fix = "a pair is a tuple: (prompt, completion)" if isinstance(item, list) else ""
+        raise wrong_kind(where, item, EXAMPLES, fix=fix)
+    if number == 0:
+        _check_is_no_path(item, where, alone=False)
+    return Example(_text(item, where), document)
+
+
+def _field(row: Mapping[Any, Any], text_field: str, where: str) -> str:
+    """The text of a row."""
+    if text_field not in row and text_field.split(".")[0] not in row:
+        names = [name for name in row if isinstance(name, str)]
+        close = nearest(text_field, names) or next((name for name in names if isinstance(row[name], str)), "NAME")
+        fix = f"name the one that holds the text: text_field={close!r}; or give pairs (prompt, completion)"
+        raise InputError(f"{where} is a row with {_fields(row)}", expected=f"the field {text_field!r}", fix=fix)
+    try:
+        text = text_of(dict(row), where, ReadOptions(text_field=text_field))
+    except InputError as error:  # without the option of the command line that it offers
+        raise InputError(error.given, expected=error.expected, where=error.where) from None
+    assert text is not None, "null is refused"
+    return text
+
+
+def _check_is_no_path(text: str, where: str, *, alone: bool) -> None:
+    """See that a text is not the path of a file, which nobody means to be learned."""
+    if not text.strip() or len(text) > LONGEST_PATH:
+        return
+    path = Path(text)
+    try:
+        is_there = path.exists()
+    except (OSError, ValueError):
+        return
+    is_named_so = alone and len(text.split()) == 1 and path.suffix.lower() in (*READERS, ".txt", ".md", ".gz", ".zst")
+    if is_named_so or (is_there and (alone or path.suffix or os.sep in text)):
+        shown = repr(text)
+        raise InputError(
+            f"{where} is the text {shown}",
+            expected="no name of a file",
+            fix=f'pathlib.Path({shown}) reads the file, and {{"text": {shown}}} is the name itself',
+        )
+
+
+def _of_files(paths: Sequence[Path], options: ReadOptions) -> Iterator[Example]:
+    """The documents of files and folders."""
+    parts: list[str] = []
+    for chunk in read_chunks(paths, invalid_utf8=options.invalid_utf8, text_field=options.text_field):
+        parts.append(chunk.text)
+        if chunk.is_last:
+            yield Example("".join(parts), chunk.document)
+            parts = []
+
+
+def _prompt(prompt: Any, where: str) -> str | list[int]:
+    """A text as it is, or token ids."""
+    if isinstance(prompt, str):
+        return prompt
+    ids = prompt.tolist() if isinstance(prompt, Tensor | np.ndarray) else prompt
+    if not isinstance(ids, Sequence) or isinstance(ids, bytes | bytearray | memoryview):
+        raise wrong_kind(where, prompt, "text, token ids or a Request")
+    for token_id in ids:
+        if not is_number(token_id):
+            raise wrong_kind(where, prompt, "text, token ids or a Request", fix=f"{describe(token_id)} is no token id")
+    return [int(token_id) for token_id in ids]
+
+
+def _request(request: Request, where: str) -> Request:
+    """A request whose fields are of the right kinds."""
+    if not isinstance(request.sampling, SamplingConfig):
+        raise wrong_kind(f"the sampling of {where}", request.sampling, "a SamplingConfig")
+    if isinstance(request.deadline_s, bool) or not isinstance(request.deadline_s, int | float | None):
+        raise wrong_kind(f"the deadline_s of {where}", request.deadline_s, "a number or None")
+    source = request.source if request.source is None else _prompt(request.source, f"the source of {where}")
+    return replace(request, prompt=_prompt(request.prompt, f"the prompt of {where}"), source=source)
