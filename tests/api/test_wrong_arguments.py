@@ -3,6 +3,7 @@
 The walk is made in a process of its own, where no call is checked by anything but the package itself.
 """
 
+import inspect
 import json
 import math
 import os
@@ -138,6 +139,9 @@ CASES = [
     case("Model: network", lambda made, value: made.tw.Model(value, made.model.tokenizer)),
     case("Model: tokenizer", lambda made, value: made.tw.Model(made.model.network, value)),
     case("Model: dialogue", lambda made, value: made.tw.Model(made.model.network, made.model.tokenizer, value), "None"),
+    case(
+        "Model: files", lambda made, value: made.tw.Model(made.model.network, made.model.tokenizer, files=value), "None"
+    ),
     case("generate: prompt", lambda made, value: made.model.generate(value, max_new_tokens=1), TEXTS),
     case("generate: max_new_tokens", lambda made, value: made.model.generate("a", max_new_tokens=value), *COUNTS),
     *(
@@ -356,13 +360,20 @@ def test_the_line_says_what_was_given_and_what_is_expected(
     assert said.startswith(message)
 
 
-def test_every_public_function_and_method_is_walked() -> None:
+def test_every_argument_of_every_public_function_is_walked() -> None:
     import textwright as tw
 
-    walked = {one.name.split(":")[0] for one in CASES}
-    functions = {name for name in tw.__all__ if not isinstance(getattr(tw, name), type)}
-    methods = {name for name, value in vars(tw.Model).items() if callable(value) and not name.startswith("_")}
-    methods |= {name for name, value in vars(tw.RunResult).items() if callable(value) and not name.startswith("_")}
+    public = {name: getattr(tw, name) for name in tw.__all__ if not isinstance(getattr(tw, name), type)}
+    public["Model"] = tw.Model.__init__
+    for owner in (tw.Model, tw.RunResult):
+        public |= {name: one for name, one in vars(owner).items() if inspect.isfunction(one) and name[0] != "_"}
+    asked = {
+        f"{name}: {argument}"
+        for name, function in public.items()
+        for argument, parameter in inspect.signature(function).parameters.items()
+        if argument != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    walked = {one.name for one in CASES}
+    assert asked - walked == set()
     configs = {name for name in tw.__all__ if name.endswith(("Config", "Options"))}
-    without_arguments = {"changed", "as_json"}
-    assert walked == (functions | methods | configs | {"Model"}) - without_arguments
+    assert configs - {name.split(":")[0] for name in walked} == set()
