@@ -288,6 +288,17 @@ def test_pairs_that_differ_in_what_is_learned_differ_in_their_fingerprint() -> N
     assert one.fingerprint != other.fingerprint
 
 
+def test_what_is_encoded_at_once_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = ["a text", "", ("prompt", "completion"), ("", "completion"), {"text": "row"}, "月é😀"]
+    expected = encoded(examples)
+    for size in (1, 12):
+        monkeypatch.setattr("textwright.data.examples.BATCH_CHARACTERS", size)
+        found = encoded(examples)
+        assert found.fingerprint == expected.fingerprint
+        assert list(rows_of(found.documents)) == list(rows_of(expected.documents))
+        assert (found.num_bytes, found.num_characters) == (expected.num_bytes, expected.num_characters)
+
+
 def test_texts_that_hold_nothing_are_said_to_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     tiny().fit(["abc", "", " \n"], validation=["abd", ""], steps=1)
     shown = capsys.readouterr().err

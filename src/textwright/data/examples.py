@@ -6,7 +6,7 @@
     prompt and completion   Q: 1+1? two |              two |
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,9 @@ from textwright.data.encode import num_bytes
 from textwright.data.sources.base import fingerprint_of
 from textwright.text.document import Document
 from textwright.tokens.tokenizer import Tokenizer
+
+BATCH_CHARACTERS = 1 << 20
+"""Of the examples that are encoded at once: one by one, many short ones take much longer."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class ExampleTokens(TokenDataset):
     def __init__(self, examples: Iterable[Example], tokenizer: Tokenizer, *, max_pair_tokens: int) -> None:
         """
         Args:
-            examples: one is held at a time; those without any text are left out.
+            examples: some are held at a time; those without any text are left out.
             tokenizer: makes the ids. A prompt has those that it has when it is continued, whatever follows it here.
             max_pair_tokens: of a prompt with its completion: in rows that are shorter it would be cut, and learned
                 without its prompt.
@@ -50,12 +53,13 @@ class ExampleTokens(TokenDataset):
         """
         ids, documents = list[Ids](), list[Document]()
         self.num_left_out = self.longest_pair = size_bytes = num_characters = 0
-        for example in examples:
-            if not example.text.strip() and example.prompt is None:
-                self.num_left_out += 1
-                continue
-            found, document = _encode(example, tokenizer)
+        for example, found in _encode(self._with_text(examples), tokenizer):
+            document = example.document
             if example.prompt is not None:
+                # The completion goes on where the prompt ends.
+                num_given = len(found) - 1
+                found = np.concatenate([found[:-1], tokenizer.encode_array(example.text), found[-1:]])
+                document = replace(document, spans=((num_given, len(found)),))
                 self.longest_pair = max(self.longest_pair, len(found))
                 if len(found) > max_pair_tokens:
                     raise _too_long(document, len(found), max_pair_tokens)
@@ -73,6 +77,13 @@ class ExampleTokens(TokenDataset):
             has_spans=any(document.spans is not None for document in documents),
         )
 
+    def _with_text(self, examples: Iterable[Example]) -> Iterator[Example]:
+        for example in examples:
+            if example.text.strip() or example.prompt is not None:
+                yield example
+            else:
+                self.num_left_out += 1
+
     @property
     def fingerprint(self) -> str:
         """A hash of ids, documents, and what is learned of them."""
@@ -84,20 +95,28 @@ class ExampleTokens(TokenDataset):
         return make_table(self._documents)
 
 
-def _encode(example: Example, tokenizer: Tokenizer) -> tuple[Ids, Document]:
-    """An example's ids with its end token, and what is known of it, with what is learned."""
-    if example.prompt is None:
-        return _document_ids(example.text, tokenizer), example.document
-    prompt = _document_ids(example.prompt, tokenizer)
-    # The completion goes on where the prompt ends.
-    ids = np.concatenate([prompt[:-1], tokenizer.encode_array(example.text), prompt[-1:]])
-    return ids, replace(example.document, spans=((len(prompt) - 1, len(ids)),))
+def _encode(examples: Iterable[Example], tokenizer: Tokenizer) -> Iterator[tuple[Example, Ids]]:
+    """Each with the ids of its prompt, or else of its text, as documents are: ended, and begun where they are begun."""
+    for some in _batches(examples):
+        whole = TokenDataset.from_texts((_beginning(one) for one in some), tokenizer)
+        ids = whole.read(0, whole.num_tokens).astype(np.uint32)
+        yield from zip(some, np.split(ids, whole.document_ends[:-1]), strict=True)
 
 
-def _document_ids(text: str, tokenizer: Tokenizer) -> Ids:
-    """A text as documents are: with the end token, and whatever else the tokenizer has them begin with."""
-    whole = TokenDataset.from_texts([text], tokenizer)
-    return whole.read(0, whole.num_tokens).astype(np.uint32)
+def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    held, size = list[Example](), 0
+    for example in examples:
+        held.append(example)
+        size += 1 + len(example.prompt or "") + len(example.text)
+        if size >= BATCH_CHARACTERS:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+def _beginning(example: Example) -> str:
+    return example.text if example.prompt is None else example.prompt
 
 
 def _too_long(document: Document, num_tokens: int, most: int) -> InputError:
