@@ -181,6 +181,16 @@ CASES = [
         lambda made, value: made.model.complete([made.tw.Request("a", deadline_s=value)]),
         {"None", "a large number", "not a number"},
     ),
+    case(
+        "complete: a request's special tokens",
+        lambda made, value: made.model.complete([made.tw.Request("a", special_tokens=value)]),
+        "True",
+    ),
+    case(
+        "complete: special_tokens",
+        lambda made, value: made.model.complete(["a"], special_tokens=value, max_new_tokens=1),
+        "True",
+    ),
     case("complete: on_text", lambda made, value: made.model.complete(["a"], on_text=value), "None", *CALLABLE),
     case("complete: engine", lambda made, value: made.model.complete(["a"], engine=value), "None"),
     case("complete: speculation", lambda made, value: made.model.complete(["a"], speculation=value), "None"),

@@ -24,8 +24,8 @@ from textwright.core.kinds import describe, is_number, wrong_kind
 from textwright.data.examples import Example
 from textwright.generation.request import Request, SamplingConfig
 from textwright.text.document import Document
-from textwright.text.read import read_chunks
 from textwright.text.options import ReadOptions
+from textwright.text.read import read_chunks
 from textwright.text.readers import READERS
 from textwright.text.rows import as_text, text_of
 
@@ -76,8 +76,12 @@ def given_examples(examples: Any, name: str, options: ReadOptions) -> Iterator[E
             yield from (_example(item, number, name, options.text_field) for number, item in numbered)
 
 
-def given_prompts(prompts: Any) -> list[str | list[int] | Request]:
+def given_prompts(prompts: Any, special: SamplingConfig | None = None) -> list[str | list[int] | Request]:
     """Prompts: texts, token ids, and requests.
+
+    Args:
+        prompts: as they were given.
+        special: where special tokens in texts are to be read as what they are, the settings of these.
 
     Raises:
         InputError: it is no list of these.
@@ -85,10 +89,13 @@ def given_prompts(prompts: Any) -> list[str | list[int] | Request]:
     if isinstance(prompts, str):
         raise InputError("one text instead of a list of prompts", fix="put it into a list: [prompt]")
     _check_is_list(prompts, "prompts", "a list of prompts")
-    return [
-        _request(prompt, f"prompts[{number}]") if isinstance(prompt, Request) else _prompt(prompt, f"prompts[{number}]")
-        for number, prompt in enumerate(prompts)
-    ]
+    found: list[str | list[int] | Request] = []
+    for number, prompt in enumerate(prompts):
+        where = f"prompts[{number}]"
+        found.append(_request(prompt, where) if isinstance(prompt, Request) else _prompt(prompt, where))
+    if special is None:
+        return found
+    return [Request(one, special, special_tokens=True) if isinstance(one, str) else one for one in found]
 
 
 def given_ids(ids: Any) -> Int[Tensor, "..."]:
@@ -215,6 +222,8 @@ def _prompt(prompt: Any, where: str) -> str | list[int]:
 
 def _request(request: Request, where: str) -> Request:
     """A request whose fields are of the right kinds."""
+    if not isinstance(request.special_tokens, bool):
+        raise wrong_kind(f"special_tokens of {where}", request.special_tokens, "true or false")
     if not isinstance(request.sampling, SamplingConfig):
         raise wrong_kind(f"the sampling of {where}", request.sampling, "a SamplingConfig")
     if isinstance(request.deadline_s, bool) or not isinstance(request.deadline_s, int | float | None):

@@ -134,8 +134,8 @@ class Model:
         Raises:
             InputError: a value outside its range, an engine that does not know the model, other tokenizers.
         """
-        prompts = given_prompts(prompts)
         config = read_config(SamplingConfig, sampling, "the arguments of generate")
+        prompts = given_prompts(prompts, config if special_tokens else None)
         engine = engine or EngineConfig()
         decoder = self.decoder(engine)
         if mixed_with:
@@ -143,11 +143,6 @@ class Model:
                 self._check_tokenizer(other)
             others = [other.decoder(engine) for other in mixed_with]
             decoder = EnsembleDecoder([decoder, *others], [1.0, *mixed_with.values()])
-        if special_tokens and not isinstance(prompts, str):
-            prompts = [
-                Request(prompt, config, special_tokens=True) if isinstance(prompt, str) else prompt
-                for prompt in prompts
-            ]
         return generate(decoder, self.tokenizer, prompts, config, on_text=on_text, speculation=speculation)
 
     @checks_kinds

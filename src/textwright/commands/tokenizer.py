@@ -89,6 +89,7 @@ def train_tokenizer(
     how = reading or ReadingOptions()
     with TextFiles(inputs, scratch=folder_beside(out), **how.reading) as files:
         tokenizer = make_tokenizer(f"bpe:{vocab_size}" if kind == "bpe" else kind, files.texts, seed=seed)
+        stderr_console().print(files.summary)
         with given_path(out):
             tokenizer.save(out)
         bytes_per_token, round_trip = _measure(tokenizer, (chunk.text for chunk in files.chunks()))
