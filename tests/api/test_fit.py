@@ -150,7 +150,7 @@ def test_rows_without_the_field_are_told_which_fields_they_have() -> None:
         tiny().fit(rows, quiet=True)
     assert "\n" not in str(caught.value)
     assert documents(rows, text_field="body") == ["first|", "second|"]
-    with pytest.raises(InputError, match=r"'body' is NoneType; in texts\[1\]"):
+    with pytest.raises(InputError, match=r"'body' is null; in texts\[1\]"):
         documents([rows[0], {"body": None}], text_field="body")
 
 
