@@ -212,10 +212,12 @@ class Checked(Result):
         out.print(f"a text begins with {begins} and ends with {ends}", markup=False)
         for note in tokenizer.notes:
             out.print(f"- {note}", markup=False)
-        table = Table("text", "ids", "the library's", box=None)
+        table = Table(box=None)
+        for name, width in (("text", 40), ("ids", 50), ("the library's", None)):
+            table.add_column(name, max_width=width, no_wrap=True, overflow="ellipsis")
         for text in self.texts:
             verdict = "the same" if text.is_equal else "OTHERS" if text.ids != text.library_ids else "DECODED OTHERWISE"
-            table.add_row(Text(_short(repr(text.text), 40)), _short(str(text.ids), 50), verdict)
+            table.add_row(Text(repr(text.text)), str(text.ids), verdict)
         out.print(table)
 
 
@@ -248,10 +250,6 @@ def check_tokenizer(folder: Path, texts: Annotated[tuple[str, ...], Parameter(sh
 
 def _shown(tokenizer: "Tokenizer", index: int) -> str:
     return tokenizer.library.id_to_token(index) or str(index)
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def coloured(token_bytes: list[bytes], ids: list[int]) -> Text:
