@@ -38,11 +38,13 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--slices", type=int, default=1, help="of each build in a turn, one after the other")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument("--prompt-tokens", type=int, help="instead of the job's own, but for 'prompts'")
+    parser.add_argument("--new-tokens", type=int, help="instead of the job's own")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.worker:
-        work(arguments.worker)
+        work(arguments.worker, arguments.prompt_tokens, arguments.new_tokens)
         return
     found: dict[str, Any] = {"processor": processor_name(), "threads": torch.get_num_threads()}
     for name in arguments.only:
@@ -190,12 +192,15 @@ JOBS = {
 }
 
 
-def work(job: str) -> None:
+def work(job: str, prompt_tokens: int | None, new_tokens: int | None) -> None:
     """One build's turns: a line in, the seconds out."""
     from textwright.generation.request import SamplingConfig
 
     tokenizer, never_ends = byte_tokenizer(), {"logit_bias": {256: -100}}
     given = JOBS.get(job, Job(64, 0, {}))
+    given = given._replace(
+        num_prompt_tokens=prompt_tokens or given.num_prompt_tokens, num_new_tokens=new_tokens or given.num_new_tokens
+    )
     engine, generate = engine_and_generate(given.preset)
     if job == "prompts":
         run = prompts_job(engine, tokenizer, generate)
@@ -253,7 +258,9 @@ def prompts_job(engine: Any, tokenizer: Any, generate: Any) -> Callable[[], None
 def beside_another(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds of this build and of another, taking turns."""
     builds = {"this": HERE} | ({"other": arguments.other.resolve()} if arguments.other else {})
-    workers = {name: start(source, job) for name, source in builds.items()}
+    lengths = {"--prompt-tokens": arguments.prompt_tokens, "--new-tokens": arguments.new_tokens}
+    options = [f"{option}={length}" for option, length in lengths.items() if length is not None]
+    workers = {name: start(source, job, options) for name, source in builds.items()}
     seconds: dict[str, list[float]] = {name: [] for name in builds}
     for turn in range(arguments.turns):
         for taken in seconds.values():
@@ -276,10 +283,10 @@ def beside_another(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def start(source: Path, job: str) -> "subprocess.Popen[str]":
+def start(source: Path, job: str, options: Sequence[str]) -> "subprocess.Popen[str]":
     """A worker of one build."""
     return subprocess.Popen(
-        [sys.executable, __file__, "--worker", job],
+        [sys.executable, __file__, "--worker", job, *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
