@@ -1,5 +1,6 @@
 """From logits to a token: the likeliest, or one drawn with a random number that is handed in."""
 
+import math
 from collections.abc import Sequence as Several
 
 import torch
@@ -95,7 +96,7 @@ def append_tokens(
 
 
 def _check_finite(numbers: Tensor) -> None:
-    if not bool(numbers.isfinite().all()):
+    if not all(map(math.isfinite, numbers.flatten().tolist())):
         raise InputError(
             "the model's logits are not finite",
             fix="its weights are damaged, or too large for this precision: try float32",

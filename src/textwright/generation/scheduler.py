@@ -317,6 +317,8 @@ class Scheduler:
 
     def _prefill(self) -> list[tuple[_Task, Tensor]]:
         """Read a part of the prompts that wait for it; of those that are read whole the last hidden state."""
+        if not self._prefilling:
+            return []
         left = self._max_prefill_tokens if self._running else max(self._max_prefill_tokens, IDLE_PREFILL_TOKENS)
         parts: list[tuple[_Task, Read]] = []
         for task in self._prefilling:

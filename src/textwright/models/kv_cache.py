@@ -28,8 +28,8 @@ def check_slots(slots: Sequence[int], num_slots: int) -> None:
     Raises:
         InputError: one is asked for twice, or is not there.
     """
-    twice = next((slot for slot, times in Counter(slots).items() if times > 1), None)
-    if twice is not None:
+    if len(set(slots)) < len(slots):
+        twice = next(slot for slot, times in Counter(slots).items() if times > 1)
         raise InputError(f"slot {twice} twice in one call", expected="different slots", fix="extend it by both at once")
     missing = next((slot for slot in slots if not 0 <= slot < num_slots), None)
     if missing is not None:

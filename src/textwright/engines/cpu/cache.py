@@ -25,6 +25,7 @@ class SlotCache:
 
     Attributes:
         table: int64 [3, slots]: the addresses of keys and of values, and the capacity.
+        addresses: of the table's three rows.
         context_length: the most tokens a slot will ever hold.
     """
 
@@ -49,6 +50,7 @@ class SlotCache:
         nothing = torch.empty(0, dtype=dtype)
         self._tensors: list[tuple[Tensor, Tensor]] = [(nothing, nothing)] * num_slots
         self.table = np.zeros((3, num_slots), np.int64)
+        self.addresses = tuple(row.ctypes.data for row in self.table)
 
     @property
     def num_slots(self) -> int:
