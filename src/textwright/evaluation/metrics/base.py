@@ -1,0 +1,81 @@
+"""What a metric is: statistics of each example, which add up, and figures made of their sum.
+
+::
+
+    predictions, references ──measure──> statistics [examples, k] ──sum over any examples──> [k] ──values──> figures
+
+So a figure of a whole file is never a mean of sentences' figures by accident, and an interval costs no new reading of
+the texts: a resample is another sum of the same rows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A prediction, with what it is judged by."""
+
+    prediction: str
+    """What a system said."""
+    references: tuple[str, ...] = ()
+    """What it should have said, one way or the other."""
+    source: str = ""
+    """What it was said about: the text that was to be translated, shortened or rewritten."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of it, by the names that metrics ask for."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the figures that a metric gives."""
+
+    name: str
+    low: float
+    """The least it can be."""
+    high: float
+    """The most; infinity where there is no bound."""
+    higher_is_better: bool | None
+    """None: neither is better by itself."""
+
+
+class Metric(ABC):
+    """How predictions are judged. Final classes say what they are in class variables.
+
+    Attributes:
+        figures: what it gives, the one that stands for all of them first.
+        source: paper or program that defines it.
+        needs_references: whether every example must have one.
+        needs: the details that every example must have.
+        is_additive: whether figures are made of sums over examples. If not, ``measure`` gives what any set of examples
+            needs all the same, and no interval is made, for the stated ``reason``.
+    """
+
+    figures: ClassVar[tuple[Figure, ...]]
+    source: ClassVar[str]
+    needs_references: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ()
+    is_additive: ClassVar[bool] = True
+    reason: ClassVar[str] = ""
+
+    @property
+    @abstractmethod
+    def signature(self) -> str:
+        """The settings that the figures depend on, and whose program made them, with its version."""
+
+    @abstractmethod
+    def measure(self, examples: Sequence[Judged]) -> Float[np.ndarray, "examples k"]:
+        """The statistics of each example, float64.
+
+        Raises:
+            InputError: an example that cannot be judged, by its place.
+        """
+
+    @abstractmethod
+    def values(self, sums: Float[np.ndarray, "*sets k"]) -> Float[np.ndarray, "*sets figures"]:
+        """The figures of sets of examples, from the sums of their statistics; NaN where a figure has no meaning."""

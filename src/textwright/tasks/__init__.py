@@ -1,0 +1,1 @@
+"""Tasks, one file each: how an example is read, put to a model, and judged."""

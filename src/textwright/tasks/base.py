@@ -1,0 +1,79 @@
+"""What a task is: rows of files become examples, a model's text becomes an answer. Plain data; knows no model.
+
+::
+
+    files ──rows──> example ──> prompt ──(a model)──> text ──read_answer──> prediction, details ──> metrics
+                       └─ completion: what is learned after the prompt     references, details ──┘
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to do."""
+
+    prompt: str
+    """What the model is given."""
+    completion: str = ""
+    """What it is to write after it, as it is learned: from its first character, a space perhaps, to its last."""
+    references: tuple[str, ...] = ()
+    """What a good answer is, one way or the other, as metrics compare it: without the space before it."""
+    options: tuple[str, ...] = ()
+    """Completions of which one is chosen, by how likely each is; empty where the model writes freely."""
+    source: str = ""
+    """What is to be turned into something else: what a copying baseline gives, and an encoder reads."""
+    id: str = ""
+    """Its name; the place in its file where it has none."""
+    document: str = ""
+    """Examples of one document stand and fall together, in intervals; empty: each for itself."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else metrics ask for, by their names: entities, tests, ..."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model's text says."""
+
+    prediction: str
+    """As metrics compare it."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What was read from it, by the names that metrics ask for."""
+
+
+class Task(ABC):
+    """What is done, and how it is judged. Final classes say what they are in class variables.
+
+    Attributes:
+        name: as on the command line.
+        summary: one line.
+        metrics: by their names in the table of metrics, the one that matters first.
+        max_new_tokens: of an answer.
+        stop: texts that end an answer.
+        regex: what an answer must be; None where it may be anything.
+        json_schema: likewise.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
+    max_new_tokens: ClassVar[int] = 64
+    stop: ClassVar[tuple[str, ...]] = ("\n",)
+    regex: ClassVar[str | None] = None
+    json_schema: ClassVar[Mapping[str, Any] | None] = None
+
+    @abstractmethod
+    def examples(self, paths: Sequence[Path]) -> Iterator[Example]:
+        """The examples of files, in their order.
+
+        Raises:
+            InputError: files that are not of a form that the task knows, with file and place.
+        """
+
+    def read_answer(self, text: str, example: Example) -> Answer:
+        """What a text that a model wrote, or an option that it chose, says as an answer."""
+        return Answer(text.strip())
