@@ -82,6 +82,13 @@ HAS_VNNI, HAS_BFLOAT16 = (bool(_FEATURES.get(name)) for name in ("avx512vnni", "
 """Whether the processor multiplies and adds, in each lane at once, four pairs of bytes, or two of bfloat16."""
 
 
+WIDE = bool(_FEATURES.get("avx512f"))
+VECTORS_PER_LINE, MAX_TOTALS = (1, 24) if WIDE else (2, 12)
+"""The processor's own vectors for sixteen floats, and how many it can add up in without putting some aside."""
+GROUP = 4
+"""Inputs of a tile that are multiplied at once where not all sums have a register."""
+
+
 def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callable[..., None]:
     """A compiled function: so many interleaved panels of ``kind`` times a tile of ``num_inputs``.
 
@@ -94,7 +101,12 @@ def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callab
     def microkernel(b: ir.IRBuilder, panel: Any, inputs: Any, blocks: Any, lines: Any, sums: Any) -> None:
         panels = [b.add(panel, i64(n * CACHE_LINE)) for n in range(num_panels)]
         if kind == INT8:
-            _multiply_int8(b, num_inputs, panel, inputs, blocks, lines, sums)
+            size = num_inputs if num_inputs * VECTORS_PER_LINE <= MAX_TOTALS else GROUP
+            with cgutils.for_range(b, i64(num_inputs // size), intp=I64) as group:
+                first = b.mul(group.index, i64(size))
+                _multiply_int8(b, num_inputs, size, first, panel, inputs, blocks, lines, sums)
+        elif num_panels * num_inputs * VECTORS_PER_LINE > MAX_TOTALS:
+            _multiply_floats_in_groups(b, kind, num_inputs, panels, inputs, lines, sums)
         else:
             _multiply_floats(b, kind, num_inputs, panels, inputs, lines, sums)
 
@@ -175,39 +187,94 @@ def _multiply_floats(
         store(b, b.load(total), b.add(sums, i64(n * CACHE_LINE)), CACHE_LINE)
 
 
+def _multiply_floats_in_groups(
+    b: ir.IRBuilder, kind: int, num_inputs: int, panels: Sequence[Any], inputs: Any, lines: Any, sums: Any
+) -> None:
+    """As ``_multiply_floats``, to the last bit, where the processor has not a register for each sum.
+
+    A line of the panels is made floats once and laid aside, in the cache next to the core; then a few inputs at a time
+    are multiplied with it, whose sums do have registers.
+    """
+    values = VALUES_PER_LINE[kind]
+    laid_aside = b.ptrtoint(cgutils.alloca_once(b, FLOATS, size=len(panels) * values), I64)
+    for n in range(len(panels) * num_inputs):
+        store(b, zeros(FLOATS), b.add(sums, i64(n * CACHE_LINE)), CACHE_LINE)
+    with cgutils.for_range(b, lines, intp=I64) as loop:
+        tile = b.add(inputs, b.mul(loop.index, i64(num_inputs * CACHE_LINE)))
+        for step, weights in enumerate(_steps_of_line(b, kind, panels, loop.index)):
+            for which, weight in enumerate(weights):
+                for part, value in enumerate(_floats_of(b, kind, weight)):
+                    place = which * values + step * values // _STEPS + part
+                    store(b, value, b.add(laid_aside, i64(place * CACHE_LINE)), CACHE_LINE)
+        for which in range(len(panels)):
+            with cgutils.for_range(b, i64(num_inputs // GROUP), intp=I64) as group:
+                first = b.mul(group.index, i64(GROUP * CACHE_LINE))
+                here = b.add(laid_aside, i64(which * values * CACHE_LINE))
+                places = [b.add(sums, i64((which * num_inputs + n) * CACHE_LINE)) for n in range(GROUP)]
+                places = [b.add(place, first) for place in places]
+                _multiply_group(b, kind, here, b.add(tile, first), places)
+
+
+def _multiply_group(b: ir.IRBuilder, kind: int, weights: Any, inputs: Any, sums: Sequence[Any]) -> None:
+    """A line of floats that was laid aside, times a few inputs, added to their sums."""
+    totals = [load(b, place, FLOATS, CACHE_LINE) for place in sums]
+    values = VALUES_PER_LINE[kind] // _STEPS
+    for step in range(_STEPS):
+        row = [
+            load(b, b.add(weights, i64((step * values + n) * CACHE_LINE)), FLOATS, CACHE_LINE) for n in range(values)
+        ]
+        for n in range(len(totals)):
+            word = broadcast(b, load(b, b.add(inputs, i64(n * CACHE_LINE + 4 * step)), I32))
+            for weight, value in zip(row, _floats_of(b, kind, word), strict=True):
+                totals[n] = fma(b, totals[n], weight, value)
+    for total, place in zip(totals, sums, strict=True):
+        store(b, total, place, CACHE_LINE)
+
+
+def _floats_of(b: ir.IRBuilder, kind: int, words: Any) -> list[Any]:
+    """The floats of words of 32 bits: one, or two of bfloat16."""
+    if kind == FLOAT32:
+        return [b.bitcast(words, FLOATS)]
+    return [low_as_floats(b, words), high_as_floats(b, words)]
+
+
 def dot_bf16(b: ir.IRBuilder, total: Any, one: Any, other: Any) -> Any:
     """In each lane, two products of bfloat16 more."""
     if HAS_BFLOAT16:
         return call(
             b, "llvm.x86.avx512bf16.dpbf16ps.512", FLOATS, total, b.bitcast(one, BFLOATS), b.bitcast(other, BFLOATS)
         )
-    total = fma(b, total, low_as_floats(b, one), low_as_floats(b, other))
-    return fma(b, total, high_as_floats(b, one), high_as_floats(b, other))
+    for left, right in zip(_floats_of(b, BFLOAT16, one), _floats_of(b, BFLOAT16, other), strict=True):
+        total = fma(b, total, left, right)
+    return total
 
 
 def _multiply_int8(
-    b: ir.IRBuilder, num_inputs: int, panel: Any, inputs: Any, blocks: Any, lines: Any, sums: Any
+    b: ir.IRBuilder, tile: int, size: int, first: Any, panel: Any, inputs: Any, blocks: Any, lines: Any, sums: Any
 ) -> None:
+    """A panel times ``size`` inputs of a tile, from the ``first`` on."""
     num_blocks = b.udiv(b.add(lines, i64(BLOCK_LINES - 1)), i64(BLOCK_LINES))
-    places = [b.add(sums, i64(n * CACHE_LINE)) for n in range(num_inputs)]
+    offset = b.mul(first, i64(CACHE_LINE))
+    places = [b.add(b.add(sums, offset), i64(n * CACHE_LINE)) for n in range(size)]
     for place in places:
         store(b, zeros(FLOATS), place, CACHE_LINE)
     wholes = [cgutils.alloca_once(b, INTS) for _ in places]
     with cgutils.for_range(b, num_blocks, intp=I64) as block:
         of_inputs = [
-            b.add(blocks, b.mul(b.add(b.mul(i64(n), num_blocks), block.index), i64(8))) for n in range(num_inputs)
+            b.add(blocks, b.mul(b.add(b.mul(b.add(first, i64(n)), num_blocks), block.index), i64(8)))
+            for n in range(size)
         ]
         for at, whole in zip(of_inputs, wholes, strict=True):
             b.store(broadcast(b, load(b, b.add(at, i64(4)), I32)), whole)
-        first = b.mul(block.index, i64(BLOCK_LINES))
-        left = b.sub(lines, first)
+        first_line = b.mul(block.index, i64(BLOCK_LINES))
+        left = b.sub(lines, first_line)
         here = b.select(b.icmp_signed("<", left, i64(BLOCK_LINES)), left, i64(BLOCK_LINES))
         with cgutils.for_range(b, here, intp=I64) as loop:
-            line = b.add(first, loop.index)
-            group = b.add(inputs, b.mul(line, i64(num_inputs * CACHE_LINE)))
+            line = b.add(first_line, loop.index)
+            group = b.add(b.add(inputs, offset), b.mul(line, i64(tile * CACHE_LINE)))
             found = [b.load(whole) for whole in wholes]
             for step, (weight,) in enumerate(_steps_of_line(b, INT8, [panel], line)):
-                for n in range(num_inputs):
+                for n in range(size):
                     value = broadcast(b, load(b, b.add(group, i64(n * CACHE_LINE + 4 * step)), I32))
                     found[n] = dot_int8(b, found[n], weight, value)
             for whole, value in zip(wholes, found, strict=True):
