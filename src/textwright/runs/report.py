@@ -6,8 +6,8 @@ from typing import Any
 
 from textwright.core.files import write_atomically
 from textwright.core.progress import duration
-from textwright.report.chart import Line, bar_chart, line_chart
-from textwright.report.html import chart, facts, folded, heading, page, passage, section, table
+from textwright.report.chart import Bar, Line, bar_chart, line_chart
+from textwright.report.html import facts, folded, heading, page, passage, section, table
 
 Row = Mapping[str, Any]
 MAX_LISTED = 8
@@ -42,16 +42,17 @@ def write_run_report(
     val = [row for row in journal_rows if row.get("kind") == "val"]
     parts = [heading(title, "a Textwright training run"), facts(_headline(train, val))]
     if train:
-        parts.append(section("Loss", chart(_losses(train, val))))
+        parts.append(section("Loss", _losses(train, val)))
     if metrics:
-        parts.append(section("Held-out text", chart(bar_chart(dict(metrics), x="bits per byte, less is better"))))
+        bars = [Bar(name, value) for name, value in metrics.items()]
+        parts.append(section("Held-out text", bar_chart(bars, x="bits per byte, less is better")))
     if completions:
         shown = [passage(item["prompt"], item["text"]) for item in completions]
         parts.append(section("What it writes", *shown))
     if samples:
         parts.append(section("How its samples grew", *(_sample(row) for row in _some(samples, 6))))
     if train:
-        parts.append(section("Speed and learning rate", chart(_speed(train)), chart(_rates(train))))
+        parts.append(section("Speed and learning rate", _speed(train), _rates(train)))
     events = [row for row in journal_rows if row.get("kind") == "event"]
     parts.append(section("What happened", table((_when(row), row.get("message", "")) for row in events)))
     parts.append(
@@ -82,19 +83,19 @@ def _headline(train: Sequence[Row], val: Sequence[Row]) -> dict[str, str]:
     return headline
 
 
-def _losses(train: Sequence[Row], val: Sequence[Row]) -> dict[str, Any]:
+def _losses(train: Sequence[Row], val: Sequence[Row]) -> str:
     lines = [Line("training", _column(train, "step"), _column(train, "loss_nats"))]
     if val:
         lines.append(Line("validation", _column(val, "step"), _column(val, "val_loss_nats"), shows_points=True))
     return line_chart(lines, x="step", y="loss, nats per token")
 
 
-def _speed(train: Sequence[Row]) -> dict[str, Any]:
+def _speed(train: Sequence[Row]) -> str:
     line = Line("tokens/s", _column(train, "elapsed_s"), _column(train, "tokens_per_s"))
     return line_chart([line], x="seconds", y="tokens per second")
 
 
-def _rates(train: Sequence[Row]) -> dict[str, Any]:
+def _rates(train: Sequence[Row]) -> str:
     line = Line("learning rate", _column(train, "step"), _column(train, "learning_rate"))
     return line_chart([line], x="step", y="learning rate")
 
