@@ -1,0 +1,169 @@
+"""A model put to a task: predictions that are kept as they come, and the figures of the task's metrics."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textwright.api.model import Model
+from textwright.core.config import read_config
+from textwright.core.errors import InputError
+from textwright.core.files import sha256_file
+from textwright.core.kinds import checks_kinds
+from textwright.core.progress import bar
+from textwright.core.user_paths import given_path
+from textwright.engines.config import EngineConfig
+from textwright.evaluation.evaluation_folder import Predictions
+from textwright.evaluation.judge import Judgement, judge
+from textwright.evaluation.predict import Placed, Predictor, sampling_of
+from textwright.generation.request import SamplingConfig
+from textwright.tasks.base import Task
+from textwright.tasks.catalog import find_task
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """How well a model does a task."""
+
+    task: str
+    figures: dict[str, Judgement]
+    """By their names, the one that matters first."""
+    num_examples: int
+    """That were judged."""
+    num_skipped: int
+    """Left out, as the model could not see them whole."""
+    folder: Path
+    """Where the predictions are."""
+    seconds: float
+    """Of this call, without those before it was interrupted."""
+    num_tokens: int
+    """Written in this call."""
+
+
+@checks_kinds
+def evaluate_task(
+    model: Model,
+    task: str | Path | Task,
+    data: Sequence[Path | str] | Path | str,
+    *,
+    out: Path | str,
+    metrics: Sequence[str] | None = None,
+    limit: int | None = None,
+    skip_long: bool = False,
+    engine: EngineConfig | None = None,
+    quiet: bool = False,
+    **sampling: Any,
+) -> TaskReport:
+    """Put the examples of files to a model, and judge what it says.
+
+    One that was killed goes on where it was when it is called again with the same arguments.
+
+    Args:
+        model: writes the answers, or chooses among the options.
+        task: its name, a TOML file, or an object of your own.
+        data: files of examples.
+        out: a new folder for the predictions, or that of the same evaluation.
+        metrics: instead of the task's own.
+        limit: judge so many examples, the first ones.
+        skip_long: leave examples out that are longer than the context; otherwise they are an error.
+        engine: what computes, and how exactly.
+        quiet: show no progress.
+        **sampling: the fields of ``SamplingConfig``, where they are not as the task has them; greedy without any.
+
+    Raises:
+        InputError: an unknown task or metric, files without examples or of another form, an example that is longer than
+            the context, or a folder of another evaluation.
+    """
+    begun_s = time.monotonic()
+    chosen = task if isinstance(task, Task) else find_task(str(task))
+    names = tuple(metrics or chosen.metrics)
+    paths = [Path(path) for path in ([data] if isinstance(data, Path | str) else data)]
+    config = read_config(SamplingConfig, sampling_of(chosen, sampling), "the arguments of evaluate_task")
+    engine = engine or EngineConfig()
+    predictor = Predictor(model.decoder(engine), model.tokenizer, chosen, config)
+    kept, num_skipped = _fitting(predictor, chosen, paths, limit, skips=skip_long)
+    predictions = Predictions(
+        Path(out),
+        {
+            "model": fingerprint_of(model),
+            "task": chosen.name,
+            "data": [_hash_of(path) for path in paths],
+            "sampling": config.model_dump(mode="json"),
+            "engine": engine.model_dump(mode="json"),
+        },
+    )
+    left = [placed for placed in kept if placed.place not in predictions.done]
+    num_tokens = _predict(predictor, predictions, left, len(kept), quiet=quiet)
+    wanted = {placed.place for placed in kept}
+    rows = [row for row in predictions.rows() if row["place"] in wanted]
+    figures = judge(rows, names)
+    return TaskReport(
+        chosen.name, figures, len(rows), num_skipped, predictions.folder, time.monotonic() - begun_s, num_tokens
+    )
+
+
+def _fitting(
+    predictor: Predictor, task: Task, paths: Sequence[Path], limit: int | None, *, skips: bool
+) -> tuple[list[Placed], int]:
+    """The examples of files that are put to the model, all seen before the first is; and how many are left out."""
+    kept, num_skipped = list[Placed](), 0
+    for placed in _placed(task, paths, limit):
+        if skips and not predictor.fits(placed):
+            num_skipped += 1
+        else:
+            predictor.check(placed)
+            kept.append(placed)
+    if not kept:
+        what = "no example that the model can see whole" if num_skipped else "no example"
+        raise InputError(f"{what} in {', '.join(map(str, paths))}", expected=f"data of the task {task.name}")
+    return kept, num_skipped
+
+
+def _placed(task: Task, paths: Sequence[Path], limit: int | None) -> Iterator[Placed]:
+    for place, example in enumerate(task.examples(paths)):
+        if limit is not None and place >= limit:
+            return
+        yield Placed(place, example)
+
+
+def _predict(
+    predictor: Predictor, predictions: Predictions, left: Sequence[Placed], num_all: int, *, quiet: bool
+) -> int:
+    """Have what is left predicted, and kept; returns the tokens that were written."""
+    num_tokens, num_done = 0, num_all - len(left)
+    if not left:
+        return 0
+    with predictions.opened() as writer:
+        if quiet:
+            for row in predictor.rows(left):
+                writer.write(row)
+                num_tokens += row.get("num_tokens", 0)
+            return num_tokens
+        with bar("examples", num_all) as progress:
+            for row in predictor.rows(left):
+                writer.write(row)
+                num_tokens, num_done = num_tokens + row.get("num_tokens", 0), num_done + 1
+                progress(num_done)
+    return num_tokens
+
+
+def fingerprint_of(model: Model) -> str:
+    """SHA-256 of a model's weights as they are in memory, and of its tokenizer."""
+    found = hashlib.sha256(model.tokenizer.fingerprint.encode())
+    for name, tensor in sorted(model.network.state_dict().items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _hash_of(path: Path) -> str:
+    with given_path(path):
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.is_file())
+            named = "".join(f"{file.relative_to(path)} {sha256_file(file)}\n" for file in inside)
+            return hashlib.sha256(named.encode()).hexdigest()
+        return sha256_file(path)

@@ -1,0 +1,237 @@
+"""What a model says to the examples of a task: it writes, or chooses among options by how likely it finds each.
+
+::
+
+    examples ──┬─ without options ──> requests ──scheduler──> texts ────────────┐
+               └─ with options ──> prompt + each option ──score──> likeliest ───┴──read_answer──> rows
+
+Rows come as they are done, in any order. What is held of the examples are those that are being worked on.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textwright.core.allocator import keep_freed_memory
+from textwright.core.errors import InputError
+from textwright.generation.request import Completion, Request, SamplingConfig
+from textwright.generation.scheduler import Scheduler
+from textwright.generation.scoring import ScoredText, score
+from textwright.models.protocols import Decoder
+from textwright.tasks.base import Example, Task
+from textwright.tokens.tokenizer import Tokenizer
+
+REQUESTS_AT_ONCE = 256
+"""Handed to the scheduler, so that those that end are followed by others and memory does not grow with the file."""
+STEPS_S = 0.1
+"""Of steps that are handed over in one go."""
+OPTIONS_AT_ONCE = 512
+"""Of texts that are scored in one go; those of an example stay together."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An example, and its place in its files, which numbers it."""
+
+    place: int
+    example: Example
+
+
+class Predictor:
+    """Puts examples of one task to one model.
+
+    Args:
+        decoder: writes, and scores.
+        tokenizer: the model's.
+        task: says how an answer is read.
+        sampling: how texts are written; options are chosen without chance.
+    """
+
+    def __init__(self, decoder: Decoder, tokenizer: Tokenizer, task: Task, sampling: SamplingConfig) -> None:
+        self._decoder, self._tokenizer, self._task, self._sampling = decoder, tokenizer, task, sampling
+        self._reads_source = decoder.conditioning == "source_ids"
+
+    def check(self, placed: Placed) -> None:
+        """See that an example can be put to the model whole.
+
+        Raises:
+            InputError: it is longer than the context, or one of its options is the beginning of another.
+        """
+        example, where = placed.example, name_of(placed)
+        context = self._decoder.context_length
+        num_given = len(self._prompt_ids(example))
+        if not example.options:
+            most = num_given + self._sampling.max_new_tokens - 1
+            if most > context:
+                raise InputError(
+                    f"a prompt of {num_given:,} tokens, and {self._sampling.max_new_tokens:,} new ones",
+                    where=where,
+                    expected=f"together at most {context + 1:,}, what the model sees",
+                    fix="leave such examples out with --skip-long, or ask for fewer with --max-new-tokens",
+                )
+            return
+        _check_options(example.options, where)
+        longest = max(len(self._tokenizer.encode(option)) for option in example.options)
+        if num_given + longest > context + 1:
+            raise InputError(
+                f"a prompt of {num_given:,} tokens, and an option of {longest:,}",
+                where=where,
+                expected=f"together at most {context + 1:,}, what the model sees",
+                fix="leave such examples out with --skip-long",
+            )
+
+    def fits(self, placed: Placed) -> bool:
+        """Whether the model can see an example whole; other faults are errors."""
+        try:
+            self.check(placed)
+        except InputError as error:
+            if "--skip-long" not in error.fix:
+                raise
+            return False
+        return True
+
+    def rows(self, examples: Iterable[Placed]) -> Iterator[Row]:
+        """A row for each example, as it is done.
+
+        Raises:
+            InputError: see ``check``; and what the scheduler refuses.
+        """
+        for has_options, some in itertools.groupby(examples, key=lambda placed: bool(placed.example.options)):
+            yield from self._choose(some) if has_options else self._write(some)
+
+    def _write(self, examples: Iterable[Placed]) -> Iterator[Row]:
+        keep_freed_memory()
+        scheduler = Scheduler(self._decoder, self._tokenizer)
+        waiting: dict[int, tuple[Placed, list[Completion | None]]] = {}
+        rest, is_over = iter(examples), False
+        while not is_over or scheduler.has_work:
+            while not is_over and len(waiting) < REQUESTS_AT_ONCE:
+                placed = next(rest, None)
+                is_over = placed is None
+                if placed is not None:
+                    self.check(placed)
+                    texts: list[Completion | None] = [None] * self._sampling.n
+                    waiting[scheduler.add(self._request(placed.example))] = placed, texts
+            for event in scheduler.step(min_seconds=STEPS_S) if scheduler.has_work else ():
+                if event.completion is None:
+                    continue
+                placed, texts = waiting[event.request_id]
+                texts[event.sample] = event.completion
+                if None not in texts:
+                    del waiting[event.request_id]
+                    yield self._written(placed, [text for text in texts if text is not None])
+
+    def _request(self, example: Example) -> Request:
+        if self._reads_source:
+            return Request("", self._sampling, source=example.source or example.prompt)
+        return Request(example.prompt, self._sampling)
+
+    def _written(self, placed: Placed, texts: list[Completion]) -> Row:
+        answers = [self._task.read_answer(text.text, placed.example) for text in texts]
+        row = row_of(placed) | {
+            "prediction": answers[0].prediction,
+            "text": texts[0].text,
+            "logprob": texts[0].logprob,
+            "num_tokens": texts[0].num_tokens,
+            "finish_reason": texts[0].finish_reason,
+        }
+        if len(texts) > 1:
+            row["predictions"] = [answer.prediction for answer in answers]
+        return row | dict(answers[0].details)
+
+    def _choose(self, examples: Iterable[Placed]) -> Iterator[Row]:
+        held, num_texts = list[Placed](), 0
+        for placed in examples:
+            self.check(placed)
+            if held and num_texts + len(placed.example.options) > OPTIONS_AT_ONCE:
+                yield from self._chosen(held)
+                held, num_texts = [], 0
+            held.append(placed)
+            num_texts += len(placed.example.options)
+        if held:
+            yield from self._chosen(held)
+
+    def _chosen(self, examples: list[Placed]) -> Iterator[Row]:
+        texts = [text for placed in examples for text in self._option_texts(placed.example)]
+        found = score(self._decoder, texts)
+        for placed in examples:
+            options = placed.example.options
+            logprobs = [float(one.logprobs.double().sum()) for one in itertools.islice(found, len(options))]
+            best = int(np.argmax(logprobs))
+            answer = self._task.read_answer(options[best], placed.example)
+            names = [self._task.read_answer(option, placed.example).prediction for option in options]
+            yield (
+                row_of(placed)
+                | {
+                    "prediction": answer.prediction,
+                    "logprob": logprobs[best],
+                    "probabilities": dict(zip(names, probabilities(logprobs), strict=True)),
+                }
+                | dict(answer.details)
+            )
+
+    def _option_texts(self, example: Example) -> list[ScoredText]:
+        """The prompt with each option, and the end after it where it ends a text: so what it was taught is asked."""
+        given = self._prompt_ids(example)
+        return [ScoredText([*given, *self._tokenizer.encode(option)], len(given)) for option in example.options]
+
+    def _prompt_ids(self, example: Example) -> list[int]:
+        if self._reads_source:
+            return list(self._tokenizer.before_text)
+        return [*self._tokenizer.begin_ids, *self._tokenizer.encode(example.prompt)] or [self._tokenizer.end_id]
+
+
+def name_of(placed: Placed) -> str:
+    """An example in messages."""
+    name = placed.example.id
+    return f"example {placed.place + 1}" + (f" ({name})" if name and name != str(placed.place) else "")
+
+
+def row_of(placed: Placed) -> Row:
+    """What is known of an example before anything is said to it; as predictions' files have it."""
+    example = placed.example
+    row: Row = {"id": example.id or str(placed.place), "place": placed.place}
+    if example.document:
+        row["document"] = example.document
+    row |= {"prompt": example.prompt, "references": list(example.references)}
+    if example.source:
+        row["source"] = example.source
+    return row | dict(example.details)
+
+
+def probabilities(logprobs: list[float]) -> list[float]:
+    """Of options, from the log-probabilities of their texts: what each is beside the others."""
+    largest = max(logprobs)
+    shares = [math.exp(one - largest) for one in logprobs]
+    return [share / sum(shares) for share in shares]
+
+
+def _check_options(options: tuple[str, ...], where: str) -> None:
+    """See that no option begins with another: the longer one could never be the likelier."""
+    for one, other in itertools.pairwise(sorted(options)):
+        if other.startswith(one):
+            twice = "comes twice" if one == other else f"is the beginning of the option {other.strip()!r}"
+            raise InputError(
+                f"the option {one.strip()!r} {twice}",
+                where=where,
+                expected="options of which none begins another: the longer one is never likelier",
+                fix="end each with a mark, such as a full stop",
+            )
+
+
+def sampling_of(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a task's texts are written with: its own, greedy, but for those that are given."""
+    import json
+
+    usual: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": task.max_new_tokens, "stop": task.stop}
+    if task.regex is not None:
+        usual["regex"] = task.regex
+    if task.json_schema is not None:
+        usual["json_schema"] = json.dumps(task.json_schema)
+    return usual | dict(given)
