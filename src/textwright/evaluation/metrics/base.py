@@ -16,6 +16,13 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from textwright.core.errors import InputError
+
+
+def place_of(number: int) -> str:
+    """How errors name an example, counted from one."""
+    return f"example {number:,}"
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -42,6 +49,8 @@ class Figure:
     """The most; infinity where there is no bound."""
     higher_is_better: bool | None
     """None: neither is better by itself."""
+    undefined: str = ""
+    """When it has no meaning and is NaN; empty: never."""
 
 
 class Metric(ABC):
@@ -52,8 +61,9 @@ class Metric(ABC):
         source: paper or program that defines it.
         needs_references: whether every example must have one.
         needs: the details that every example must have.
-        is_additive: whether figures are made of sums over examples. If not, ``measure`` gives what any set of examples
-            needs all the same, and no interval is made, for the stated ``reason``.
+        is_additive: whether figures are made of sums over examples. If not, rows of ``measure`` stand for all examples
+            that it was given and add up to no other set's: each set is measured by itself, and no interval is made, for
+            the stated ``reason``.
     """
 
     figures: ClassVar[tuple[Figure, ...]]
@@ -62,6 +72,22 @@ class Metric(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     is_additive: ClassVar[bool] = True
     reason: ClassVar[str] = ""
+
+    def check(self, examples: Sequence[Judged]) -> None:
+        """See that there are examples, and that each has what it is judged by; ``measure`` begins with it.
+
+        Raises:
+            InputError: there is none, or one lacks something, by its place.
+        """
+        if not examples:
+            raise InputError("nothing to judge", expected="one example at least")
+        for number, example in enumerate(examples, start=1):
+            if self.needs_references and not example.references:
+                raise InputError("no reference", where=place_of(number), expected="one at least")
+            for name in self.needs:
+                if name not in example.details:
+                    expected = f"all of {', '.join(self.needs)}"
+                    raise InputError(f"no {name!r}", where=place_of(number), expected=expected)
 
     @property
     @abstractmethod

@@ -10,7 +10,30 @@ if TYPE_CHECKING:
 METRICS = Catalog(
     "metric",
     "textwright.metrics",
-    {},
+    {
+        "accuracy": "textwright.evaluation.metrics.accuracy:Accuracy",
+        "bleu": "textwright.evaluation.metrics.bleu:Bleu",
+        "calibration_error": "textwright.evaluation.metrics.calibration:CalibrationError",
+        "chrf": "textwright.evaluation.metrics.chrf:ChrF",
+        "chrf++": "textwright.evaluation.metrics.chrf:ChrFPlusPlus",
+        "clustering": "textwright.evaluation.metrics.clustering:Clustering",
+        "coherence": "textwright.evaluation.metrics.coherence:Coherence",
+        "copy_rate": "textwright.evaluation.metrics.copy_rate:CopyRate",
+        "distinct_n": "textwright.evaluation.metrics.distinct_n:DistinctN",
+        "edit_distance": "textwright.evaluation.metrics.edit_distance:EditDistance",
+        "entity_f1": "textwright.evaluation.metrics.entity_f1:EntityF1",
+        "f1": "textwright.evaluation.metrics.f1:F1",
+        "fluency": "textwright.evaluation.metrics.fluency:Fluency",
+        "length": "textwright.evaluation.metrics.length:Length",
+        "pass@k": "textwright.evaluation.metrics.pass_at_k:PassAtK",
+        "perplexity": "textwright.evaluation.metrics.perplexity:Perplexity",
+        "readability": "textwright.evaluation.metrics.readability:Readability",
+        "relation_f1": "textwright.evaluation.metrics.relation_f1:RelationF1",
+        "repetition": "textwright.evaluation.metrics.repetition:Repetition",
+        "rouge": "textwright.evaluation.metrics.rouge:Rouge",
+        "self_bleu": "textwright.evaluation.metrics.self_bleu:SelfBleu",
+        "ter": "textwright.evaluation.metrics.ter:Ter",
+    },
 )
 
 
