@@ -42,6 +42,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "tokenizer check": ("tokenizer:check_tokenizer", "See how a tokenizer's folder is obeyed."),
     "bench train": ("bench:train", "Compare our training step with Hugging Face's, and with the machine."),
     "bench generate": ("bench:generate", "Compare our decoding on a CPU with others', and with the machine."),
+    "task list": ("task:list_tasks", "List the tasks."),
+    "task show": ("task:show", "See examples of a task."),
+    "task pairs": ("task:pairs", "Make pairs to train on of a task's examples."),
     "runs list": ("runs:list_runs", "List the runs in a folder."),
     "runs watch": ("runs:watch", "Watch a run that trains in another terminal."),
     "runs disk": ("runs:disk", "Show what runs take on disk."),
@@ -50,6 +53,7 @@ VERBS: dict[str, tuple[str, str]] = {
 GROUPS = {
     "bench": "Measure this machine, and ourselves beside others.",
     "tokenizer": "Train, inspect and check tokenizers.",
+    "task": "List tasks, see their examples, and make pairs of them to train on.",
     "runs": "List, watch, measure and delete runs.",
 }
 FILES_OF_TEXT = ("--data", "--val-data", "--text", "")

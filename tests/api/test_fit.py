@@ -108,6 +108,19 @@ def test_what_is_learned_from(examples: Any, expected: list[str]) -> None:
     assert documents(examples) == expected
 
 
+def test_pairs_in_rows_and_in_files_are_pairs(tmp_path: Path) -> None:
+    rows = [{"prompt": prompt, "completion": completion} for prompt, completion in PAIRS]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    wanted = encoded(PAIRS)
+    for given in (rows, path, [path]):
+        found = encoded(given)
+        assert found.read(0, found.num_tokens).tolist() == wanted.read(0, wanted.num_tokens).tolist()
+        assert [row.spans for row in rows_of(found.documents)] == [row.spans for row in rows_of(wanted.documents)]
+    with pytest.raises(InputError, match=r"the completion is empty; in texts\[0\]"):
+        encoded([{"prompt": "one:", "completion": ""}])
+
+
 def test_files_and_folders_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()

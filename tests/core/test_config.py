@@ -32,6 +32,17 @@ def test_an_unknown_key_of_a_table_names_the_tables_own_keys() -> None:
         read_config(Outer, {"inner": {"widht": 1}}, "a.toml")
 
 
+class Required(Config):
+    width: int
+
+
+def test_a_mistyped_key_is_not_said_to_be_missing() -> None:
+    with pytest.raises(InputError, match=r"unknown key 'widht'.*did you mean 'width'\?"):
+        read_config(Required, {"widht": 1}, "a.toml")
+    with pytest.raises(InputError, match="the key 'width' is missing"):
+        read_config(Required, {}, "a.toml")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "fast"])
 def test_a_number_that_is_none_is_refused_with_key_and_value(value: object) -> None:
     with pytest.raises(InputError, match="learning_rate = "):

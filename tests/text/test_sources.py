@@ -126,7 +126,7 @@ def test_line_ends_become_one_kind_and_nuls_go(tmp_path: Path) -> None:
 def test_characters_and_line_ends_survive_any_cut_of_the_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
 ) -> None:
-    monkeypatch.setattr("textwright.text.readers.READ_BYTES", read_bytes)
+    monkeypatch.setattr("textwright.text.lines.READ_BYTES", read_bytes)
     path = tmp_path / "text.txt"
     path.write_bytes("\ufeffä床😀\r\nx\r\r\ny\r".encode())
     assert texts_of(path) == ["ä床😀\nx\n\ny\n"]
@@ -205,7 +205,7 @@ def test_a_text_without_white_space_comes_in_chunks_of_bounded_size_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str
 ) -> None:
     monkeypatch.setattr(chunks_module, "CHUNK_CHARACTERS", 1000)
-    monkeypatch.setattr("textwright.text.readers.READ_BYTES", 700)
+    monkeypatch.setattr("textwright.text.lines.READ_BYTES", 700)
     unit = TEXT_WITHOUT_WHITE_SPACE[name]
     text = unit * (20_000 // len(unit))
     path = tmp_path / f"text{suffix}"

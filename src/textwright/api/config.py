@@ -66,7 +66,8 @@ class DataPaths(Config):
     """Where text is."""
 
     data: Paths = ()
-    """Files and folders of text: txt, md, py, ..., jsonl, json, csv, tsv, parquet, ipynb, each also .gz or .zst."""
+    """Files and folders of text: txt, md, py, ..., jsonl, json, csv, tsv, parquet, ipynb, each also .gz or .zst.
+    Of rows of jsonl and json with prompt and completion instead of a text, the completion is learned."""
     val_data: Paths = ()
     """Files and folders to validate on. Without it: a tenth of the documents, or of a few the last tenth of each."""
 

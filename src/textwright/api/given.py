@@ -27,11 +27,11 @@ from textwright.text.document import Document
 from textwright.text.options import ReadOptions
 from textwright.text.read import read_chunks
 from textwright.text.readers import READERS
-from textwright.text.rows import as_text, text_of
+from textwright.text.rows import as_text, pair_of, text_of
 
 ExampleLike = str | tuple[str, str] | Mapping[str, Any] | os.PathLike[str]
 Examples = str | os.PathLike[str] | Iterable[ExampleLike]
-"""Texts; pairs (prompt, completion); rows, each with a field that holds its text; paths of files and folders."""
+"""Texts; pairs (prompt, completion); rows, each with its text or with both of these; paths of files and folders."""
 EXAMPLES = "texts, pairs (prompt, completion), rows or paths"
 LONGEST_PATH = 4096
 """Characters; a longer text is none."""
@@ -146,6 +146,9 @@ def _text(value: Any, where: str) -> str:
 def _example(item: Any, number: int, name: str, text_field: str) -> Example:
     where, document = f"{name}[{number}]", Document(name, str(number))
     if isinstance(item, Mapping):
+        pair = pair_of(item, where, ReadOptions(text_field=text_field))
+        if pair is not None:
+            return Example(pair[1], document, pair[0])
         return Example(_field(item, text_field, where), document)
     if isinstance(item, tuple):
         if len(item) != 2 or not all(isinstance(part, str) for part in item):
@@ -203,8 +206,16 @@ def _of_files(paths: Sequence[Path], options: ReadOptions) -> Iterator[Example]:
     for chunk in read_chunks(paths, invalid_utf8=options.invalid_utf8, text_field=options.text_field):
         parts.append(chunk.text)
         if chunk.is_last:
-            yield Example("".join(parts), chunk.document)
+            yield _of_document("".join(parts), chunk.document)
             parts = []
+
+
+def _of_document(text: str, document: Document) -> Example:
+    """A document of a file; of one with a prompt and a completion the completion is learned."""
+    if document.spans is None:
+        return Example(text, document)
+    ((start, _),) = document.spans
+    return Example(text[start:], replace(document, spans=None), text[:start])
 
 
 def _prompt(prompt: Any, where: str) -> str | list[int]:

@@ -197,7 +197,10 @@ def as_stored(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
 
 def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputError:
     """A pydantic error as one line for a person."""
-    first = error.errors()[0]
+    found = error.errors()
+    # What is missing may be there under a mistyped name.
+    unknown = [one for one in found if one["type"] == "extra_forbidden"] if found[0]["type"] == "missing" else []
+    first = (unknown or found)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "renamed":
         group = f"{key}." if key else ""

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Answer:
 
 
 class Task(ABC):
-    """What is done, and how it is judged. Final classes say what they are in class variables.
+    """What is done, and how it is judged. Final classes say what they are in class variables; a task that a file
+    describes says it of itself.
 
     Attributes:
         name: as on the command line.
@@ -56,15 +57,17 @@ class Task(ABC):
         stop: texts that end an answer.
         regex: what an answer must be; None where it may be anything.
         json_schema: likewise.
+        baseline: the name of what answers without a model, in the table of baselines.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    metrics: ClassVar[tuple[str, ...]]
-    max_new_tokens: ClassVar[int] = 64
-    stop: ClassVar[tuple[str, ...]] = ("\n",)
-    regex: ClassVar[str | None] = None
-    json_schema: ClassVar[Mapping[str, Any] | None] = None
+    name: str
+    summary: str
+    metrics: tuple[str, ...]
+    max_new_tokens: int = 64
+    stop: tuple[str, ...] = ("\n",)
+    regex: str | None = None
+    json_schema: Mapping[str, Any] | None = None
+    baseline: str = "majority"
 
     @abstractmethod
     def examples(self, paths: Sequence[Path]) -> Iterator[Example]:
@@ -74,6 +77,6 @@ class Task(ABC):
             InputError: files that are not of a form that the task knows, with file and place.
         """
 
-    def read_answer(self, text: str, example: Example) -> Answer:
+    def read_answer(self, text: str, example: Example) -> Answer:  # noqa: ARG002
         """What a text that a model wrote, or an option that it chose, says as an answer."""
         return Answer(text.strip())

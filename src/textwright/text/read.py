@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -164,13 +165,28 @@ class GivenText(Text):
 
 
 def _chunks_of(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
+    read = reader_for(file.path)
+    with reading(file, is_text=read is not read_parquet):
+        yield from read(file, options)
+
+
+@contextmanager
+def reading(file: OpenFile, *, is_text: bool = True) -> Iterator[None]:
+    """A block that reads a file from its beginning, and says of one that cannot be read why.
+
+    Args:
+        file: nothing of it was read.
+        is_text: whether it must be text, once it is unpacked.
+
+    Raises:
+        InputError: it is empty, something else than text, or was packed by nobody.
+    """
     if file.size_bytes == 0:
         raise InputError(f"the file {file.path} is empty", fix="leave it out, or give a file with text")
     try:
-        read = reader_for(file.path)
-        if read is not read_parquet:
+        if is_text:
             refuse_other_than_text(file.path, file.start())
-        yield from read(file, options)
+        yield
     except BROKEN as error:
         raise InputError(
             f"the file {file.path} cannot be decompressed: {error}", fix="it may be cut short; get it anew"

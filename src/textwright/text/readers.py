@@ -4,10 +4,7 @@ A file of plain text is one document, and so is a notebook. A line, an element o
 its text's field.
 """
 
-import codecs
 import io
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -16,18 +13,16 @@ from typing import Any
 from textwright.core.errors import InputError
 from textwright.text.chunks import split_chunks
 from textwright.text.document import Chunk, Document
-from textwright.text.encodings import not_utf8
+from textwright.text.json_values import Values, json_values, values_of_file, values_of_lines
+from textwright.text.lines import decoded_parts, numbered_lines
 from textwright.text.normalise import normalise
 from textwright.text.options import ReadOptions
 from textwright.text.rows import are_names, as_text, no_field, no_header, row_chunks
-from textwright.text.streams import PACKED, READ_BYTES, OpenFile
+from textwright.text.streams import PACKED, OpenFile
 from textwright.text.tables import read_csv_rows, read_plain_rows
 
 PARQUET_ROWS = 256
 """Rows of a table at once."""
-SHOWN_BEFORE = 100
-"""Bytes before one that is none of UTF-8, where its line is longer."""
-_JSON_SPACE = re.compile(r"[ \t\n\r]*")
 
 Reader = Callable[[OpenFile, ReadOptions], Iterator[Chunk]]
 
@@ -49,77 +44,29 @@ def unpacked_name(path: Path) -> Path:
 
 def read_plain(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     """One document; a file that holds no character is none."""
-    parts = (normalise(text) for text in _decoded(file, options))
+    parts = (normalise(text) for text in decoded_parts(file, options))
     return (chunk for chunk in split_chunks(parts, Document(str(file.path))) if chunk.text)
 
 
 def read_jsonl(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     """A document a line."""
-    return _read_json_lines(_lines(file, options), file, options)
-
-
-def _read_json_lines(lines: Iterator[tuple[int, str]], file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
-    for number, line in lines:
-        if line.strip():
-            where = f"{file.path}:{number}"
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"not valid JSON: {error}", where=where, expected="one JSON object a line") from None
-            yield from row_chunks(value, file, number, where, options)
+    return _of_values(values_of_lines(numbered_lines(file, options), file.path), file, options)
 
 
 def read_json(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     """A document an element, or a value where there are several; JSON lines by this name are read as such."""
-    path, lines, begun = file.path, _lines(file, options), list[tuple[int, str]]()
-    for number, line in lines:
-        begun.append((number, line))
-        if line.strip():
-            break
-    values = _whole_value(begun[-1][1]) if begun else []
-    if values:
-        second = next(((number, line) for number, line in lines if line.strip()), None)
-        if second is not None:
-            yield from _read_json_lines(chain(begun[-1:], [second], lines), file, options)
-            return
-    values = values or list(_json_values("".join(line for _, line in chain(begun, lines)), path))
-    if len(values) == 1 and isinstance(values[0], list):
-        (values,) = values
-    for index, value in enumerate(values):
-        yield from row_chunks(value, file, index, f"{path}[{index}]", options)
+    return _of_values(values_of_file(numbered_lines(file, options), file.path), file, options)
 
 
-def _whole_value(text: str) -> list[Any]:
-    """The JSON value that a text is; nothing where it is none, or more than one."""
-    try:
-        return [json.loads(text)]
-    except (ValueError, RecursionError):
-        return []
-
-
-def _json_values(text: str, path: Path) -> Iterator[Any]:
-    """The JSON values of a text, one after the other."""
-    decoder, place = json.JSONDecoder(), _end_of_space(text, 0)
-    while True:
-        try:
-            value, place = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"not valid JSON: {error}", where=str(path)) from None
-        yield value
-        place = _end_of_space(text, place)
-        if place == len(text):
-            return
-
-
-def _end_of_space(text: str, place: int) -> int:
-    found = _JSON_SPACE.match(text, place)
-    return found.end() if found else place
+def _of_values(values: Values, file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
+    for number, where, value in values:
+        yield from row_chunks(value, file, number, where, options)
 
 
 def read_notebook(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     """One document: the sources of a Jupyter notebook's cells with an empty line between; outputs are left out."""
     where = str(file.path)
-    values = list(_json_values("".join(line for _, line in _lines(file, options)), file.path))
+    values = list(json_values("".join(line for _, line in numbered_lines(file, options)), file.path))
     notebook: Any = values[0] if len(values) == 1 else None
     try:
         sheets = [notebook] if "cells" in notebook else notebook["worksheets"]
@@ -133,7 +80,7 @@ def read_notebook(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
 
 def read_csv(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     """A document a row, below a header."""
-    path, field, lines = file.path, options.text_field, _lines(file, options)
+    path, field, lines = file.path, options.text_field, numbered_lines(file, options)
     is_tsv = unpacked_name(path).suffix.lower() == ".tsv"
     is_quoted = options.quoting == "csv" or (options.quoting == "auto" and not is_tsv)
     usual = "\t" if is_tsv else ","
@@ -199,41 +146,3 @@ READERS: Mapping[str, Reader] = {
     ".ipynb": read_notebook,
 }
 """By the end of a file's name, that of its compression aside."""
-
-
-def _decoded(file: OpenFile, options: ReadOptions) -> Iterator[str]:
-    """The stream's text in parts that never end inside a character or between CR and LF."""
-    decoder = codecs.getincrementaldecoder("utf-8")(options.errors)
-    offset, held, is_first = 0, "", True
-    while True:
-        raw = file.stream.read(READ_BYTES)
-        pending = decoder.getstate()[0]
-        try:
-            text = held + decoder.decode(raw, final=not raw)
-        except UnicodeDecodeError as error:
-            raise _invalid(file, offset - len(pending), pending + raw, error.start) from None
-        if is_first and text:
-            text, is_first = text.removeprefix("\ufeff"), False
-        offset += len(raw)
-        held = "\r" if raw and text.endswith("\r") else ""
-        yield text.removesuffix("\r") if held else text
-        if not raw:
-            return
-
-
-def _lines(file: OpenFile, options: ReadOptions) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line) of a stream, one at a time."""
-    offset = 0
-    for number, raw in enumerate(file.stream, 1):
-        try:
-            line = raw.decode("utf-8", options.errors)
-        except UnicodeDecodeError as error:
-            raise _invalid(file, offset, raw, error.start) from None
-        offset += len(raw)
-        yield number, line.removeprefix("\ufeff") if number == 1 else line
-
-
-def _invalid(file: OpenFile, offset: int, raw: bytes, place: int) -> InputError:
-    """The error for bytes, which begin at ``offset``, with one at ``place`` among them that is none of UTF-8."""
-    begin = max(raw.rfind(b"\n", 0, place) + 1, place - SHOWN_BEFORE)
-    return not_utf8(file.path, offset + place, raw[begin:])

@@ -15,10 +15,14 @@ MOST_NAMES, SHOWN_CHARACTERS = 12, 40
 """Of fields in a message."""
 MOST_DEPTH = 3
 """Of fields in fields that are offered."""
+PAIR_FIELDS = ("prompt", "completion")
+"""Of a row of which one part is given and the other is learned."""
 
 
 def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: ReadOptions) -> Iterator[Chunk]:
     """The chunks of one row, whose ``id`` is its own, or else its number; none of a row that is passed over.
+
+    Of a row with a prompt and a completion, which has no text, the completion is learned.
 
     Args:
         value: an object, or the text itself.
@@ -30,14 +34,34 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     Raises:
         InputError: no such field, or no text in it.
     """
-    text = text_of(value, where, options)
+    pair = pair_of(value, where, options)
+    text = "".join(pair) if pair is not None else text_of(value, where, options)
     if text is None:
         file.num_null += 1
         return
     name = value.get("id") if isinstance(value, dict) and options.text_field != "id" else None
     if not isinstance(name, str | int) or not _is_unicode(str(name)):
         name = number
-    yield from split_chunks([text], Document(str(file.path), str(name)))
+    spans = ((len(pair[0]), len(text)),) if pair is not None else None
+    yield from split_chunks([text], Document(str(file.path), str(name), spans=spans))
+
+
+def pair_of(value: Any, where: str, options: ReadOptions) -> tuple[str, str] | None:
+    """The prompt and the completion of a row that has these instead of a text. None: it is a row of another kind.
+
+    Raises:
+        InputError: one of them is no text, or there is nothing to be learned.
+    """
+    is_pair = isinstance(value, Mapping) and value.keys() >= set(PAIR_FIELDS) and options.text_field not in value
+    if not is_pair or options.text_field != ReadOptions.text_field:
+        return None
+    for field in PAIR_FIELDS:
+        if not isinstance(value[field], str):
+            raise InputError(f"{field!r} is {type(value[field]).__name__}", where=where, expected="text")
+    prompt, completion = (as_text(value[field], where) for field in PAIR_FIELDS)
+    if not completion:
+        raise InputError("the completion is empty", where=where, expected="what is to be learned after the prompt")
+    return prompt, completion
 
 
 def text_of(value: Any, where: str, options: ReadOptions) -> str | None:
