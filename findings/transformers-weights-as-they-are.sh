@@ -65,3 +65,8 @@ is_whole = torch.equal(pruned, plain)
 print(f"pruned_heads: {'no effect' if is_whole else 'an effect'}")
 sys.exit(not (is_untied and takes_int8 and is_whole))
 PYTHON
+# Output (progress bars aside):
+# transformers 5.23.0
+# tied by its config, with a head of its own: logits of that head
+# int8 numbers without a scale: taken as they are
+# pruned_heads: no effect
