@@ -2,7 +2,7 @@
 # transformers 5.23.0, GPT2LMHeadModel.from_pretrained, seen on 2026-11-28 (Linux, x86-64, Python 3.11):
 #
 # 1. config.json says tie_word_embeddings: true, and model.safetensors has an lm_head.weight that is not the embedding.
-#    The model that is loaded is not tied: it uses both. Saved again and loaded again it is as before.
+#    The model that is loaded is not tied: it uses both, with a warning. Earlier versions use the embedding alone.
 # 2. A matrix of int8 numbers, without a scale or a quantization_config, is taken for weights as it is: the numbers,
 #    cast to float32. Nothing is said.
 # 3. pruned_heads in config.json has no effect; it had until version 4.
@@ -65,3 +65,8 @@ is_whole = torch.equal(pruned, plain)
 print(f"pruned_heads: {'no effect' if is_whole else 'an effect'}")
 sys.exit(not (is_untied and takes_int8 and is_whole))
 PYTHON
+# Output (progress bars aside):
+# transformers 5.23.0
+# tied by its config, with a head of its own: logits of that head
+# int8 numbers without a scale: taken as they are
+# pruned_heads: no effect
