@@ -253,6 +253,9 @@ def test_so_many_examples_tell_a_difference_in_four_of_five_trials() -> None:
         found.append(compare_paired(drawn * 0, drawn, lambda sums: sums, num_resamples=300, seed=seed).p[0] <= 0.05)
     assert 0.73 <= np.mean(found) <= 0.87
     assert examples_needed(0.3, 1 / np.sqrt(20), 20, num_tests=5) == 130
+    # Five that agree change sides in 32 ways, two of which are as far apart: p is 1/16 at best.
+    assert examples_needed(9.0, 0.001, 5) == 6
+    assert examples_needed(9.0, 0.001, 50, num_units=5) == 54
     assert examples_needed(0.0, 1.0, 20) is None
     assert examples_needed(0.1, float("nan"), 20) is None
 

@@ -45,6 +45,8 @@ class Differences:
     standard_error: Float[np.ndarray, " figures"]
     """Of the difference."""
     num_examples: int
+    num_units: int
+    """What is drawn as a whole: examples, or documents."""
 
 
 def compare_paired(
@@ -84,7 +86,7 @@ def compare_paired(
     value_a, value_b = values(units_a.sum(axis=0)), values(units_b.sum(axis=0))
     difference, unknown = value_b - value_a, np.full_like(value_a, np.nan)
     if len(both) < 2:
-        return Differences(value_a, value_b, difference, unknown, unknown, unknown, unknown, len(a))
+        return Differences(value_a, value_b, difference, unknown, unknown, unknown, unknown, len(a), len(both))
     draws = bootstrap_values(both, difference_of, num_resamples, seed)
     low, high = interval_of(draws, difference, left_out_values(both, difference_of), level)
     if test == "randomisation":
@@ -92,7 +94,7 @@ def compare_paired(
     else:
         p = bootstrap_p(draws, difference, len(both))
     error = _of_known(np.std, draws) * np.sqrt(len(both) / (len(both) - 1))
-    return Differences(value_a, value_b, difference, low, high, p, error, len(a))
+    return Differences(value_a, value_b, difference, low, high, p, error, len(a), len(both))
 
 
 def randomisation_p(

@@ -80,7 +80,9 @@ def compare_over_seeds(
     reach = special.stdtrit(freedom, (1 + level) / 2) * error
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.where(difference == 0, 1.0, 2 * special.stdtr(freedom, -np.abs(difference / error)))
-    return Differences(mean_a, mean_b, difference, difference - reach, difference + reach, p, error, a.shape[1])
+    num_units = a.shape[1] if clusters is None else len(np.unique(clusters))
+    ends = (difference - reach, difference + reach)
+    return Differences(mean_a, mean_b, difference, *ends, p, error, a.shape[1], num_units)
 
 
 class _Part:

@@ -36,7 +36,13 @@ def verdict_of(difference: float, p: float, higher_is_better: bool | None) -> Ve
 
 
 def examples_needed(
-    difference: float, standard_error: float, num_examples: int, *, num_tests: int = 1, power: float = POWER
+    difference: float,
+    standard_error: float,
+    num_examples: int,
+    *,
+    num_units: int | None = None,
+    num_tests: int = 1,
+    power: float = POWER,
 ) -> int | None:
     """How many examples such as these would tell a difference that is truly as large as the one found; None where no
     number would, or nothing is known.
@@ -45,6 +51,7 @@ def examples_needed(
         difference: found.
         standard_error: of it.
         num_examples: that it was found on.
+        num_units: documents that they are of, where each is not for itself.
         num_tests: compared at once, by which the level of each is divided.
         power: how often it should be told.
     """
@@ -52,7 +59,9 @@ def examples_needed(
         return None
     quantiles = special.ndtri(1 - SIGNIFICANCE / (2 * num_tests)) + special.ndtri(power)
     needed = num_examples * (float(quantiles) * standard_error / abs(difference)) ** 2
-    return max(2, math.ceil(needed)) if math.isfinite(needed) else None
+    # Even if all units agree, sides can be changed in so many ways only.
+    least = math.log2(2 * num_tests / SIGNIFICANCE) * num_examples / (num_units or num_examples)
+    return math.ceil(max(needed, least)) if math.isfinite(needed) else None
 
 
 def describe(verdict: Verdict | None, needed: int | None, unit: str = "examples") -> str:
