@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("verify:verify", "Check every byte of a run against what was written."),
     "evaluate": ("evaluate:evaluate", "Measure a model on a text or a task."),
     "score": ("score:score", "Judge the predictions of any system."),
+    "compare-scores": ("compare_scores:compare_scores", "Say whether one system is better than another."),
     "generate": ("generate:generate", "Continue prompts."),
     "chat": ("chat:chat", "Talk with a model."),
     "embed": ("embed:embed", "Turn texts into vectors."),

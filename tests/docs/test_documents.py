@@ -80,7 +80,7 @@ def test_verbs_and_make_targets_named_in_the_text_exist(root: Path, documents: l
     targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M))
     for document in documents:
         text = prose(document) + "".join(f"`{line}`" for line in commands(document))
-        for words in re.findall(r"`textwright ([a-z][a-z ]*)", text):
+        for words in re.findall(r"`textwright ([a-z][a-z-]*(?: [a-z]+)*)", text):
             verb, _, inner = words.strip().partition(" ")
             assert any(name.split(" ")[0] == verb for name in VERBS), f"{document.name}: textwright {words}"
             if verb in GROUPS and inner:

@@ -1,10 +1,12 @@
-"""``textwright evaluate``: measure a model on a text or a task."""
+"""``textwright evaluate``: measure a model on a text or a task, or several models on a text."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from rich.table import Column, Table
 
 from textwright.api.config import ReadingOptions
 from textwright.core.console import stderr_console, stdout_console
@@ -14,6 +16,9 @@ from textwright.core.result import Result
 from textwright.text.files import find_files
 from textwright.text.read import TextFiles, whole_texts
 from textwright.text.readers import is_plain
+
+if TYPE_CHECKING:
+    from textwright.evaluation.text_comparison import Pair, Row
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,52 @@ class Evaluated(Result):
             out.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
 
 
+@dataclass(frozen=True)
+class EvaluatedTogether(Result):
+    """Several models on one text."""
+
+    figures: dict[str, dict[str, Any]]
+    """Of each model, as of one alone."""
+    rows: "dict[str, Row]"
+    """Of each model, and of the n-gram."""
+    compressors: dict[str, float]
+    pairs: "list[Pair]"
+    unit: str
+    num_units: int
+
+    def as_json(self) -> dict[str, Any]:
+        rows = {name: vars(row) for name, row in self.rows.items()}
+        return {
+            "models": {name: figures | rows[name] for name, figures in self.figures.items()},
+            "baselines": {name: row for name, row in rows.items() if name not in self.figures}
+            | {name: {"bits_per_byte": bits} for name, bits in self.compressors.items()},
+            "pairs": [pair.as_json() for pair in self.pairs],
+            "unit": self.unit,
+            "num_units": self.num_units,
+        }
+
+    def show(self) -> None:
+        out = stdout_console()
+        numbers = {name: str(number) for number, name in enumerate(self.rows, start=1)}
+        table = Table("", Column("model", overflow="fold"), "bits per byte", "95 % interval", box=None)
+        for name, row in self.rows.items():
+            table.add_row(numbers[name], name, f"{row.bits_per_byte:.4f}", _interval(row.low, row.high, ".4f"))
+        for name, bits in self.compressors.items():
+            table.add_row("", name, f"{bits:.4f}", "-")
+        pairs = Table("A", "B", "B - A", "95 % interval", "p", "verdict", box=None)
+        for pair in self.pairs:
+            interval = _interval(pair.low, pair.high, "+.4f")
+            p = "-" if math.isnan(pair.p_corrected) else f"{pair.p_corrected:.4f}"
+            row_of_pair = (numbers[pair.a], numbers[pair.b], f"{pair.difference:+.4f}", interval, p)
+            pairs.add_row(*row_of_pair, pair.words(self.unit))
+        out.print(table)
+        out.print()
+        out.print(pairs)
+        stderr_console().print(f"intervals over {self.num_units:,} {self.unit}; p corrected for all pairs (Holm)")
+
+
 def evaluate(
-    model: str,
+    models: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     /,
     *,
     text: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
@@ -42,13 +91,14 @@ def evaluate(
     window: int | None = None,
     stride: int | None = None,
     device: str = "auto",
-) -> Evaluated:
-    """Measure a model: how well it predicts a text, or how well it does a task.
+) -> Result:
+    """Measure a model: how well it predicts a text, or how well it does a task. Several models predict the same text.
 
     Parameters
     ----------
-    model
-        A model folder, or a Hugging Face name (with the hub extra).
+    models
+        A model folder, or a Hugging Face name (with the hub extra). Several are compared on a text, with xz and a
+        5-gram beside them.
     text
         Files and folders of text to predict.
     task
@@ -62,8 +112,12 @@ def evaluate(
     stride
         Tokens newly predicted in each window; half the window by default.
     """
+    _check_models(models, task)
     paths = _checked_paths(text, task, data, has_window=bool(window or stride))
     files = find_files(paths)
+    if len(models) > 1:
+        return _evaluate_together(models, paths, reading, window, stride, device)
+    (model,) = models
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api import load
         from textwright.evaluation.catalog import find_task
@@ -83,6 +137,52 @@ def evaluate(
             figures = loaded.evaluate(texts, window=window, stride=stride, progress=counted).as_json()
     stderr_console().print(read.summary)
     return Evaluated(figures)
+
+
+def _interval(low: float, high: float, form: str) -> str:
+    """As a person reads it; there is none of one block alone."""
+    return "-" if math.isnan(low) else f"{low:{form}} to {high:{form}}"
+
+
+def _evaluate_together(
+    models: tuple[str, ...],
+    paths: tuple[Path, ...],
+    reading: ReadingOptions | None,
+    window: int | None,
+    stride: int | None,
+    device: str,
+) -> EvaluatedTogether:
+    """Each model on the same text, one after the other."""
+    read = TextFiles(paths, **(reading or ReadingOptions()).reading)
+    texts = list(whole_texts(read.chunks()))
+    num_bytes = sum(len(text.encode()) for text in texts)
+    with stderr_console().announced("loading torch ..."):
+        from textwright.api import load
+        from textwright.evaluation.compression import XZ, compressed_bits_per_byte
+        from textwright.evaluation.language_modelling import score_text
+        from textwright.evaluation.text_comparison import TextComparison
+    comparison, figures = TextComparison(texts), dict[str, dict[str, Any]]()
+    for model in models:
+        loaded = load(model, device=device)
+        observe = comparison.observer(model, loaded.tokenizer)
+        with bar(f"evaluating {model}", num_bytes, unit="bytes") as progress:
+            options: dict[str, Any] = {"window": window, "stride": stride, "progress": progress, "observe": observe}
+            figures[model] = score_text(loaded.network, loaded.tokenizer, texts, **options).as_json()
+    comparison.add_n_gram()
+    stderr_console().print(read.summary)
+    xz = {XZ: compressed_bits_per_byte(texts)[XZ]}
+    return EvaluatedTogether(figures, comparison.rows(), xz, comparison.pairs(), comparison.unit, comparison.num_units)
+
+
+def _check_models(models: tuple[str, ...], task: str | None) -> None:
+    if not models:
+        raise InputError("no model", expected="a model folder, or several")
+    if len(models) > 1 and task is not None:
+        fix = "compare what each of them wrote with compare-scores"
+        raise InputError(f"{len(models)} models with --task", expected="one", fix=fix)
+    twice = next((model for place, model in enumerate(models) if model in models[:place]), None)
+    if twice is not None:
+        raise InputError(f"the model {twice} is given twice", expected="different ones")
 
 
 def _checked_paths(

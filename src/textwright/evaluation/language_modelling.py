@@ -13,7 +13,7 @@ closes a text is not counted: it is none of the text's bytes.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,6 +72,7 @@ def score_text(
     stride: int | None = None,
     rows: int = 8,
     progress: Callable[[int], None] | None = None,
+    observe: Callable[[int, Sequence[int], Tensor], None] | None = None,
 ) -> TextScore:
     """Predict texts, each from its own start.
 
@@ -83,25 +84,25 @@ def score_text(
         stride: tokens newly predicted in a window; half the window when not given.
         rows: windows computed at once. Does not change the result beyond rounding.
         progress: called with the bytes of text done so far.
+        observe: called after each text with its place, the ids that were predicted and their log-probabilities.
 
     Raises:
         InputError: no text, or window and stride that the model cannot have.
     """
-    window = model.context_length if window is None else window
-    stride = max(1, window // 2) if stride is None else stride
-    if not 1 <= window <= model.context_length:
-        raise InputError(f"a window of {window}", expected=f"1 to {model.context_length}, the model's context length")
-    if not 1 <= stride <= window:
-        raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
+    window, stride = _checked_windows(model, window, stride)
     tally, total, num_tokens = _Tally(), 0.0, 0
-    for text in texts:
+    for place, text in enumerate(texts):
         ids = [*tokenizer.before_text, *tokenizer.encode(text)]
         done_before, bytes_before, num_ids = num_tokens, tally.num_bytes, max(1, len(ids) - 1)
         tally.add(text, num_unknown=tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN))
+        logprobs = list[Tensor]()
         for scores in score(model, _windows(ids, window, stride), batch_size=rows):
             total, num_tokens = total - float(scores.logprobs.double().sum()), num_tokens + len(scores.logprobs)
             if progress is not None:
                 progress(bytes_before + (tally.num_bytes - bytes_before) * (num_tokens - done_before) // num_ids)
+            logprobs.append(scores.logprobs.cpu())
+        if observe is not None and logprobs:
+            observe(place, ids[1:], torch.cat(logprobs))
     if not num_tokens:
         raise InputError("no text to evaluate", expected="at least one that is not empty")
     return TextScore(
@@ -116,6 +117,16 @@ def score_text(
         window=window,
         stride=stride,
     )
+
+
+def _checked_windows(model: Decoder, window: int | None, stride: int | None) -> tuple[int, int]:
+    window = model.context_length if window is None else window
+    stride = max(1, window // 2) if stride is None else stride
+    if not 1 <= window <= model.context_length:
+        raise InputError(f"a window of {window}", expected=f"1 to {model.context_length}, the model's context length")
+    if not 1 <= stride <= window:
+        raise InputError(f"a stride of {stride}", expected=f"1 to {window}, the window")
+    return window, stride
 
 
 @dataclass
