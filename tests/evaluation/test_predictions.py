@@ -40,11 +40,11 @@ def test_a_line_is_an_example_with_all_that_metrics_may_ask_for(tmp_path: Path) 
     [
         ("{", "not valid JSON: "),
         ("[]", "list instead of an object"),
-        ("{}", "there is no 'prediction'"),
+        ("{}", "no field 'prediction'"),
         ('{"prediction": 3}', "'prediction' is int"),
         ('{"prediction": null}', "'prediction' is NoneType"),
-        ('{"prediction": "x", "references": "x"}', "'references' is no list of texts"),
-        ('{"prediction": "x", "references": [1]}', "'references' is no list of texts"),
+        ('{"prediction": "x", "references": "x"}', "'references' is not a list of texts"),
+        ('{"prediction": "x", "references": [1]}', "'references' is not a list of texts"),
         ('{"prediction": "x", "source": []}', "'source' is list"),
         ('{"prediction": "x", "id": true}', "'id' is bool"),
         ('{"prediction": "x", "id": "first"}', "the id 'first' comes twice"),
@@ -62,7 +62,7 @@ def test_what_is_no_prediction_is_refused_by_its_line(tmp_path: Path, line: str,
 
 def test_files_without_predictions_and_folders_without_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
-    with pytest.raises(InputError, match="no prediction in "):
+    with pytest.raises(InputError, match=r"empty\.jsonl is empty"):
         read_predictions(tmp_path / "empty.jsonl")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match=r"ends in \.jsonl; expected a file of predictions for each seed"):

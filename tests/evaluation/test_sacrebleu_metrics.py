@@ -14,9 +14,9 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from textwright.evaluation.judged_files import read_judged
 from textwright.evaluation.metrics.base import Judged, Metric
 from textwright.evaluation.metrics.catalog import find_metric
+from textwright.evaluation.predictions import read_predictions
 from textwright.evaluation.score import find_metrics, score
 
 Find = Callable[[str], Path]
@@ -28,7 +28,7 @@ def figures_of(name: str, examples: list[Judged]) -> dict[str, float]:
 
 @cache
 def wmt17(folder: Path, system: str) -> list[Judged]:
-    return read_judged(folder / f"{system}.txt.gz", [folder / "reference.de.txt.gz"])
+    return [one.judged for one in read_predictions(folder / f"{system}.txt.gz", [folder / "reference.de.txt.gz"])]
 
 
 def test_bleu_of_wmt17_is_what_was_published(data_folder: Find) -> None:

@@ -18,8 +18,10 @@ from textwright.core.progress import bar
 from textwright.core.user_paths import given_path
 from textwright.engines.config import EngineConfig
 from textwright.evaluation.evaluation_folder import Predictions
-from textwright.evaluation.judge import Judgement, judge
 from textwright.evaluation.predict import Placed, Predictor, sampling_of
+from textwright.evaluation.predictions import prediction_of
+from textwright.evaluation.sandbox import Sandbox
+from textwright.evaluation.score import Scored, find_metrics, score
 from textwright.generation.request import SamplingConfig
 from textwright.tasks.base import Task
 from textwright.tasks.catalog import find_task
@@ -30,7 +32,7 @@ class TaskReport:
     """How well a model does a task."""
 
     task: str
-    figures: dict[str, Judgement]
+    figures: dict[str, Scored]
     """By their names, the one that matters first."""
     num_examples: int
     """That were judged."""
@@ -54,6 +56,7 @@ def evaluate_task(
     metrics: Sequence[str] | None = None,
     limit: int | None = None,
     skip_long: bool = False,
+    trust_code: bool = False,
     engine: EngineConfig | None = None,
     quiet: bool = False,
     **sampling: Any,
@@ -70,6 +73,7 @@ def evaluate_task(
         metrics: instead of the task's own.
         limit: judge so many examples, the first ones.
         skip_long: leave examples out that are longer than the context; otherwise they are an error.
+        trust_code: of a task whose answers are programs, run them where nothing can hold them in.
         engine: what computes, and how exactly.
         quiet: show no progress.
         **sampling: the fields of ``SamplingConfig``, where they are not as the task has them; greedy without any.
@@ -80,11 +84,12 @@ def evaluate_task(
     """
     begun_s = time.monotonic()
     chosen = task if isinstance(task, Task) else find_task(str(task))
-    names = tuple(metrics or chosen.metrics)
+    chosen_metrics = find_metrics(",".join(metrics or chosen.metrics))
     paths = [Path(path) for path in ([data] if isinstance(data, Path | str) else data)]
     config = read_config(SamplingConfig, sampling_of(chosen, sampling), "the arguments of evaluate_task")
     engine = engine or EngineConfig()
-    predictor = Predictor(model.decoder(engine), model.tokenizer, chosen, config)
+    sandbox = Sandbox(trusts_code=trust_code) if chosen.runs_code else None
+    predictor = Predictor(model.decoder(engine), model.tokenizer, chosen, config, sandbox)
     kept, num_skipped = _fitting(predictor, chosen, paths, limit, skips=skip_long)
     predictions = Predictions(
         Path(out),
@@ -100,7 +105,8 @@ def evaluate_task(
     num_tokens = _predict(predictor, predictions, left, len(kept), quiet=quiet)
     wanted = {placed.place for placed in kept}
     rows = [row for row in predictions.rows() if row["place"] in wanted]
-    figures = judge(rows, names)
+    judged = [prediction_of(row, place, f"{predictions.path}:{place}") for place, row in enumerate(rows, start=1)]
+    figures = score([one.judged for one in judged], chosen_metrics, [one.document for one in judged])
     return TaskReport(
         chosen.name, figures, len(rows), num_skipped, predictions.folder, time.monotonic() - begun_s, num_tokens
     )

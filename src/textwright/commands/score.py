@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.result import Result
-from textwright.evaluation.judged_files import read_judged
+from textwright.evaluation.figures_table import show_figures
+from textwright.evaluation.predictions import read_predictions
 from textwright.evaluation.score import Scored, find_metrics
 from textwright.evaluation.score import score as score_examples
 
@@ -21,19 +21,10 @@ class ScoredFile(Result):
     figures: dict[str, Scored]
 
     def as_json(self) -> dict[str, Any]:
-        return {"metrics": {name: _as_json(one) for name, one in self.figures.items()}}
+        return {"metrics": {name: one.as_json() for name, one in self.figures.items()}}
 
     def show(self) -> None:
-        out, notes = stdout_console(), stderr_console()
-        for name, one in self.figures.items():
-            is_known = one.value == one.value
-            out.print(f"{name:34} {one.value:,.4f}" if is_known else f"{name:34} - ({one.figure.undefined})")
-        for signature in dict.fromkeys(one.signature for one in self.figures.values()):
-            notes.print(signature, soft_wrap=True)
-
-
-def _as_json(one: Scored) -> dict[str, Any]:
-    return {"value": one.value, "n": one.num_examples, "signature": one.signature}
+        show_figures(self.figures)
 
 
 def score(
@@ -58,9 +49,10 @@ def score(
         A file with what each prediction was made from on a line.
     """
     chosen = find_metrics(metrics)
-    examples = read_judged(predictions, references, source)
+    rows = read_predictions(predictions, references, source)
+    examples = [row.judged for row in rows]
     asking = [name for name, metric in chosen.items() if metric.needs_references]
     if asking and not any(example.references for example in examples):
         fix = "name files of them with --references, or give JSON lines with 'references'"
         raise InputError(f"--metrics {asking[0]} without references", where=str(predictions), fix=fix)
-    return ScoredFile(score_examples(examples, chosen))
+    return ScoredFile(score_examples(examples, chosen, [row.document for row in rows]))

@@ -9,6 +9,7 @@ Rows come as they are done, in any order. What is held of the examples are those
 """
 
 import itertools
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError
+from textwright.evaluation.sandbox import Sandbox
 from textwright.generation.request import Completion, Request, SamplingConfig
 from textwright.generation.scheduler import Scheduler
 from textwright.generation.scoring import ScoredText, score
@@ -51,10 +53,19 @@ class Predictor:
         tokenizer: the model's.
         task: says how an answer is read.
         sampling: how texts are written; options are chosen without chance.
+        sandbox: where answers that are programs are run; None where they are none.
     """
 
-    def __init__(self, decoder: Decoder, tokenizer: Tokenizer, task: Task, sampling: SamplingConfig) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        task: Task,
+        sampling: SamplingConfig,
+        sandbox: Sandbox | None = None,
+    ) -> None:
         self._decoder, self._tokenizer, self._task, self._sampling = decoder, tokenizer, task, sampling
+        self._sandbox = sandbox
         self._reads_source = decoder.conditioning == "source_ids"
 
     def check(self, placed: Placed) -> None:
@@ -103,7 +114,10 @@ class Predictor:
             InputError: see ``check``; and what the scheduler refuses.
         """
         for has_options, some in itertools.groupby(examples, key=lambda placed: bool(placed.example.options)):
-            yield from self._choose(some) if has_options else self._write(some)
+            if has_options:
+                yield from self._choose(some)
+            else:
+                yield from self._write(some)
 
     def _write(self, examples: Iterable[Placed]) -> Iterator[Row]:
         keep_freed_memory()
@@ -143,6 +157,9 @@ class Predictor:
         }
         if len(texts) > 1:
             row["predictions"] = [answer.prediction for answer in answers]
+        if self._sandbox is not None:
+            ran = [self._sandbox.run(program_of(placed.example, answer.prediction)) for answer in answers]
+            row |= {"passed": [one.has_passed for one in ran], "outcomes": [one.outcome for one in ran]}
         return row | dict(answers[0].details)
 
     def _choose(self, examples: Iterable[Placed]) -> Iterator[Row]:
@@ -177,7 +194,7 @@ class Predictor:
             )
 
     def _option_texts(self, example: Example) -> list[ScoredText]:
-        """The prompt with each option, and the end after it where it ends a text: so what it was taught is asked."""
+        """The prompt with each option, cut into tokens as pairs are that are learned."""
         given = self._prompt_ids(example)
         return [ScoredText([*given, *self._tokenizer.encode(option)], len(given)) for option in example.options]
 
@@ -205,6 +222,12 @@ def row_of(placed: Placed) -> Row:
     return row | dict(example.details)
 
 
+def program_of(example: Example, answer: str) -> str:
+    """The whole program that an answer makes, with its tests."""
+    details = example.details
+    return f"{details['before']}{answer}{details['after']}{details['tests']}"
+
+
 def probabilities(logprobs: list[float]) -> list[float]:
     """Of options, from the log-probabilities of their texts: what each is beside the others."""
     largest = max(logprobs)
@@ -227,8 +250,6 @@ def _check_options(options: tuple[str, ...], where: str) -> None:
 
 def sampling_of(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a task's texts are written with: its own, greedy, but for those that are given."""
-    import json
-
     usual: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": task.max_new_tokens, "stop": task.stop}
     if task.regex is not None:
         usual["regex"] = task.regex

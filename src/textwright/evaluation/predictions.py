@@ -1,27 +1,107 @@
-"""Files of predictions: JSON lines, an object an example, by whatever system wrote them."""
+"""Files that systems write, whichever they are: predictions with what they are judged by.
 
+::
+
+    predictions.txt   references1.txt   references2.txt   source.txt      a line an example, in the same order
+    predictions.jsonl                                                     an object an example, which holds all of it
+
+Only a line feed ends a line: other characters that some programs take for line ends are text. A byte order mark at the
+beginning is none of it. Files may be packed (.gz, .zst).
+"""
+
+import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from textwright.core.errors import InputError
-from textwright.core.user_paths import given_path, read_text
+from textwright.core.user_paths import given_path
 from textwright.evaluation.metrics.base import Judged
+from textwright.text.files import find_files
+from textwright.text.readers import unpacked_name
+from textwright.text.streams import BROKEN, OpenFile
 
 KNOWN = ("id", "document", "prediction", "references", "source")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A line of a file."""
+    """What a system said to one example."""
 
     id: str
-    """What example it is of: its place in the file where no name is given."""
+    """What example it is of: its place in the file, from 1, where no name is given."""
     document: str
     """Examples of one document stand and fall together; empty: each for itself."""
     judged: Judged
+
+
+def read_predictions(path: Path, references: Sequence[Path] = (), source: Path | None = None) -> list[Prediction]:
+    """The predictions of a file, in its order, with their references and sources.
+
+    Where there are several files of references, an empty line says that an example has no reference there; with one
+    file, it is an empty reference.
+
+    Args:
+        path: JSON lines, by the end of its name, or plain text.
+        references: files of plain text. None where the predictions' file holds them.
+        source: a file of plain text.
+
+    Raises:
+        InputError: a file that is not there, is empty, is not UTF-8 or has another number of lines than the
+            predictions; a line that is not as it should be, or an id that comes twice.
+    """
+    lines = _lines_of(path)
+    if unpacked_name(path).suffix.lower() in (".jsonl", ".ndjson"):
+        found = _read_rows(lines, path)
+    else:
+        found = [Prediction(str(number), "", Judged(line)) for number, line in lines]
+    if not found:
+        raise InputError(f"{path} is empty", expected="predictions, one a line")
+    with_references = next((n for n, one in enumerate(found, 1) if references and one.judged.references), None)
+    if with_references is not None:
+        where = f"prediction {with_references:,}"
+        raise InputError(f"--references, and references in {path}", where=where, expected="one of them")
+    columns = [_column(one, path, len(found)) for one in references]
+    sources = _column(source, path, len(found)) if source is not None else None
+    return [
+        replace(
+            one,
+            judged=replace(
+                one.judged,
+                references=_references_of([column[place] for column in columns]) if columns else one.judged.references,
+                source=sources[place] if sources is not None else one.judged.source,
+            ),
+        )
+        for place, one in enumerate(found)
+    ]
+
+
+def prediction_of(row: Mapping[str, Any], place: int, where: str) -> Prediction:
+    """The prediction of an object of JSON.
+
+    Args:
+        row: the object.
+        place: its number, from 1, which names it where it has no ``id``.
+        where: the same, for messages.
+
+    Raises:
+        InputError: it lacks a prediction, or what it has is no text.
+    """
+    if "prediction" not in row:
+        fields = ", ".join(map(repr, row))
+        raise InputError("no field 'prediction'", where=where, expected="it beside " + fields if fields else "it")
+    references = row.get("references", [])
+    if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
+        raise InputError("'references' is not a list of texts", where=where, expected='such as ["one", "another"]')
+    judged = Judged(
+        _text_of(row, "prediction", None, where),
+        tuple(references),
+        _text_of(row, "source", "", where),
+        {name: value for name, value in row.items() if name not in KNOWN},
+    )
+    return Prediction(_text_of(row, "id", str(place), where), _text_of(row, "document", "", where), judged)
 
 
 def find_prediction_files(path: Path) -> list[Path]:
@@ -37,59 +117,6 @@ def find_prediction_files(path: Path) -> list[Path]:
     if not found:
         raise InputError(f"no file in the folder {path} ends in .jsonl", expected="a file of predictions for each seed")
     return found
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of a file, in its order.
-
-    Raises:
-        InputError: what is no prediction, by its line, or an id that comes twice.
-    """
-    found: dict[str, Prediction] = {}
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            one = _read_line(line, len(found) + 1, f"{path}:{number}")
-            if one.id in found:
-                raise InputError(f"the id {one.id!r} comes twice", where=f"{path}:{number}", expected="one prediction")
-            found[one.id] = one
-    if not found:
-        raise InputError(f"no prediction in {path}", expected="a JSON object a line")
-    return list(found.values())
-
-
-def _read_line(line: str, place: int, where: str) -> Prediction:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not valid JSON: {error}", where=where, expected="one JSON object a line") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{type(row).__name__} instead of an object", where=where, expected="one JSON object a line")
-    references = row.get("references", [])
-    if not isinstance(references, list) or not all(isinstance(one, str) for one in references):
-        raise InputError("'references' is no list of texts", where=where, expected='such as ["a text", "another"]')
-    if "prediction" not in row:
-        raise InputError("there is no 'prediction'", where=where, expected="a text by that name")
-    return Prediction(
-        id=_text_of(row, "id", str(place), where),
-        document=_text_of(row, "document", "", where),
-        judged=Judged(
-            _text_of(row, "prediction", None, where),
-            tuple(references),
-            _text_of(row, "source", "", where),
-            {name: value for name, value in row.items() if name not in KNOWN},
-        ),
-    )
-
-
-def _text_of(row: dict[str, Any], name: str, default: str | None, where: str) -> str:
-    value = row.get(name, default)
-    if name in ("id", "document") and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, str):
-        raise InputError(f"{name!r} is {type(value).__name__}", where=where, expected="text")
-    return value
 
 
 def in_order_of(first: Sequence[Prediction], other: Sequence[Prediction], where: str) -> list[Prediction]:
@@ -115,3 +142,66 @@ def in_order_of(first: Sequence[Prediction], other: Sequence[Prediction], where:
             if not is_same:
                 raise InputError(f"{one.id!r} has another {name}", where=where, expected="the same on both sides")
     return found
+
+
+def _read_rows(lines: Iterator[tuple[int, str]], path: Path) -> list[Prediction]:
+    found: dict[str, Prediction] = {}
+    for number, line in lines:
+        if line.strip():
+            where = f"{path}:{number}"
+            one = prediction_of(_object_of(line, where), len(found) + 1, where)
+            if one.id in found:
+                raise InputError(f"the id {one.id!r} comes twice", where=where, expected="one prediction")
+            found[one.id] = one
+    return list(found.values())
+
+
+def _object_of(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not valid JSON: {error}", where=where, expected="one JSON object a line") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{type(row).__name__} instead of an object", where=where, expected="one JSON object a line")
+    return row
+
+
+def _references_of(texts: Sequence[str]) -> tuple[str, ...]:
+    if len(texts) == 1:
+        return tuple(texts)
+    return tuple(text for text in texts if text.strip())
+
+
+def _column(path: Path, predictions: Path, number: int) -> list[str]:
+    """The lines of a file that goes with the predictions."""
+    lines = [line for _, line in _lines_of(path)]
+    if len(lines) != number:
+        raise InputError(f"{path} has {len(lines):,} lines", expected=f"{number:,}, as many as {predictions}")
+    return lines
+
+
+def _lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, line without its end) of a file."""
+    with given_path(path):
+        (file,) = find_files([path]) if not path.is_dir() else [path]
+        with io.FileIO(file) as opened:
+            try:
+                for number, raw in enumerate(OpenFile(file, opened).stream, start=1):
+                    line = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
+                    yield number, line.removeprefix("\ufeff") if number == 1 else line
+            except UnicodeDecodeError:
+                where = f"line {number:,}"
+                raise InputError(f"{path} is not UTF-8", where=where, expected="UTF-8 text") from None
+            except BROKEN as error:
+                raise InputError(f"{path} cannot be unpacked: {error}", fix="make it again") from None
+
+
+def _text_of(row: Mapping[str, Any], name: str, default: str | None, where: str) -> str:
+    value = row.get(name, default)
+    if name in ("id", "document") and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise InputError(f"{name!r} is {type(value).__name__}", where=where, expected="text")
+    return value

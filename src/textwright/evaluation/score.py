@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from textwright.evaluation.metrics.base import Figure, Judged, Metric
 from textwright.evaluation.metrics.catalog import find_metric
+from textwright.evaluation.statistics.intervals import bootstrap_interval
+from textwright.evaluation.statistics.resampling import clusters_of
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,24 @@ class Scored:
     figure: Figure
     value: float
     """NaN where it has no meaning: ``figure.undefined`` says why."""
+    low: float | None
+    """Of the interval that would hold the figure of all such examples in 95 of 100 samples like this; None where there
+    is none: ``why_no_interval`` says why."""
+    high: float | None
+    why_no_interval: str
     num_examples: int
     signature: str
     """What the figure depends on: settings, program and version."""
+
+    def as_json(self) -> dict[str, Any]:
+        """By the names that others rely on."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.num_examples,
+            "signature": self.signature,
+        }
 
 
 def find_metrics(names: str) -> dict[str, Metric]:
@@ -30,25 +48,50 @@ def find_metrics(names: str) -> dict[str, Metric]:
     return {name: find_metric(name) for name in dict.fromkeys(map(str.strip, names.split(",")))}
 
 
-def score(examples: Sequence[Judged], metrics: Mapping[str, Metric]) -> dict[str, Scored]:
+def score(
+    examples: Sequence[Judged],
+    metrics: Mapping[str, Metric],
+    documents: Sequence[str] = (),
+    *,
+    num_resamples: int = 1000,
+) -> dict[str, Scored]:
     """Every figure of metrics, by its name.
 
     Args:
         examples: predictions, with what the metrics judge them by.
         metrics: by their names.
+        documents: of each example the document that it is of, where some are: intervals are over documents then.
+        num_resamples: of the intervals; 0 makes none.
 
     Raises:
         InputError: an example that a metric cannot judge, by its place.
     """
-    return {
-        figure.name: Scored(figure, float(value), len(examples), _signature(metric, examples))
-        for metric in metrics.values()
-        for figure, value in zip(metric.figures, _figures(metric, examples), strict=True)
-    }
+    clusters = clusters_of(documents) if any(documents) else None
+    found: dict[str, Scored] = {}
+    for metric in metrics.values():
+        statistics = metric.measure(examples)
+        values = metric.values(statistics.sum(axis=0))
+        low, high, reason = _interval(metric, statistics, clusters, num_resamples)
+        for place, figure in enumerate(metric.figures):
+            ends = (_known(low[place]), _known(high[place]))
+            signature = _signature(metric, examples)
+            found[figure.name] = Scored(figure, float(values[place]), *ends, reason, len(examples), signature)
+    return found
 
 
-def _figures(metric: Metric, examples: Sequence[Judged]) -> np.ndarray:
-    return metric.values(metric.measure(examples).sum(axis=0))
+def _interval(
+    metric: Metric, statistics: np.ndarray, clusters: np.ndarray | None, num_resamples: int
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """The ends for each figure, and why there are none."""
+    none = np.full(len(metric.figures), np.nan)
+    if not metric.is_additive or not num_resamples:
+        return none, none, metric.reason or "no resamples were asked for"
+    low, high = bootstrap_interval(statistics, metric.values, clusters=clusters, num_resamples=num_resamples)
+    return low, high, ""
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _signature(metric: Metric, examples: Sequence[Judged]) -> str:

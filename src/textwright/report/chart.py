@@ -160,8 +160,8 @@ def matrix_chart(labels: Sequence[str], counts: Sequence[Sequence[float]], *, ro
             parts.append(f"<rect class='{kind}' {where} fill-opacity='{value / total:.3f}'>{tip}</rect>")
             if cell >= 30 and value:
                 parts.append(_text(place + cell / 2, y + cell / 2 + 4, show_number(value), "middle", "count"))
-    size = cell * len(labels)
-    return _svg(round(top + size + 16), f"{rows} by {columns}", parts, width=max(WIDTH, round(left + size + 100)))
+    side = cell * len(labels)
+    return _svg(round(top + side + 16), f"{rows} by {columns}", parts, width=max(WIDTH, round(left + side + 100)))
 
 
 def show_number(value: float) -> str:
@@ -245,8 +245,8 @@ def _tips(lines: Sequence[Line], across: _Axis, x: str) -> str:
         begin, end = edges[number], edges[number + 1]
         middle = across.place(value)
         strip = f"x='{begin:.1f}' y='{TOP}' width='{max(0.5, end - begin):.1f}' height='{HEIGHT - TOP - BOTTOM}'"
-        line = f"<path d='M{middle:.1f} {TOP}V{HEIGHT - BOTTOM}'/>"
-        strips.append(f"<g class='tip'><rect {strip}/>{line}{_tip(chr(10).join(told))}</g>")
+        mark = f"<path d='M{middle:.1f} {TOP}V{HEIGHT - BOTTOM}'/>"
+        strips.append(f"<g class='tip'><rect {strip}/>{mark}{_tip(chr(10).join(told))}</g>")
     return "".join(strips)
 
 

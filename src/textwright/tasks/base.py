@@ -57,6 +57,7 @@ class Task(ABC):
         stop: texts that end an answer.
         regex: what an answer must be; None where it may be anything.
         json_schema: likewise.
+        runs_code: whether an answer is a program, which is run with the tests in the example's details.
         baseline: the name of what answers without a model, in the table of baselines.
     """
 
@@ -67,6 +68,7 @@ class Task(ABC):
     stop: tuple[str, ...] = ("\n",)
     regex: str | None = None
     json_schema: Mapping[str, Any] | None = None
+    runs_code: bool = False
     baseline: str = "majority"
 
     @abstractmethod

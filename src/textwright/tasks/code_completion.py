@@ -16,6 +16,7 @@ class CodeCompletion(Task):
 
     name = "code_completion"
     summary = "complete a program so that its tests pass"
+    runs_code = True
     metrics = ("pass@k",)
     max_new_tokens = 256
     stop = ('\n"""', "\nassert ", "\nprint(", "\nif __name__")

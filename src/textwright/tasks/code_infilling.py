@@ -18,6 +18,7 @@ class CodeInfilling(Task):
 
     name = "code_infilling"
     summary = "write the missing line of a program so that its tests pass"
+    runs_code = True
     metrics = ("pass@k", "edit_distance")
 
     def examples(self, paths: Sequence[Path]) -> Iterator[Example]:
