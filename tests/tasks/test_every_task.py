@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,6 +155,23 @@ def test_a_file_of_another_form_is_refused_with_its_place(name: str, tmp_path: P
 def test_no_task_begins_without_a_file_that_is_there(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file or folder"):
         list(find_task(name).examples([tmp_path / "missing.txt"]))
+
+
+def test_baselines_are_what_they_say() -> None:
+    train = [
+        Example("p", " a b c", ("a b c", "a b d")),
+        Example("p", " a b c", ("a b c",)),
+        Example("q", " 好", ("好",)),
+    ]
+    test = [Example("r", source="One is. Two is!"), Example("s", source="一。二。")]
+    assert find_baseline("majority")(train, test) == [" a b c"] * 2
+    assert find_baseline("copy")(train, test) == ["One is. Two is!", "一。二。"]
+    assert find_baseline("lead")(train, test) == ["One is.", "一。"]
+    drawn = Counter(find_baseline("ngram")(train[:2], test * 150))
+    assert set(drawn) == {"a b c", "a b d"}
+    assert drawn["a b c"] == pytest.approx(200, abs=30)  # two in three
+    with pytest.raises(InputError, match="unknown baseline 'leed'.*did you mean 'lead'"):
+        find_baseline("leed")
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
