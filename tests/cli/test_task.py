@@ -59,7 +59,18 @@ def test_pairs_are_written_for_every_reference_and_trained_on(textwright: Run, t
     assert done.json == {"task": "summarisation", "out": str(out), "examples": 12, "pairs": 24}
     pairs = [json.loads(line) for line in out.read_text().splitlines()]
     assert pairs[1] == {"id": "s.jsonl:1", "prompt": "text 0 is long\nTL;DR:", "completion": " u0"}
-    quick = ("--model.preset", "nano", "--model.context-length", 32, "--batch-size", 2, "--steps", 2)
+    quick = (
+        "--packing",
+        "documents",
+        "--model.preset",
+        "nano",
+        "--model.context-length",
+        32,
+        "--batch-size",
+        2,
+        "--steps",
+        2,
+    )
     trained = textwright("train", "--data", out, "--tokenizer", "byte", *quick, "--out", tmp_path / "run", "--json")
     assert trained.code == 0
     from textwright.data.dataset import open_data

@@ -123,6 +123,15 @@ def test_the_documents_own_task_runs(tmp_path: Path) -> None:
     assert (first.completion, second.completion) == (" Fast tokens", " Small is enough")
 
 
+def test_the_documents_own_table_is_classified(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```text\n(.*?)^```", document, re.M | re.S)
+    (tmp_path / "reviews.tsv").write_text(text)
+    first, second, _ = find_task("classification").examples([tmp_path / "reviews.tsv"])
+    assert (first.prompt, first.completion) == ("a funny and moving film\nLabel:", " good")
+    assert second.options == (" bad", " good")
+
+
 def test_the_document_lists_every_task_and_every_key() -> None:
     from textwright.tasks.catalog import TASKS
     from textwright.tasks.described import TaskFile

@@ -5,8 +5,10 @@ import gzip
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,10 +152,69 @@ def test_a_file_of_another_form_is_refused_with_its_place(name: str, tmp_path: P
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("summarisation", {"source": "a", "target": []}),
+        ("summarisation", {"source": {"a": 1}, "target": "b"}),
+        ("translation", {"source": None, "target": "b"}),
+        ("classification", {"text": "a", "label": None}),
+        ("classification", {"text": ["a", 1, []], "label": "b"}),
+        ("data_to_text", {"mr": "name[a], b", "ref": "c"}),
+        ("data_to_text", {"triples": ["a | b | c"], "lex": 3}),
+        ("data_to_text", {"triples": ["a | b | c"], "lex": [{}]}),
+        ("data_to_text", {"triples": [["a", "b"]], "lex": ["c"]}),
+        ("dialogue", {"turns": 3}),
+        ("dialogue", {"messages": ["hello"]}),
+        ("dialogue", {"messages": [{"role": "user", "content": None}]}),
+        ("information_extraction", {"turns": [{"speaker": "USER", "utterance": "a", "frames": [{}]}]}),
+        ("information_extraction", {"turns": [3]}),
+        ("information_extraction", {"turns": [{"speaker": "USER", "utterance": "\ud83d", "frames": []}]}),
+        ("dialogue", {"messages": [{"role": "user", "content": "\ud83d"}]}),
+        ("data_to_text", {"triples": ["a | b | c"], "lex": ["\ud83d"]}),
+        ("classification", {"text": "\ud83d", "label": "b"}),
+        ("information_extraction", {"turns": "text"}),
+        ("email", {"subject": 3.5, "body": {}}),
+        ("resume", {"category": "a", "resume": True}),
+        ("code_completion", {"prompt": "a", "code": "b", "test_list": 3, "task_id": 1}),
+        ("code_completion", {"prompt": "a", "code": "b", "test_list": [], "task_id": 1}),
+        ("code_completion", {"prompt": "a", "code": "b", "test_list": ["c"], "test_imports": "d", "task_id": 1}),
+        (
+            "code_infilling",
+            {"prompt": "a", "canonical_solution": None, "test": "b", "entry_point": "c", "task_id": "d"},
+        ),
+        ("open_ended", {"text": 3}),
+    ],
+)
+def test_fields_of_other_kinds_are_refused_with_their_place(name: str, row: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=r"rows\.jsonl:1") as error:
+        list(find_task(name).examples([path]))
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_no_task_begins_without_a_file_that_is_there(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file or folder"):
         list(find_task(name).examples([tmp_path / "missing.txt"]))
+
+
+def test_baselines_are_what_they_say() -> None:
+    train = [
+        Example("p", " a b c", ("a b c", "a b d")),
+        Example("p", " a b c", ("a b c",)),
+        Example("q", " 好", ("好",)),
+    ]
+    test = [Example("r", source="One is. Two is!"), Example("s", source="一。二。")]
+    assert find_baseline("majority")(train, test) == [" a b c"] * 2
+    assert find_baseline("copy")(train, test) == ["One is. Two is!", "一。二。"]
+    assert find_baseline("lead")(train, test) == ["One is.", "一。"]
+    drawn = Counter(find_baseline("ngram")(train[:2], test * 150))
+    assert set(drawn) == {"a b c", "a b d"}
+    assert drawn["a b c"] == pytest.approx(200, abs=30)  # two in three
+    with pytest.raises(InputError, match="unknown baseline 'leed'.*did you mean 'lead'"):
+        find_baseline("leed")
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))

@@ -65,6 +65,8 @@ def test_files_of_different_lengths_are_refused(tmp_path: Path) -> None:
             examples("translation", *files)
     with pytest.raises(InputError, match="alone has lines without a tab; expected two files"):
         examples("translation", short)
+    with pytest.raises(InputError, match="a folder of 2 files of lines; .*expected the sources' file and the targets'"):
+        examples("translation", tmp_path)
     with pytest.raises(InputError, match="alone has lines"):
         examples("translation", short, written(tmp_path / "c.tsv", "a b c\td e f\n"))
 
@@ -154,6 +156,8 @@ def test_keywords_are_the_longest_words_in_their_order(tmp_path: Path) -> None:
     assert example.id == "t.txt:2"
     with pytest.raises(InputError, match="no line of 6 words or more"):
         examples("keywords_to_text", written(tmp_path / "s.txt", "short\n"))
+    with pytest.raises(InputError, match=r"no field 'text'; .*expected one of lines$"):  # no option to name it by
+        examples("keywords_to_text", rows(tmp_path / "s.jsonl", {"lines": ["a"]}))
 
 
 def test_labels_are_options_in_words(tmp_path: Path) -> None:

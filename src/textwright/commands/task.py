@@ -120,7 +120,8 @@ class PairsFile(Result):
     def show(self) -> None:
         notes = stderr_console()
         notes.print(f"{self.num_pairs:,} pairs of {self.num_examples:,} examples written to {self.out}")
-        notes.show_command("next:  ", "train", "--data", self.out)
+        # So that no prompt is torn from its completion.
+        notes.show_command("next:  ", "train", "--data", self.out, "--packing", "documents")
 
 
 def pairs(task: str, /, *, data: Data = (), out: Path) -> PairsFile:

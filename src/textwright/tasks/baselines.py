@@ -4,9 +4,10 @@ Each takes examples to learn from and examples to answer, and gives texts as a m
 """
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate
 
 from textwright.core.errors import unknown_name
 from textwright.core.seeds import hash_u64
@@ -16,6 +17,8 @@ from textwright.tasks.references import completions_of
 from textwright.tasks.wording import is_spaceless
 
 Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
+Before = tuple[str, str]
+"""The last two words; empty ones before the first."""
 MOST_WORDS = 100
 """Of a text that is made of n-grams."""
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s|(?<=[。！？])")
@@ -43,28 +46,30 @@ def ngram(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
 
     It is drawn by the example's place: the same examples, the same texts.
     """
-    following = dict[tuple[str, str], Counter[str]]()
     completions = [completion for example in train for completion in completions_of(example)]
+    counts = dict[Before, Counter[str]]()
     for completion in completions:
         before = ("", "")
         for word in [*WORDS.findall(completion), ""]:
-            following.setdefault(before, Counter())[word] += 1
+            counts.setdefault(before, Counter())[word] += 1
             before = (before[1], word)
+    words = {before: sorted(found) for before, found in counts.items()}
+    following = {before: (some, [*accumulate(counts[before][word] for word in some)]) for before, some in words.items()}
     between = "" if any(map(is_spaceless, completions[:100])) else " "
     return [between.join(_drawn(following, place)) for place in range(len(test))]
 
 
-def _drawn(following: Mapping[tuple[str, str], Counter[str]], place: int) -> list[str]:
-    words, before = list[str](), ("", "")
-    while before in following and len(words) < MOST_WORDS:
-        counts = following[before]
-        drawn = hash_u64("ngram", place, len(words)) % counts.total()
-        word = next(islice(Counter(dict(sorted(counts.items()))).elements(), drawn, None))
+def _drawn(following: Mapping[Before, tuple[list[str], list[int]]], place: int) -> list[str]:
+    """Words, each drawn from those that follow the two before it, which come with the sums of their counts."""
+    drawn, before = list[str](), ("", "")
+    while before in following and len(drawn) < MOST_WORDS:
+        words, sums = following[before]
+        word = words[bisect_right(sums, hash_u64("ngram", place, len(drawn)) % sums[-1])]
         if not word:
             break
-        words.append(word)
+        drawn.append(word)
         before = (before[1], word)
-    return words
+    return drawn
 
 
 BASELINES: Mapping[str, Baseline] = {"majority": majority, "copy": copy, "lead": lead, "ngram": ngram}

@@ -11,6 +11,7 @@ from textwright.tasks.meanings import Meaning, find_tokenised, read_meanings, re
 from textwright.tasks.references import Gathered, gather
 from textwright.tasks.rows import Row, read_rows
 from textwright.tasks.wording import after, one_line, spoken
+from textwright.text.rows import as_text
 
 
 class DataToText(Task):
@@ -51,9 +52,9 @@ def _of_triples(row: Row) -> Gathered:
     if any(len(part) != 3 for part in parts):
         raise InputError("a triple of another form", where=row.where, expected="subject | property | object")
     source = "; ".join(f"{_thing(subject)} | {spoken(name)} | {_thing(value)}" for subject, name, value in parts)
-    texts = [one if isinstance(one, dict) else {"text": one} for one in row.value("lex")]
+    texts = [one if isinstance(one, dict) else {"text": one} for one in row.items("lex")]
     good = [text for text in texts if text.get("comment", "good") == "good"]
-    references = tuple(dict.fromkeys(one_line(str(text.get("text", ""))) for text in good or texts))
+    references = tuple(dict.fromkeys(one_line(as_text(str(text.get("text", "")), row.where)) for text in good or texts))
     if not references or not all(references):
         raise InputError("no text in 'lex'", where=row.where, expected="at least one")
     return Gathered(source, references, row.id)

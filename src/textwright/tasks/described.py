@@ -144,8 +144,7 @@ class DescribedTask(Task):
 
     def _value(self, row: Row, field: str) -> str:
         """A field as it is put into a template; of several references the first is learned."""
-        texts = row.texts(field)
-        return next(iter(texts), "") if field in self._references else " ".join(texts)
+        return row.texts(field)[0] if field in self._references else row.text(field)
 
     def _options_for(self, values: Mapping[str, str], row: Row) -> tuple[str, ...]:
         if not self._options:

@@ -13,6 +13,7 @@ from textwright.tasks.base import Example, Task
 from textwright.tasks.rows import LINE, Row, read_rows
 from textwright.tasks.wording import after, one_line
 from textwright.text.dialogue import DialogueFormat, Turn, render
+from textwright.text.rows import as_text
 
 END = "__eou__"
 MOST_TURNS = 7
@@ -83,7 +84,7 @@ def _conversation(row: Row) -> Conversation:
             raise InputError("a line without __eou__", where=row.where, expected="turns that end in __eou__, or JSON")
         turns = [Turn("assistant" if place % 2 else "user", text) for place, text in enumerate(said[:-1])]
         return Conversation(tuple(turns), "", row.id)
-    spoken = [_turn(one, row.where) for one in row.value("turns", "messages", "conversations")]
+    spoken = [_turn(one, row.where) for one in row.items("turns", "messages", "conversations")]
     name = row.text("dialogue_id", "id") if row.has("dialogue_id", "id") else row.id
     system = "\n".join(text for role, text in spoken if role == "system")
     return Conversation(tuple(Turn(ROLES[role], text) for role, text in spoken if role in ROLES), system, name)
@@ -100,4 +101,4 @@ def _turn(turn: Any, where: str) -> tuple[str, str]:
         raise InputError(
             f"the turn {str(turn)[:60]!r}", where=where, expected="a role (user, assistant or system) and its content"
         )
-    return role, one_line(text)
+    return role, one_line(as_text(text, where))

@@ -12,6 +12,7 @@ from textwright.tasks.base import Answer, Example, Task
 from textwright.tasks.meanings import find_tokenised, read_meanings, read_tokenised
 from textwright.tasks.rows import Row, read_rows
 from textwright.tasks.wording import one_line, spoken
+from textwright.text.rows import as_text
 
 
 class InformationExtraction(Task):
@@ -70,8 +71,8 @@ def _found(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, str], str]]:
 def _of_dialogue(row: Row) -> Iterator[tuple[str, dict[str, str], str]]:
     """The customer's turns of a dialogue, each slot by the words that are said for it."""
     try:
-        for number, turn in enumerate(row.value("turns"), 1):
-            text = turn["utterance"]
+        for number, turn in enumerate(row.items("turns"), 1):
+            text = as_text(turn["utterance"], row.where)
             slots = [slot for frame in turn["frames"] for slot in frame["slots"]] if turn["speaker"] == "USER" else []
             facts = {spoken(slot["slot"]): one_line(text[slot["start"] : slot["exclusive_end"]]) for slot in slots}
             if facts:

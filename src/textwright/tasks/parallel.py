@@ -36,6 +36,12 @@ def read_parallel(paths: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
             expected="two files of lines, the sources' and the targets', or tables of sources and targets",
             fix="name the files in this order after --data",
         )
+    if len(files) > len(paths):
+        raise InputError(
+            f"a folder of {len(files)} files of lines",
+            where=", ".join(map(str, paths[:3])),
+            expected="the sources' file and the targets' file, in this order",
+        )
     yield from _aligned(files, [rows for _, rows in opened])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from textwright.core.errors import InputError
 from textwright.tasks.rows import Row, read_rows
 
 
@@ -40,8 +41,11 @@ def _begun_function(row: Row) -> Problem:
 
 def _described(row: Row) -> Problem:
     """MBPP's: a description, which becomes a comment with the first test, by which the function's name is known."""
-    tests = [str(test) for test in row.value("test_list")]
-    imports = [str(line) for line in row.value("test_imports")] if row.has("test_imports") else []
+    has_imports = row.has("test_imports") and row.items("test_imports")
+    imports = row.texts("test_imports") if has_imports else ()
+    if not row.items("test_list"):
+        raise InputError("no test in 'test_list'", where=row.where, expected="at least one")
+    tests = row.texts("test_list")
     described = row.text("prompt", "text").replace('"""', "'''")
     prompt = f'"""\n{described}\n{tests[0]}\n"""\n'
     solution = _code(row, "code").replace("\r\n", "\n")

@@ -74,6 +74,17 @@ class Row:
             fix=f"did you mean {close!r}?" if close else "",
         )
 
+    def items(self, *names: str) -> list[Any]:
+        """A field as a list of whatever is in it.
+
+        Raises:
+            InputError: it is not there, or is no list.
+        """
+        value = self.value(*names)
+        if not isinstance(value, list):
+            raise InputError(f"{names[0]!r} is {type(value).__name__}", where=self.where, expected="a list")
+        return value
+
     def text(self, *names: str) -> str:
         """A field as one text; a list of texts is joined by spaces.
 
@@ -90,8 +101,8 @@ class Row:
         """
         value = self.value(*names)
         values = value if isinstance(value, list) else [value]
-        if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
-            kind = "null" if value is None else type(value).__name__
+        if not values or not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
+            kind = "null" if value is None else "an empty list" if value == [] else type(value).__name__
             raise InputError(f"{names[0]!r} is {kind}", where=self.where, expected="text, or a list of texts")
         return tuple(as_text(str(one), self.where).strip() for one in values)
 
