@@ -28,8 +28,10 @@ class ScoredFile(Result):
         for name, one in self.figures.items():
             is_known = one.value == one.value
             out.print(f"{name:34} {one.value:,.4f}" if is_known else f"{name:34} - ({one.figure.undefined})")
-        for signature in dict.fromkeys(one.signature for one in self.figures.values()):
-            notes.print(signature, soft_wrap=True)
+        first_of: dict[str, str] = {}
+        for name, one in self.figures.items():
+            if first_of.setdefault(one.signature, name) == name:
+                notes.print(f"{name}: {one.signature}", soft_wrap=True)
 
 
 def _as_json(one: Scored) -> dict[str, Any]:

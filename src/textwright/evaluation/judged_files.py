@@ -105,18 +105,21 @@ def _read_row(line: str, where: str) -> Judged:
         fields = ", ".join(map(repr, row))
         raise InputError("no field 'prediction'", where=where, expected="it beside " + fields if fields else "it")
     references = row.get("references", [])
-    if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
+    if not isinstance(references, list):
         raise InputError("'references' is not a list of texts", where=where, expected='such as ["one", "another"]')
     return Judged(
-        _text_of(row, "prediction", where),
-        tuple(references),
-        _text_of(row, "source", where) if row.get("source") is not None else "",
+        _text(row["prediction"], "'prediction'", where),
+        tuple(_text(text, "a reference", where) for text in references),
+        _text(row["source"], "'source'", where) if row.get("source") is not None else "",
         {name: value for name, value in row.items() if name not in _OWN_FIELDS},
     )
 
 
-def _text_of(row: dict[str, Any], name: str, where: str) -> str:
-    text = row[name]
-    if not isinstance(text, str):
-        raise InputError(f"{name!r} is {type(text).__name__}", where=where, expected="text")
-    return text
+def _text(value: Any, what: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{what} is {type(value).__name__}", where=where, expected="text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"half a surrogate pair in {what}", where=where, expected="Unicode text") from None
+    return value
