@@ -180,7 +180,9 @@ def test_what_an_example_lacks_is_refused_by_its_place(metric: Metric, examples:
         ("pass@k", "passed", [1, 0]),
         ("perplexity", "logprob", 0.5),
         ("perplexity", "logprob", float("nan")),
+        ("perplexity", "logprob", -(10**400)),
         ("perplexity", "num_tokens", 0),
+        ("perplexity", "num_tokens", 10**400),
     ],
 )
 def test_a_detail_of_another_kind_is_refused_by_its_place(row: str, detail: str, value: object) -> None:

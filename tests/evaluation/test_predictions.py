@@ -44,7 +44,7 @@ def test_a_line_is_an_example_with_all_that_metrics_may_ask_for(tmp_path: Path) 
         ('{"prediction": 3}', "'prediction' is int"),
         ('{"prediction": null}', "'prediction' is NoneType"),
         ('{"prediction": "x", "references": "x"}', "'references' is not a list of texts"),
-        ('{"prediction": "x", "references": [1]}', "'references' is not a list of texts"),
+        ('{"prediction": "x", "references": [1]}', "a reference is int"),
         ('{"prediction": "x", "source": []}', "'source' is list"),
         ('{"prediction": "x", "id": true}', "'id' is bool"),
         ('{"prediction": "x", "id": "first"}', "the id 'first' comes twice"),

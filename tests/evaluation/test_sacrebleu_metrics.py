@@ -121,6 +121,14 @@ def test_one_pair(said: str, wanted: str, bleu: float, chrf: float, chrf_words: 
     np.testing.assert_array_equal(rounded, [bleu, chrf, chrf_words, ter])
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted"), [("猫が好きだよ", "猫が好きだね"), ("ภาษาไทย", "ภาษาไทร"), ("고양이", "고양아")]
+)
+def test_ter_counts_characters_where_sacrebleu_splits_none(said: str, wanted: str) -> None:
+    # One character of all is another; sacrebleu would have a word, or a run of kana, wrong as a whole.
+    assert figures_of("ter", [Judged(said, (wanted,))])["ter"] == pytest.approx(100 / len(wanted))
+
+
 def test_bleu_of_less_than_four_words_says_so_and_gives_the_shorter_orders() -> None:
     metric: Metric = find_metric("bleu")
     found = figures_of("bleu", [Judged("the cat", ("the cat",)), Judged("a dog", ("the dog",))])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
@@ -19,8 +20,12 @@ from textwright.evaluation.metrics.edit_distance import edit_distance
 from textwright.evaluation.metrics.fluency import Fluency
 from textwright.evaluation.metrics.readability import num_syllables
 from textwright.evaluation.metrics.self_bleu import SelfBleu
-from textwright.evaluation.ngram_index import NgramIndex
+from textwright.evaluation.ngram_index import NgramIndex, longest_span
 from textwright.evaluation.words import sentences_of, words_of, writing_of
+from textwright.generation.scoring import ScoredText, score
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+from textwright.tokens import make_tokenizer
 
 
 def figures_of(metric: Metric, examples: Sequence[Judged]) -> dict[str, float]:
@@ -86,6 +91,7 @@ def test_sentences_keep_every_character() -> None:
     ]
     assert sentences_of("你好。“走吧！”他说") == ["你好。", "“走吧！”", "他说"]
     assert sentences_of(" \n ") == []
+    assert sentences_of("well... no. " + "." * 200_000 + "x y") == ["well...", "no.", "." * 200_000 + "x y"]
 
 
 def test_distinct_n_is_over_all_texts_together() -> None:
@@ -132,7 +138,7 @@ def slow_copies(document: Sequence[object], training: Sequence[Sequence[object]]
 def test_an_index_knows_the_runs_of_its_documents(training: list[list[int]], document: list[int], n: int) -> None:
     index = NgramIndex(training, n=n)
     assert index.occurs(document).tolist() == slow_copies(document, training, n)
-    begin, length = index.longest_span(document)
+    begin, length = longest_span(index.occurs(document), n)
     assert length == 0 or all(slow_copies(document[begin : begin + length], training, n))
 
 
@@ -140,7 +146,7 @@ def test_copies_are_found_in_words_and_in_token_ids() -> None:
     training = "It was the best of times, it was the worst of times."
     index = NgramIndex([training, "nothing else"], n=4)
     said = texts("They said it was the best of times and left", "it was")
-    assert index.longest_span(said[0].prediction) == (2, 6)
+    assert longest_span(index.occurs(said[0].prediction), 4) == (2, 6)
     found = figures_of(CopyRate(index), said)
     assert found == pytest.approx({"copy_rate": 3 / 7, "copied_span": (6 + 0) / 2})
     ids = CopyRate(NgramIndex([[1, 2, 3, 4, 5]], n=2))
@@ -219,3 +225,23 @@ def test_coherence_depends_on_its_seed_and_not_on_company() -> None:
     first = Coherence(in_the_alphabet).measure(said)
     np.testing.assert_array_equal(Coherence(in_the_alphabet).measure(said[::-1])[::-1], first)
     assert any((Coherence(in_the_alphabet, seed=seed).measure(said) != first).any() for seed in range(1, 9))
+
+
+def test_a_model_scores_texts_for_fluency_as_it_reads_them() -> None:
+    tokenizer = make_tokenizer("byte", lambda: iter(()))
+    network = build(preset("nano", vocab_size=tokenizer.vocab_size, context_length=64), seed=3)
+
+    def scorer(said: Sequence[str]) -> list[list[float]]:
+        given = [ScoredText([tokenizer.end_id, *tokenizer.encode(text)]) for text in said]
+        return [one.logprobs.tolist() for one in score(network, given)]
+
+    said = ["The cat sat.", "", "猫 sat down by the stove."]
+    losses = []
+    for text in filter(None, said):
+        ids = torch.tensor([[tokenizer.end_id, *tokenizer.encode(text)]])
+        with torch.no_grad():
+            hidden = network.extend(ids[:, :-1], [ids.shape[1] - 1], network.empty_cache(1), [0])
+            logits = network.logits(hidden[0]).float()
+        losses.append(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none"))
+    found = figures_of(Fluency(scorer), texts(*said))
+    assert found["fluency_perplexity"] == pytest.approx(float(torch.cat(losses).mean().exp()), rel=1e-5)

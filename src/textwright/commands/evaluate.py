@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.table import Column, Table
 
+from pydantic import Field
+
 from textwright.api.config import ReadingOptions
+from textwright.core.config import Config
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.progress import bar
 from textwright.core.result import Result
+from textwright.engines.config import EngineConfig
+from textwright.evaluation.catalog import TASKS as LAST_WORDS
+from textwright.evaluation.evaluation_folder import PREDICTIONS
+from textwright.evaluation.figures_table import show_figures
+from textwright.generation.request import SamplingConfig
+from textwright.tasks.catalog import find_task
 from textwright.text.files import find_files
 from textwright.text.read import TextFiles, whole_texts
 from textwright.text.readers import is_plain
 
 if TYPE_CHECKING:
+    from textwright.api.task_evaluation import TaskReport
     from textwright.evaluation.text_comparison import Pair, Row
 
 
@@ -80,6 +90,45 @@ class EvaluatedTogether(Result):
         stderr_console().print(f"intervals over {self.num_units:,} {self.unit}; p corrected for all pairs (Holm)")
 
 
+@dataclass(frozen=True)
+class EvaluatedTask(Result):
+    """How well a model does a task."""
+
+    report: "TaskReport"
+    model: str
+
+    def as_json(self) -> dict[str, Any]:
+        report = self.report
+        return {
+            "task": report.task,
+            "metrics": {name: one.as_json() for name, one in report.figures.items()},
+            "num_examples": report.num_examples,
+            "num_skipped": report.num_skipped,
+            "predictions": str(report.folder / PREDICTIONS),
+        }
+
+    def show(self) -> None:
+        report, notes = self.report, stderr_console()
+        show_figures(report.figures)
+        skipped = f", {report.num_skipped:,} left out: longer than the context" if report.num_skipped else ""
+        notes.print(f"{report.num_examples:,} examples{skipped}; predictions in {report.folder / PREDICTIONS}")
+
+
+class TaskOptions(Config):
+    """How a task is done."""
+
+    out: Path | None = None
+    """A folder for predictions; one that was killed goes on there. evaluations/MODEL-TASK when not given."""
+    metrics: str | None = None
+    """Names with commas between, instead of the task's own."""
+    limit: int | None = Field(default=None, ge=1)
+    """Judge so many examples, the first ones."""
+    skip_long: Annotated[bool, Parameter(negative="")] = False
+    """Leave examples out that are longer than the context; otherwise they are an error."""
+    trust_code: Annotated[bool, Parameter(negative="")] = False
+    """Run the programs that a model writes where nothing can hold them in."""
+
+
 def evaluate(
     models: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     /,
@@ -90,6 +139,9 @@ def evaluate(
     reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     window: int | None = None,
     stride: int | None = None,
+    options: Annotated[TaskOptions | None, Parameter(name="*")] = None,
+    sampling: Annotated[SamplingConfig | None, Parameter(name="*")] = None,
+    engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     device: str = "auto",
 ) -> Result:
     """Measure a model: how well it predicts a text, or how well it does a task. Several models predict the same text.
@@ -102,7 +154,8 @@ def evaluate(
     text
         Files and folders of text to predict.
     task
-        A task instead: lambada (the last word of each passage).
+        A task instead: a name of `textwright task list`, a TOML file that describes one, or lambada (the last word of
+        each passage).
     data
         The task's data: files and folders.
     reading
@@ -111,18 +164,27 @@ def evaluate(
         Tokens the model sees at most; its context length by default.
     stride
         Tokens newly predicted in each window; half the window by default.
+    options
+        How a task is done.
+    sampling
+        How answers are written, where it is not as the task says: greedy.
+    engine
+        What computes, and how exactly.
     """
     _check_models(models, task)
     paths = _checked_paths(text, task, data, has_window=bool(window or stride))
+    if task is not None and task not in LAST_WORDS:
+        return _evaluate_task(models[0], task, paths, options or TaskOptions(), sampling, engine, device)
+    _check_has_no_task_options(options, sampling, engine)
     files = find_files(paths)
     if len(models) > 1:
         return _evaluate_together(models, paths, reading, window, stride, device)
     (model,) = models
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api import load
-        from textwright.evaluation.catalog import find_task
+        from textwright.evaluation.catalog import find_task as find_measure
 
-        measure = find_task(task) if task is not None else None
+        measure = find_measure(task) if task is not None else None
         loaded = load(model, device=device)
     with bar("evaluating", sum(file.stat().st_size for file in files), unit="bytes") as progress:
         # Bytes of a plain text are counted as they are measured; of tables and packed files, as they lie on the disk.
@@ -142,6 +204,52 @@ def evaluate(
 def _interval(low: float, high: float, form: str) -> str:
     """As a person reads it; there is none of one block alone."""
     return "-" if math.isnan(low) else f"{low:{form}} to {high:{form}}"
+
+
+def _evaluate_task(
+    model: str,
+    task: str,
+    paths: tuple[Path, ...],
+    options: TaskOptions,
+    sampling: SamplingConfig | None,
+    engine: EngineConfig | None,
+    device: str,
+) -> EvaluatedTask:
+    """A task of the table, or of a file."""
+    chosen = find_task(task)
+    with stderr_console().announced(f"loading {model} ..."):
+        from textwright.api.model import load
+        from textwright.api.task_evaluation import evaluate_task
+
+        loaded = load(model, device=device)
+    out = options.out or Path("evaluations") / f"{_name_of(model)}-{Path(task).stem}"
+    names = [name.strip() for name in options.metrics.split(",")] if options.metrics is not None else None
+    report = evaluate_task(
+        loaded,
+        chosen,
+        list(paths),
+        out=out,
+        metrics=names,
+        limit=options.limit,
+        skip_long=options.skip_long,
+        trust_code=options.trust_code,
+        engine=engine,
+        **(sampling.model_dump(include=sampling.model_fields_set) if sampling is not None else {}),
+    )
+    return EvaluatedTask(report, model)
+
+
+def _name_of(model: str) -> str:
+    """A model's folder, with the run's that it is in."""
+    path = Path(model).absolute()
+    return path.parent.name if path.name == "model" else path.name
+
+
+def _check_has_no_task_options(*configs: Config | None) -> None:
+    """What is said of a task has no meaning for a text."""
+    given = [name for config in configs if config is not None for name in sorted(config.model_fields_set)]
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')} without a task that writes", expected="it with --task only")
 
 
 def _evaluate_together(

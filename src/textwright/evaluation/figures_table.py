@@ -15,9 +15,9 @@ def show_figures(figures: Mapping[str, Scored]) -> None:
             continue
         interval = f"   {one.low:,.4f} to {one.high:,.4f}" if one.low is not None and one.high is not None else ""
         out.print(f"{name:34} {one.value:,.4f}{interval}")
-    reasons = dict.fromkeys(one.why_no_interval for one in figures.values() if one.why_no_interval)
-    for line in (
-        *dict.fromkeys(one.signature for one in figures.values()),
-        *(f"no interval: {why}" for why in reasons),
-    ):
-        notes.print(line, soft_wrap=True)
+    first_of: dict[str, str] = {}
+    for name, one in figures.items():
+        if first_of.setdefault(one.signature, name) == name:
+            notes.print(f"{name}: {one.signature}", soft_wrap=True)
+    for reason in dict.fromkeys(one.why_no_interval for one in figures.values() if one.why_no_interval):
+        notes.print(f"no interval: {reason}", soft_wrap=True)

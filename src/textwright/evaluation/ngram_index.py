@@ -40,16 +40,6 @@ class NgramIndex:
         found: np.ndarray = self._hashes.take(places, mode="clip") == hashes
         return found
 
-    def longest_span(self, document: str | Sequence[int] | np.ndarray) -> tuple[int, int]:
-        """Where the longest span begins of which every run of n is in the documents, and its length: words or tokens;
-        (0, 0) where there is none."""
-        edges = np.diff(self.occurs(document).astype(np.int8), prepend=0, append=0)
-        begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-        if not len(begins):
-            return 0, 0
-        longest = int(np.argmax(ends - begins))
-        return int(begins[longest]), int(ends[longest] - begins[longest]) + self.n - 1
-
     def _in_blocks(self, documents: Iterable[str | Sequence[int] | np.ndarray]) -> Iterator[np.ndarray]:
         held, num_held = list[np.ndarray](), 0
         for document in documents:
@@ -81,6 +71,24 @@ class NgramIndex:
             if word not in known:
                 known[word] = hash_u64(word)
         return np.array([known[word] for word in words], dtype=np.uint64)
+
+
+def longest_span(occurs: Bool[np.ndarray, " windows"], n: int) -> tuple[int, int]:
+    """Where the longest span begins of which every run of n is in an index, and its length: words or tokens.
+
+    Args:
+        occurs: as ``NgramIndex.occurs`` has it.
+        n: the index's.
+
+    Returns:
+        (0, 0) where there is none.
+    """
+    edges = np.diff(occurs.astype(np.int8), prepend=0, append=0)
+    begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    if not len(begins):
+        return 0, 0
+    longest = int(np.argmax(ends - begins))
+    return int(begins[longest]), int(ends[longest] - begins[longest]) + n - 1
 
 
 def _mixed(units: UInt64[np.ndarray, " units"]) -> UInt64[np.ndarray, " units"]:

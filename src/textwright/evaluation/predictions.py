@@ -93,11 +93,11 @@ def prediction_of(row: Mapping[str, Any], place: int, where: str) -> Prediction:
         fields = ", ".join(map(repr, row))
         raise InputError("no field 'prediction'", where=where, expected="it beside " + fields if fields else "it")
     references = row.get("references", [])
-    if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
+    if not isinstance(references, list):
         raise InputError("'references' is not a list of texts", where=where, expected='such as ["one", "another"]')
     judged = Judged(
-        _text_of(row, "prediction", None, where),
-        tuple(references),
+        _text(row["prediction"], "'prediction'", where),
+        tuple(_text(text, "a reference", where) for text in references),
         _text_of(row, "source", "", where),
         {name: value for name, value in row.items() if name not in KNOWN},
     )
@@ -196,12 +196,18 @@ def _lines_of(path: Path) -> Iterator[tuple[int, str]]:
                 raise InputError(f"{path} cannot be unpacked: {error}", fix="make it again") from None
 
 
-def _text_of(row: Mapping[str, Any], name: str, default: str | None, where: str) -> str:
-    value = row.get(name, default)
+def _text_of(row: Mapping[str, Any], name: str, default: str, where: str) -> str:
+    value = row.get(name)
     if name in ("id", "document") and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if value is None and default is not None:
-        return default
+    return default if value is None else _text(value, repr(name), where)
+
+
+def _text(value: Any, what: str, where: str) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{name!r} is {type(value).__name__}", where=where, expected="text")
+        raise InputError(f"{what} is {type(value).__name__}", where=where, expected="text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"half a surrogate pair in {what}", where=where, expected="Unicode text") from None
     return value

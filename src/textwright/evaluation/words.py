@@ -19,7 +19,7 @@ _OTHERS = (
     "\u0e01-\u0e4e\u0e81-\u0ecd\u0f00-\u0fff\u1000-\u109f\u1780-\u17d3"  # Thai, Lao, Tibetan, Burmese, Khmer
 )
 _CHARACTER, _HAN_CHARACTER = re.compile(f"[{_HAN}{_OTHERS}]"), re.compile(f"[{_HAN}]")
-_SENTENCE = re.compile(r".+?(?:[.!?]+[\"'”’)\]]*(?=\s|$)|[。！？]+[”’」』）]*|$)", re.DOTALL)
+_SENTENCE = re.compile(r".+?(?:(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s|$)|[。！？]++[”’」』）]*+|$)", re.DOTALL)
 MOSTLY_HAN = 0.9
 
 Writing = Literal["words", "chinese", "characters"]

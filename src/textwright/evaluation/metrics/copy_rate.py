@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from textwright.core.errors import InputError
 from textwright.evaluation.metrics.base import Figure, Judged, Metric, place_of
-from textwright.evaluation.ngram_index import NgramIndex
+from textwright.evaluation.ngram_index import NgramIndex, longest_span
 from textwright.evaluation.ratios import ratio
 
 
@@ -44,7 +44,7 @@ class CopyRate(Metric):
         for number, example in enumerate(examples, start=1):
             document = example.prediction if self._index.is_of_words is not False else _token_ids(example, number)
             occurs = self._index.occurs(document)
-            rows.append((occurs.sum(), len(occurs), self._index.longest_span(document)[1], 1))
+            rows.append((occurs.sum(), len(occurs), longest_span(occurs, self._index.n)[1], 1))
         return np.array(rows, dtype=np.float64)
 
     def values(self, sums: Float[np.ndarray, "*sets k"]) -> Float[np.ndarray, "*sets figures"]:

@@ -17,7 +17,9 @@ Scorer = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 
 @final
 class Fluency(Metric):
-    """The perplexity of predictions under a reference model. Dull text is fluent too: read it beside diversity.
+    """The perplexity of predictions under a reference model; empty ones are left out.
+
+    Dull text is fluent too: read it beside diversity.
 
     Args:
         scorer: the reference model, held by whoever has it.
@@ -43,8 +45,11 @@ class Fluency(Metric):
             fix = "make the metric with one: Fluency(scorer)"
             raise InputError("fluency without a reference model", fix=fix)
         texts = [example.prediction for example in examples]
-        scores = self._scorer(texts)
-        rows = [(-sum(one), len(one), len(text)) for one, text in zip(scores, texts, strict=True)]
+        scores = iter(self._scorer([text for text in texts if text]))
+        rows = []
+        for text in texts:
+            logprobs = next(scores) if text else []
+            rows.append((-sum(logprobs), len(logprobs), len(text)))
         return np.array(rows, dtype=np.float64)
 
     def values(self, sums: Float[np.ndarray, "*sets k"]) -> Float[np.ndarray, "*sets figures"]:

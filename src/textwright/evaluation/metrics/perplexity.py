@@ -11,6 +11,9 @@ from textwright.core.errors import InputError
 from textwright.evaluation.metrics.base import Figure, Judged, Metric, place_of
 from textwright.evaluation.ratios import ratio
 
+LARGEST = 1e300
+"""Sums of what is less are finite."""
+
 
 @final
 class Perplexity(Metric):
@@ -50,8 +53,8 @@ class Perplexity(Metric):
 
 
 def _checked(logprob: Any, num_tokens: Any, number: int) -> tuple[float, int]:
-    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not -math.inf < logprob <= 0:
+    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not -LARGEST < logprob <= 0:
         raise InputError(f"'logprob' is {logprob!r}", where=place_of(number), expected="a number that is not above 0")
-    if isinstance(num_tokens, bool) or not isinstance(num_tokens, int) or num_tokens < 1:
+    if isinstance(num_tokens, bool) or not isinstance(num_tokens, int) or not 1 <= num_tokens < LARGEST:
         raise InputError(f"'num_tokens' is {num_tokens!r}", where=place_of(number), expected="1 or more")
     return float(logprob), num_tokens
