@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.table import Column, Table
-
 from pydantic import Field
+from rich.table import Column, Table
 
 from textwright.api.config import ReadingOptions
 from textwright.core.config import Config
