@@ -89,11 +89,8 @@ def test_only_a_line_feed_ends_a_line(textwright: Run, tmp_path: Path) -> None:
         done = textwright(
             "score", "--predictions", plain, "--references", other, "--metrics", "edit_distance", "--json"
         )
-        assert done.json["metrics"]["edit_distance"] == {
-            "value": 0,
-            "n": 3,
-            "signature": done.json["metrics"]["edit_distance"]["signature"],
-        }
+        found = done.json["metrics"]["edit_distance"]
+        assert (found["value"], found["n"]) == (0, 3)
 
 
 def test_the_source_is_for_metrics_that_need_it_and_must_fit(
