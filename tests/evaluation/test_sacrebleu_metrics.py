@@ -71,9 +71,9 @@ def e2e(data_folder: Find, system: str) -> list[Judged]:
 )
 def test_sums_of_examples_are_corpus_score(data_folder: Find, name: str, theirs: BLEU | CHRF | TER) -> None:
     folder = data_folder("metrics-wmt17-en-de")
-    examples = wmt17(folder, "newstest2017.xmu.4910.en-de")[:120]
+    examples = wmt17(folder, "newstest2017.xmu.4910.en-de")[:50]
     # As a second reference, what another system said of every other one.
-    others = wmt17(folder, "newstest2017.KIT.4950.en-de")[:120]
+    others = wmt17(folder, "newstest2017.KIT.4950.en-de")[:50]
     both = [
         Judged(one.prediction, (*one.references, *([other.prediction] if place % 2 else [])))
         for place, (one, other) in enumerate(zip(examples, others, strict=True))
