@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 METRICS = Catalog(
     "metric",
     "textwright.metrics",
-    {},
+    {
+        "meteor": "textwright.evaluation.metrics.meteor:MeteorOwnWords",
+    },
 )
 
 
