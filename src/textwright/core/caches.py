@@ -43,20 +43,27 @@ def kernel_folder(sources: Path) -> Path:
     return cache_folder() / "kernels" / hashlib.sha256(os.fsencode(sources.resolve()) + contents).hexdigest()[:16]
 
 
-@cache
 def keep_kernels(sources: Path) -> bool:
-    """See that Numba keeps what it compiles in ``kernel_folder``; false where that cannot be.
+    """See that Numba keeps what it is told to compile next in ``kernel_folder``; false where that cannot be.
 
     Args:
-        sources: the folder of the kernels' sources.
+        sources: the folder of the kernels' sources. Each has its own, so this comes before each of their functions.
     """
     import numba
 
+    folder = _made_kernel_folder(sources)
+    if folder is None:
+        return False
+    numba.config.CACHE_DIR = str(folder)
+    return True
+
+
+@cache
+def _made_kernel_folder(sources: Path) -> Path | None:
     folder = kernel_folder(sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
     except (OSError, RuntimeError):
-        return False
-    numba.config.CACHE_DIR = str(folder)
-    return True
+        return None
+    return folder

@@ -25,6 +25,7 @@ METRICS = Catalog(
         "f1": "textwright.evaluation.metrics.f1:F1",
         "fluency": "textwright.evaluation.metrics.fluency:Fluency",
         "length": "textwright.evaluation.metrics.length:Length",
+        "meteor": "textwright.evaluation.metrics.meteor:MeteorOwnWords",
         "pass@k": "textwright.evaluation.metrics.pass_at_k:PassAtK",
         "perplexity": "textwright.evaluation.metrics.perplexity:Perplexity",
         "readability": "textwright.evaluation.metrics.readability:Readability",
