@@ -114,13 +114,15 @@ def long_segments(data: Path) -> list[Judged]:
         lines = outputs[start : start + LINES_OF_ONE]
         ends = [" ".join(references[meaning][end] for meaning, _ in lines) for end in (0, -1)]
         found.append(Judged(" ".join(text for _, text in lines), tuple(ends)))
+    pieces = {}
     novels = sorted((data / "corpus-english-novels").glob("*.gz"))
-    for n in range(NUM_CHANGED):
-        words = gzip.decompress(novels[n % len(novels)].read_bytes()).decode("utf-8-sig").split()
-        start = n * len(words) // NUM_CHANGED
-        piece = words[start : start + 50 + n]
-        found.append(Judged(changed(piece, random.Random(n)), (" ".join(piece),)))
-    return found
+    for number, novel in enumerate(novels):
+        words = gzip.decompress(novel.read_bytes()).decode("utf-8-sig").split()
+        for n in range(number, NUM_CHANGED, len(novels)):
+            start = n * len(words) // NUM_CHANGED
+            piece = words[start : start + 50 + n]
+            pieces[n] = Judged(changed(piece, random.Random(n)), (" ".join(piece),))
+    return found + [pieces[n] for n in range(NUM_CHANGED)]
 
 
 def changed(words: list[str], chance: random.Random) -> str:

@@ -111,10 +111,27 @@ def forget_places(hypothesis: Ints, vocabulary: Vocabulary, places: Places) -> N
 
 
 @compiled
+def is_same(text: Ints, other: Ints) -> bool:
+    """Whether texts have the same words in the same order."""
+    for n in range(min(len(text), len(other))):
+        if text[n] != other[n]:
+            return False
+    return len(text) == len(other)
+
+
+@compiled
+def longest_of(starts: Ints) -> int:
+    """Of rows that lie one after the other, the length of the longest."""
+    longest = 0
+    for n in range(len(starts) - 1):
+        longest = max(longest, starts[n + 1] - starts[n])
+    return longest
+
+
+@compiled
 def find_matches(hypothesis: Ints, reference: Ints, vocabulary: Vocabulary, places: Places) -> Matches:
     """The matches of each word of the reference, exact ones first, those of a kind in the hypothesis' order."""
-    is_same = len(hypothesis) == len(reference) and np.all(hypothesis == reference)
-    num_kinds = 1 if is_same else NUM_KINDS
+    num_kinds = 1 if is_same(hypothesis, reference) else NUM_KINDS
     starts = np.zeros(len(reference) + 1, np.int64)
     nothing = np.empty(0, np.int64)
     for j in range(len(reference)):
@@ -204,7 +221,7 @@ def search(num_words: int, matches: Matches, fixed: Ints) -> Ints:
     keys, ends = np.zeros((2, BEAM), np.int64), np.full((2, BEAM), -1)
     used = np.zeros((2, BEAM, num_used), np.uint64)
     children = np.empty(BEAM, np.int64)
-    most = BEAM * (1 + np.max(starts[1:] - starts[:-1])) if length else 0
+    most = BEAM * (1 + longest_of(starts))
     its_parent, its_choice = np.empty(most, np.int64), np.empty(most, np.int64)
     num_paths = 1
     for j in range(length):
@@ -237,15 +254,19 @@ def search(num_words: int, matches: Matches, fixed: Ints) -> Ints:
                 ends[new, path] = places[choice] + 1
                 use(used, new, path, places[choice])
         num_paths = found
-    return trace(keys[length % 2] + CHUNK * (ends[length % 2] != -1), num_paths, parents, choices)
+    return trace(keys[length % 2], ends[length % 2], num_paths, parents, choices)
 
 
 @compiled
-def trace(keys: Ints, num_paths: int, parents: Ints, choices: Ints) -> Ints:
-    """What the best of the last paths took at each step."""
-    best, length = np.argmin(keys[:num_paths]), len(parents)
-    taken = np.full(length, -1)
-    for j in range(length - 1, -1, -1):
+def trace(keys: Ints, ends: Ints, num_paths: int, parents: Ints, choices: Ints) -> Ints:
+    """What the best of the last paths took at each step; chunks that are open are closed first."""
+    best = 0
+    for path in range(num_paths):
+        keys[path] += CHUNK * int(ends[path] != -1)
+        if keys[path] < keys[best]:
+            best = path
+    taken = np.empty(len(parents), np.int64)
+    for j in range(len(parents) - 1, -1, -1):
         taken[j], best = choices[j, best], parents[j, best]
     return taken
 
@@ -307,12 +328,12 @@ def count_pairs(words: Ints, starts: Ints, pairs: Ints, vocabulary: Vocabulary) 
         [pairs, NUM_COLUMNS]
     """
     counts = np.zeros((len(pairs), NUM_COLUMNS), np.int64)
-    num_words, longest = len(vocabulary.stems), np.max(starts[1:] - starts[:-1]) if len(pairs) else 0
+    num_words, longest = len(vocabulary.stems), longest_of(starts)
     places = Places(
         np.full(num_words, -1), np.empty(longest, np.int64), np.full(num_words, -1), np.empty(longest, np.int64)
     )
     for n in range(len(pairs)):
-        hypothesis, reference = pairs[n]
+        hypothesis, reference = pairs[n, 0], pairs[n, 1]
         count(
             words[starts[hypothesis] : starts[hypothesis + 1]],
             words[starts[reference] : starts[reference + 1]],

@@ -1,5 +1,6 @@
 """METEOR as a metric: texts become numbers, each reference is aligned, the best one counts."""
 
+import zipfile
 from abc import ABC
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -38,9 +39,7 @@ class _Meteor(Metric, ABC):
         return f"METEOR-1.5|lang:en|norm:yes|modules:{modules}|function-words:{self._lists.name}|by:textwright"
 
     def measure(self, examples: Sequence[Judged]) -> Float[np.ndarray, "examples k"]:
-        for place, example in enumerate(examples, 1):
-            if not example.references:
-                raise InputError(f"example {place:,} has no reference", expected="at least one")
+        self.check(examples)
         counts = self._counts(examples)
         ends = list(accumulate((len(example.references) for example in examples), initial=0))
         scores = score(counts)
@@ -140,3 +139,14 @@ def _meteors_lists(jar: Path) -> WordLists:
     if lists.name != JAR_NAME:
         raise InputError(f"{jar} is not METEOR 1.5's program", expected="meteor-1.5.jar", where="the metric meteor")
     return lists
+
+
+def make_meteor(file: Path | None = None) -> Metric:
+    """METEOR by METEOR's own lists of words where ``file`` is its jar, else by those of a text file, or by ours.
+
+    Raises:
+        InputError: the file is neither.
+    """
+    if file is not None and zipfile.is_zipfile(file):
+        return Meteor(file)
+    return MeteorOwnWords(file)
