@@ -43,7 +43,7 @@ class TaskReport:
     seconds: float
     """Of this call, without those before it was interrupted."""
     num_tokens: int
-    """Written in this call."""
+    """That the model wrote in this call."""
 
 
 @checks_kinds
@@ -91,25 +91,27 @@ def evaluate_task(
     sandbox = Sandbox(trusts_code=trust_code) if chosen.runs_code else None
     predictor = Predictor(model.decoder(engine), model.tokenizer, chosen, config, sandbox)
     kept, num_skipped = _fitting(predictor, chosen, paths, limit, skips=skip_long)
-    predictions = Predictions(
-        Path(out),
-        {
-            "model": fingerprint_of(model),
-            "task": chosen.name,
-            "data": [_hash_of(path) for path in paths],
-            "sampling": config.model_dump(mode="json"),
-            "engine": engine.model_dump(mode="json"),
-        },
-    )
+    settings = {
+        "model": fingerprint_of(model),
+        "task": chosen.name,
+        "data": [_hash_of(path) for path in paths],
+        "sampling": config.model_dump(mode="json"),
+        "engine": engine.model_dump(mode="json"),
+    }
+    predictions = Predictions(Path(out), settings)
     left = [placed for placed in kept if placed.place not in predictions.done]
     num_tokens = _predict(predictor, predictions, left, len(kept), quiet=quiet)
-    wanted = {placed.place for placed in kept}
-    rows = [row for row in predictions.rows() if row["place"] in wanted]
+    rows = _rows_of(predictions, kept)
     judged = [prediction_of(row, place, f"{predictions.path}:{place}") for place, row in enumerate(rows, start=1)]
     figures = score([one.judged for one in judged], chosen_metrics, [one.document for one in judged])
-    return TaskReport(
-        chosen.name, figures, len(rows), num_skipped, predictions.folder, time.monotonic() - begun_s, num_tokens
-    )
+    seconds = time.monotonic() - begun_s
+    return TaskReport(chosen.name, figures, len(rows), num_skipped, predictions.folder, seconds, num_tokens)
+
+
+def _rows_of(predictions: Predictions, kept: Sequence[Placed]) -> list[dict[str, Any]]:
+    """The rows of these examples: there may be more, of a call without a limit."""
+    wanted = {placed.place for placed in kept}
+    return [row for row in predictions.rows() if row["place"] in wanted]
 
 
 def _fitting(

@@ -175,10 +175,22 @@ def evaluate(
     if task is not None and task not in LAST_WORDS:
         return _evaluate_task(models[0], task, paths, options or TaskOptions(), sampling, engine, device)
     _check_has_no_task_options(options, sampling, engine)
-    files = find_files(paths)
     if len(models) > 1:
         return _evaluate_together(models, paths, reading, window, stride, device)
-    (model,) = models
+    return _evaluate_alone(models[0], paths, task, reading, window, stride, device)
+
+
+def _evaluate_alone(
+    model: str,
+    paths: tuple[Path, ...],
+    task: str | None,
+    reading: ReadingOptions | None,
+    window: int | None,
+    stride: int | None,
+    device: str,
+) -> Evaluated:
+    """A model on a text, or on last words."""
+    files = find_files(paths)
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api import load
         from textwright.evaluation.catalog import find_task as find_measure

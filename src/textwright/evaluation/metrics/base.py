@@ -11,6 +11,7 @@ the texts: a resample is another sum of the same rows.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,6 +73,15 @@ class Metric(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     is_additive: ClassVar[bool] = True
     reason: ClassVar[str] = ""
+
+    @classmethod
+    def with_file(cls, file: Path) -> "Metric":
+        """The metric by what a file holds, where it takes one.
+
+        Raises:
+            InputError: it takes none, or not this one.
+        """
+        raise InputError(f"the file {file} for a metric that takes none", fix="write the metric's name alone")
 
     def check(self, examples: Sequence[Judged]) -> None:
         """See that there are examples, and that each has what it is judged by; ``measure`` begins with it.

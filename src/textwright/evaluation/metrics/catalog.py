@@ -1,12 +1,9 @@
 """The table of metrics: name -> where its class is. A new one is a file and a row here."""
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textwright.core.catalog import Catalog
-from textwright.core.errors import InputError
 
 if TYPE_CHECKING:
     from textwright.evaluation.metrics.base import Metric
@@ -29,7 +26,7 @@ METRICS = Catalog(
         "f1": "textwright.evaluation.metrics.f1:F1",
         "fluency": "textwright.evaluation.metrics.fluency:Fluency",
         "length": "textwright.evaluation.metrics.length:Length",
-        "meteor": "textwright.evaluation.metrics.meteor:make_meteor",
+        "meteor": "textwright.evaluation.metrics.meteor:MeteorOwnWords",
         "pass@k": "textwright.evaluation.metrics.pass_at_k:PassAtK",
         "perplexity": "textwright.evaluation.metrics.perplexity:Perplexity",
         "readability": "textwright.evaluation.metrics.readability:Readability",
@@ -49,9 +46,5 @@ def find_metric(name: str) -> "Metric":
         InputError: there is none of that name, or it takes no file.
     """
     name, sign, file = name.partition("=")
-    make: Callable[..., Metric] = METRICS.load(name)
-    if not sign:
-        return make()
-    if not inspect.signature(make).parameters:
-        raise InputError(f"the metric {name} with the file {file!r}", fix=f"write {name} alone: it takes none")
-    return make(Path(file).expanduser())
+    kind: type[Metric] = METRICS.load(name)
+    return kind.with_file(Path(file).expanduser()) if sign else kind()

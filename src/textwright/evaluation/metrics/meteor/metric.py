@@ -133,20 +133,14 @@ class MeteorOwnWords(_Meteor):
     def __init__(self, function_words: Path | None = None) -> None:
         super().__init__(WordLists.own() if function_words is None else WordLists.of_file(function_words))
 
+    @classmethod
+    def with_file(cls, file: Path) -> Metric:
+        """METEOR by its own lists of words where the file is its jar, else by function words that stand in it."""
+        return Meteor(file) if zipfile.is_zipfile(file) else cls(file)
+
 
 def _meteors_lists(jar: Path) -> WordLists:
     lists = WordLists.of_file(jar)
     if lists.name != JAR_NAME:
         raise InputError(f"{jar} is not METEOR 1.5's program", expected="meteor-1.5.jar", where="the metric meteor")
     return lists
-
-
-def make_meteor(file: Path | None = None) -> Metric:
-    """METEOR by METEOR's own lists of words where ``file`` is its jar, else by those of a text file, or by ours.
-
-    Raises:
-        InputError: the file is neither.
-    """
-    if file is not None and zipfile.is_zipfile(file):
-        return Meteor(file)
-    return MeteorOwnWords(file)

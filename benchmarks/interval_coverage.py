@@ -1,7 +1,8 @@
 """How often 95 % intervals hold the truth, and tests of two systems that are alike say that they differ.
 
-    python benchmarks/coverage.py intervals [--runs 2000] [--figures bleu f1 macro-f1] [--sizes 50 500] [--json]
-    python benchmarks/coverage.py tests [--runs 10000] [--figures bleu f1] [--sizes 50 500] [--json]
+    python benchmarks/interval_coverage.py intervals [--runs 2000] [--figures bleu f1 macro-f1] [--sizes 50 500]
+        [--json]
+    python benchmarks/interval_coverage.py tests [--runs 10000] [--figures bleu f1] [--sizes 50 500] [--json]
 
 The population is all real outputs of ``real_outputs.py``, and its figure is the truth. Samples are drawn from it with
 replacement: outputs, or whole clusters of five (what five systems say of one input). For the tests, two systems' real
