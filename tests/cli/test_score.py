@@ -155,3 +155,14 @@ def test_references_in_two_places(textwright: Run, tmp_path: Path) -> None:
     path = lines_in(tmp_path / "said.jsonl", ['{"prediction": "a", "references": ["a"]}'])
     asked = ("--predictions", path, "--references", lines_in(tmp_path / "wanted.txt", ["a"]), "--metrics", "bleu")
     assert_one_line(textwright("score", *asked), "--references, and references in", "expected one of them")
+
+
+def test_compare_scores_takes_the_metrics_whose_details_are_there(textwright: Run, tmp_path: Path) -> None:
+    for name, chance in (("a", 0.9), ("b", 0.2)):
+        rows = [
+            {"id": str(n), "prediction": "x", "references": ["x"], "probabilities": {"x": chance, "y": 1 - chance}}
+            for n in range(20)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = textwright("compare-scores", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--json")
+    assert list(done.json["metrics"]) == ["calibration_error"]

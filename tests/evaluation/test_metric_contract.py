@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from textwright.core.errors import InputError
 from textwright.evaluation.metrics.base import Judged, Metric
-from textwright.evaluation.metrics.catalog import METRICS
+from textwright.evaluation.metrics.catalog import METRICS, find_metric
 from textwright.evaluation.ngram_index import NgramIndex
 
 TRAINING_TEXT = "the cat sat on the mat and looked at the dog that slept beside the warm stove all day long"
@@ -194,5 +195,22 @@ def test_a_detail_of_another_kind_is_refused_by_its_place(row: str, detail: str,
 
 @pytest.mark.parametrize("row", ["copy_rate", "fluency", "coherence"])
 def test_what_needs_more_than_the_predictions_says_so(row: str) -> None:
-    with pytest.raises(InputError, match=f"{row} without a"):
-        METRICS.load(row)().measure(examples_for(row))
+    with pytest.raises(InputError, match=f"the metric {row} alone; expected it with .*; write {row}=PATH"):
+        find_metric(row)
+
+
+def test_a_file_for_a_metric_that_takes_none_is_refused() -> None:
+    with pytest.raises(InputError, match="the file x.txt for a metric that takes none"):
+        find_metric("bleu=x.txt")
+    with pytest.raises(InputError, match="unknown metric 'blue'"):
+        find_metric("blue=x.txt")
+
+
+def test_copies_are_of_a_file_or_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text(" ".join(f"word{number}" for number in range(30)))
+    said = Judged(" ".join(f"word{number}" for number in range(5, 20)))
+    for path in (tmp_path, tmp_path / "one.txt"):
+        metric = find_metric(f"copy_rate={path}")
+        assert metric.values(metric.measure([said]).sum(axis=0)).tolist() == [1.0, 15.0]
+    with pytest.raises(InputError, match="missing"):
+        find_metric(f"copy_rate={tmp_path / 'missing'}")

@@ -91,7 +91,7 @@ def test_each_example_has_the_text_that_the_model_writes_alone(model: Model, dat
         (alone,) = model.complete([row["prompt"]], max_new_tokens=6, temperature=0, stop=("\n",))
         assert (row["text"], row["prediction"]) == (alone.text, alone.text.strip())
         assert (row["num_tokens"], row["references"]) == (alone.num_tokens, [row["prompt"].split("\n")[0]])
-        assert row["logprob"] == pytest.approx(alone.logprob, abs=1e-3)
+        assert row["text_logprob"] == pytest.approx(alone.logprob, abs=1e-3)
     figure = report.figures["edit_distance"]
     assert report.num_examples == figure.num_examples == 5
     assert figure.low is not None

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
+from textwright.checkpoint.model_folder import save_model
 from textwright.core.errors import InputError
+from textwright.evaluation.language_modelling import score_text
 from textwright.evaluation.metrics.base import Judged, Metric
 from textwright.evaluation.metrics.catalog import find_metric
 from textwright.evaluation.metrics.coherence import Coherence
@@ -245,3 +248,18 @@ def test_a_model_scores_texts_for_fluency_as_it_reads_them() -> None:
         losses.append(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none"))
     found = figures_of(Fluency(scorer), texts(*said))
     assert found["fluency_perplexity"] == pytest.approx(float(torch.cat(losses).mean().exp()), rel=1e-5)
+
+
+def test_a_folders_model_scores_texts_of_any_length(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer("byte", lambda: iter(()))
+    network = build(preset("nano", vocab_size=tokenizer.vocab_size), seed=3)
+    save_model(network, tokenizer, tmp_path / "model")
+    said = texts("The cat sat.", "", "One sentence. " * 20)
+    found = figures_of(find_metric(f"fluency={tmp_path / 'model'}"), said)
+    whole = score_text(network, tokenizer, [one.prediction for one in said if one.prediction])
+    assert found["fluency_perplexity"] == pytest.approx(whole.perplexity_per_token, rel=1e-4)
+    assert found["fluency_bits_per_character"] == pytest.approx(whole.bits_per_character, rel=1e-4)
+    two = texts("One is here. Two is there. Three is far.")
+    assert 0 <= figures_of(find_metric(f"coherence={tmp_path / 'model'}"), two)["coherence"] <= 1
+    with pytest.raises(InputError):
+        find_metric(f"fluency={tmp_path}")

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from textwright.api.config import ReadingOptions
 from textwright.core.config import Config
 from textwright.core.console import stderr_console, stdout_console
-from textwright.core.errors import InputError
+from textwright.core.errors import InputError, unknown_name
 from textwright.core.progress import bar
 from textwright.core.result import Result
 from textwright.engines.config import EngineConfig
@@ -20,7 +20,7 @@ from textwright.evaluation.catalog import TASKS as LAST_WORDS
 from textwright.evaluation.evaluation_folder import PREDICTIONS
 from textwright.evaluation.figures_table import show_figures
 from textwright.generation.request import SamplingConfig
-from textwright.tasks.catalog import find_task
+from textwright.tasks.catalog import TASKS, find_task
 from textwright.text.files import find_files
 from textwright.text.read import TextFiles, whole_texts
 from textwright.text.readers import is_plain
@@ -227,6 +227,8 @@ def _evaluate_task(
     device: str,
 ) -> EvaluatedTask:
     """A task of the table, or of a file."""
+    if task not in TASKS and not task.endswith(".toml"):
+        raise unknown_name("task", task, [*TASKS, *LAST_WORDS])
     chosen = find_task(task)
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.model import load

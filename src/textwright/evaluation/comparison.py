@@ -146,9 +146,8 @@ def find_metrics(names: Sequence[str] | None, predictions: Sequence[Prediction])
     if names is not None:
         return {name.strip(): find_metric(name.strip()) for name in names}
     held = set.intersection(*({*one.judged.details} for one in predictions))
-    fitting = {
-        name: metric for name in METRICS if (metric := find_metric(name)).needs and held.issuperset(metric.needs)
-    }
+    kinds: dict[str, type[Metric]] = {name: METRICS.load(name) for name in METRICS}
+    fitting = {name: kind() for name, kind in kinds.items() if kind.needs and held.issuperset(kind.needs)}
     if not fitting:
         what = "nothing in the predictions says which metrics fit"
         raise InputError(what, fix=f"name some with --metrics: {', '.join(sorted(METRICS))}")

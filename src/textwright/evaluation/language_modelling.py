@@ -96,7 +96,7 @@ def score_text(
         done_before, bytes_before, num_ids = num_tokens, tally.num_bytes, max(1, len(ids) - 1)
         tally.add(text, num_unknown=tokenizer.decode(ids).count(UNKNOWN) - text.count(UNKNOWN))
         logprobs = list[Tensor]()
-        for scores in score(model, _windows(ids, window, stride), batch_size=rows):
+        for scores in score(model, windows_of(ids, window, stride), batch_size=rows):
             total, num_tokens = total - float(scores.logprobs.double().sum()), num_tokens + len(scores.logprobs)
             if progress is not None:
                 progress(bytes_before + (tally.num_bytes - bytes_before) * (num_tokens - done_before) // num_ids)
@@ -206,7 +206,7 @@ def last_hidden(model: Decoder, batch: Batch) -> Float[Tensor, "rows time width"
     return model.run(lambda: model.extend(batch.input_ids, lengths, cache, range(batch.num_rows)))
 
 
-def _windows(ids: list[int], window: int, stride: int) -> Iterator[ScoredText]:
+def windows_of(ids: list[int], window: int, stride: int) -> Iterator[ScoredText]:
     """Windows over one text; in each only the tokens that no earlier window predicted are scored."""
     done = 1  # ids[0] is given, not predicted
     while done < len(ids):

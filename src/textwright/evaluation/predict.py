@@ -151,7 +151,7 @@ class Predictor:
         row = row_of(placed) | {
             "prediction": answers[0].prediction,
             "text": texts[0].text,
-            "logprob": texts[0].logprob,
+            "text_logprob": texts[0].logprob,
             "num_tokens": texts[0].num_tokens,
             "finish_reason": texts[0].finish_reason,
         }
@@ -187,7 +187,7 @@ class Predictor:
                 row_of(placed)
                 | {
                     "prediction": answer.prediction,
-                    "logprob": logprobs[best],
+                    "text_logprob": logprobs[best],
                     "probabilities": dict(zip(names, probabilities(logprobs), strict=True)),
                 }
                 | dict(answer.details)

@@ -62,6 +62,7 @@ class Metric(ABC):
         source: paper or program that defines it.
         needs_references: whether every example must have one.
         needs: the details that every example must have.
+        file: what it must be given beside its name, by ``with_file``; empty: it works by its name alone.
         is_additive: whether figures are made of sums over examples. If not, rows of ``measure`` stand for all examples
             that it was given and add up to no other set's: each set is measured by itself, and no interval is made, for
             the stated ``reason``.
@@ -71,6 +72,7 @@ class Metric(ABC):
     source: ClassVar[str]
     needs_references: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = ()
+    file: ClassVar[str] = ""
     is_additive: ClassVar[bool] = True
     reason: ClassVar[str] = ""
 

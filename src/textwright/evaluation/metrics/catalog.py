@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textwright.core.catalog import Catalog
+from textwright.core.errors import InputError
 
 if TYPE_CHECKING:
     from textwright.evaluation.metrics.base import Metric
@@ -43,8 +44,12 @@ def find_metric(name: str) -> "Metric":
     """The metric of a name, with its usual settings; ``NAME=FILE`` gives it a file, such as ``meteor=meteor-1.5.jar``.
 
     Raises:
-        InputError: there is none of that name, or it takes no file.
+        InputError: there is none of that name, it needs a file and has none, or takes none and has one.
     """
     name, sign, file = name.partition("=")
     kind: type[Metric] = METRICS.load(name)
-    return kind.with_file(Path(file).expanduser()) if sign else kind()
+    if sign:
+        return kind.with_file(Path(file).expanduser())
+    if kind.file:
+        raise InputError(f"the metric {name} alone", expected=f"it with {kind.file}", fix=f"write {name}=PATH")
+    return kind()

@@ -1,19 +1,17 @@
 """Coherence: whether a reference model finds sentences likelier in their order than in another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
-from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.evaluation.metrics.base import Figure, Judged, Metric
 from textwright.evaluation.ratios import ratio
+from textwright.evaluation.reference_model import Scorer, scorer_of
 from textwright.evaluation.words import sentences_of, writing_of
-
-Scorer = Callable[[Sequence[str]], Sequence[Sequence[float]]]
-"""The log-probability of each token of texts, in nats: ``generation.scoring.score`` with a model and its tokenizer."""
 
 
 @final
@@ -22,6 +20,7 @@ class Coherence(Metric):
 
     Args:
         scorer: the reference model, held by whoever has it.
+        name: the model's, for the signature.
         num_shuffles: other orders that each prediction is compared with.
         seed: of the orders, which depend on the text too.
     """
@@ -30,17 +29,22 @@ class Coherence(Metric):
     source = "Barzilay and Lapata 2008: pairs of a text and a shuffled one, told apart by a language model"
     needs_references = False
 
-    def __init__(self, scorer: Scorer | None = None, *, num_shuffles: int = 5, seed: int = 0) -> None:
-        self._scorer, self._num_shuffles, self._seed = scorer, num_shuffles, seed
+    file = "the folder of a reference model"
+
+    def __init__(self, scorer: Scorer, name: str = "the scorer's", *, num_shuffles: int = 5, seed: int = 0) -> None:
+        self._scorer, self._name, self._num_shuffles, self._seed = scorer, name, num_shuffles, seed
+
+    @classmethod
+    def with_file(cls, file: Path) -> "Coherence":
+        """By the model of a folder."""
+        return cls(scorer_of(file), str(file))
 
     @property
     def signature(self) -> str:
-        return f"model:the scorer's|shuffles:{self._num_shuffles}|seed:{self._seed}"
+        return f"model:{self._name}|shuffles:{self._num_shuffles}|seed:{self._seed}"
 
     def measure(self, examples: Sequence[Judged]) -> Float[np.ndarray, "examples k"]:
         self.check(examples)
-        if self._scorer is None:
-            raise InputError("coherence without a reference model", fix="make the metric with one: Coherence(scorer)")
         orders = [self._orders(example.prediction) for example in examples]
         likelihoods = [sum(one) for one in self._scorer([text for texts in orders for text in texts])]
         rows, begin = np.zeros((len(examples), 2)), 0

@@ -1,6 +1,7 @@
 """Copying: how much of what a model writes stands word for word in its training text."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -10,6 +11,7 @@ from textwright.core.errors import InputError
 from textwright.evaluation.metrics.base import Figure, Judged, Metric, place_of
 from textwright.evaluation.ngram_index import NgramIndex, longest_span
 from textwright.evaluation.ratios import ratio
+from textwright.text.read import read_texts
 
 
 @final
@@ -27,19 +29,22 @@ class CopyRate(Metric):
     )
     source = "n-grams in common with the training text, of 13 words as in Brown et al. 2020, appendix C"
     needs_references = False
+    file = "a file or folder of the training text"
 
-    def __init__(self, index: NgramIndex | None = None) -> None:
+    def __init__(self, index: NgramIndex) -> None:
         self._index = index
+
+    @classmethod
+    def with_file(cls, file: Path) -> "CopyRate":
+        """By the words of a file, or of a folder's files."""
+        return cls(NgramIndex(read_texts([file])))
 
     @property
     def signature(self) -> str:
-        return f"n:{self._index.n if self._index else 'no training text'}|copied_span:mean of the longest of each"
+        return f"n:{self._index.n}|copied_span:mean of the longest of each"
 
     def measure(self, examples: Sequence[Judged]) -> Float[np.ndarray, "examples k"]:
         self.check(examples)
-        if self._index is None:
-            fix = "make the metric with an index of it: CopyRate(NgramIndex(texts))"
-            raise InputError("copy_rate without a training text", fix=fix)
         rows = []
         for number, example in enumerate(examples, start=1):
             document = example.prediction if self._index.is_of_words is not False else _token_ids(example, number)

@@ -1,18 +1,16 @@
 """Fluency: how likely predictions are to a reference model."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
-from textwright.core.errors import InputError
 from textwright.evaluation.metrics.base import Figure, Judged, Metric
 from textwright.evaluation.ratios import ratio
-
-Scorer = Callable[[Sequence[str]], Sequence[Sequence[float]]]
-"""The log-probability of each token of texts, in nats: ``generation.scoring.score`` with a model and its tokenizer."""
+from textwright.evaluation.reference_model import Scorer, scorer_of
 
 
 @final
@@ -23,6 +21,7 @@ class Fluency(Metric):
 
     Args:
         scorer: the reference model, held by whoever has it.
+        name: the model's, for the signature.
     """
 
     figures = (
@@ -32,18 +31,22 @@ class Fluency(Metric):
     source = "the perplexity of a language model that wrote none of the predictions"
     needs_references = False
 
-    def __init__(self, scorer: Scorer | None = None) -> None:
-        self._scorer = scorer
+    file = "the folder of a reference model"
+
+    def __init__(self, scorer: Scorer, name: str = "the scorer's") -> None:
+        self._scorer, self._name = scorer, name
+
+    @classmethod
+    def with_file(cls, file: Path) -> "Fluency":
+        """By the model of a folder."""
+        return cls(scorer_of(file), str(file))
 
     @property
     def signature(self) -> str:
-        return "model:the scorer's"
+        return f"model:{self._name}"
 
     def measure(self, examples: Sequence[Judged]) -> Float[np.ndarray, "examples k"]:
         self.check(examples)
-        if self._scorer is None:
-            fix = "make the metric with one: Fluency(scorer)"
-            raise InputError("fluency without a reference model", fix=fix)
         texts = [example.prediction for example in examples]
         scores = iter(self._scorer([text for text in texts if text]))
         rows = []
