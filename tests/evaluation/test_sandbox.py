@@ -11,7 +11,7 @@ from textwright.evaluation.sandbox import Limits, Sandbox, why_not_isolated
 
 REASON = why_not_isolated()
 needs_bubblewrap = pytest.mark.skipif(REASON is not None, reason=f"no isolation here: {REASON}")
-SHORT = Limits(seconds=1.5)
+SHORT = Limits(seconds=0.5)
 
 
 @pytest.fixture(params=["isolated", "trusted"])
@@ -66,7 +66,7 @@ def test_what_went_wrong_is_told(box: Sandbox) -> None:
     ],
 )  # fmt: skip
 def test_what_takes_too_much_or_looks_outside_is_stopped(program: str, outcome: set[str]) -> None:
-    assert Sandbox(Limits(seconds=5)).run(program).outcome in outcome
+    assert Sandbox(Limits(seconds=4, memory_bytes=1 << 28)).run(program).outcome in outcome
 
 
 @needs_bubblewrap
