@@ -138,6 +138,19 @@ def test_a_folder_of_another_evaluation_is_left_as_it_is(
     assert (tmp_path / "out" / PREDICTIONS).read_bytes() == before
 
 
+def test_a_task_that_was_changed_does_not_go_on_with_its_old_answers(model: Model, data: Path, tmp_path: Path) -> None:
+    described = tmp_path / "again.toml"
+    text = 'fields = ["text"]\nprompt = "{text}\\nAgain:"\ncompletion = " {text}"\nmetrics = ["edit_distance"]\n'
+    text += "max_new_tokens = 4\n"
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "one"}\n{"text": "two"}\n')
+    described.write_text(text)
+    evaluate_task(model, described, rows, out=tmp_path / "out", quiet=True)
+    described.write_text(text.replace("Again:", "Once more:"))
+    with pytest.raises(InputError, match="another prompt or reference of"):
+        evaluate_task(model, described, rows, out=tmp_path / "out", quiet=True)
+
+
 def test_a_folder_with_other_things_is_not_written_to(model: Model, data: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("x")

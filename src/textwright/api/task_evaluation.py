@@ -99,6 +99,7 @@ def evaluate_task(
         "engine": engine.model_dump(mode="json"),
     }
     predictions = Predictions(Path(out), settings)
+    _check_are_the_same(predictions, kept)
     left = [placed for placed in kept if placed.place not in predictions.done]
     num_tokens = _predict(predictor, predictions, left, len(kept), quiet=quiet)
     rows = _rows_of(predictions, kept)
@@ -106,6 +107,17 @@ def evaluate_task(
     figures = score([one.judged for one in judged], chosen_metrics, [one.document for one in judged])
     seconds = time.monotonic() - begun_s
     return TaskReport(chosen.name, figures, len(rows), num_skipped, predictions.folder, seconds, num_tokens)
+
+
+def _check_are_the_same(predictions: Predictions, kept: Sequence[Placed]) -> None:
+    """See that what is done already was asked as it would be now: a task's file may have been changed since."""
+    asked = {placed.place: (placed.example.prompt, list(placed.example.references)) for placed in kept}
+    for row in predictions.rows():
+        if row["place"] in asked and (row["prompt"], row["references"]) != asked[row["place"]]:
+            raise InputError(
+                f"{predictions.folder} holds an evaluation with another prompt or reference of {row['id']}",
+                fix="give another --out, or delete the folder",
+            )
 
 
 def _rows_of(predictions: Predictions, kept: Sequence[Placed]) -> list[dict[str, Any]]:
