@@ -24,7 +24,9 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     INT8,
     INTERLEAVE,
     VALUES_PER_LINE,
+    make_decoded_microkernel,
     make_gemm_microkernel,
+    make_panel_decoder,
 )
 from textwright.engines.cpu.kernels.layout import ACTIVATIONS, CACHE_LINE, KERNEL_ARGS, ModelDims
 from textwright.engines.cpu.kernels.numba_intrinsics import floats, kernel_args_at
@@ -230,11 +232,13 @@ def test_softmax(size: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 7, 16, 22, 37])
-def test_every_input_is_in_one_tile_of_16_4_or_1(count: int) -> None:
-    tiles = [gemm.input_tile(n, count) for n in range(count)]
+@pytest.mark.parametrize("kind", [FLOAT32, BFLOAT16, INT8])
+def test_every_input_is_in_one_tile_as_large_as_can_be(kind: int, count: int) -> None:
+    tiles = [gemm.input_tile(kind, n, count) for n in range(count)]
     assert all(first <= n < first + size and first + size <= count for n, (first, size) in enumerate(tiles))
     assert [size for _, size in tiles] == sorted((size for _, size in tiles), reverse=True)
-    assert sum(1 / size for _, size in tiles) == pytest.approx(count // 16 + count % 16 // 4 + count % 4)
+    few = -(-count // 6) if gemm.is_decoded(kind, count) else count // 16 + count % 16 // 4 + count % 4
+    assert sum(1 / size for _, size in tiles) == pytest.approx(few)
 
 
 @pytest.mark.parametrize("num_threads", [1, 3, 7])
@@ -251,7 +255,8 @@ def packed_inputs(kind: int, x: Array) -> tuple[Array, Array, ModelDims, Any]:
     """Inputs packed for tiles, their blocks, and the arguments with which they were."""
     count, columns = x.shape
     lines = gemm.num_lines(kind, columns)
-    packed, blocks = untouched(count * lines * 16 + 1), untouched(2 * count * lines)
+    words = 32 if kind == BFLOAT16 and gemm.is_decoded(kind, count) else 16
+    packed, blocks = untouched(count * lines * words + 1), untouched(2 * count * lines)
     dims = dims_with(kind=kind)
     args = args_with(count=count, packed_inputs=packed.ctypes.data, blocks=blocks.ctypes.data)
     for n in range(count):
@@ -266,18 +271,21 @@ def packed_inputs(kind: int, x: Array) -> tuple[Array, Array, ModelDims, Any]:
 def test_inputs_are_packed_in_lines_of_their_tile(kind: int, count: int, columns: int) -> None:
     x = normal(count, columns)
     packed, blocks, _, _ = packed_inputs(kind, x)
-    lines, per_line = gemm.num_lines(kind, columns), VALUES_PER_LINE[kind]
-    words = packed.view({FLOAT32: np.float32, BFLOAT16: np.int16, INT8: np.int8}[kind]).reshape(-1, per_line)
+    are_floats = kind == FLOAT32 or gemm.is_decoded(kind, count)
+    per_line = 16 if are_floats else VALUES_PER_LINE[kind]
+    lines = gemm.num_lines(kind, columns) * (VALUES_PER_LINE[kind] // per_line)
+    words = packed.view(np.float32 if are_floats else {BFLOAT16: np.int16, INT8: np.int8}[kind]).reshape(-1, per_line)
     num_blocks = -(-columns // BLOCK)
     of_blocks = blocks[: 2 * count * num_blocks].reshape(count, num_blocks, 2)
     for n in range(count):
-        first, size = gemm.input_tile(n, count)
+        first, size = gemm.input_tile(kind, n, count)
         own = words[first * lines + n - first :][: lines * size : size].reshape(-1)
         assert not own[columns:].any()
         if kind == FLOAT32:
             assert np.array_equal(own[:columns], x[n] * INPUT_FACTOR)
         elif kind == BFLOAT16:
-            assert np.array_equal(own[:columns], as_bfloat16(x[n] * INPUT_FACTOR))
+            rounded = as_bfloat16(x[n] * INPUT_FACTOR)
+            assert np.array_equal(own[:columns], from_bfloat16(rounded) if are_floats else rounded)
         else:
             scales = of_blocks[n, :, 0]
             for block, scale in enumerate(scales):
@@ -294,6 +302,27 @@ def test_rounding_to_bfloat16_is_torchs(value: float) -> None:
     assert np.isnan(from_bfloat16(np.array([gemm.rounded_to_bfloat16(np.float32(math.nan))], np.int16)))[0]
 
 
+def tile(kind: int, x: Array) -> Array:
+    """Inputs as a tile of their own: line 0 of each, line 1 of each, ..."""
+    per_line = VALUES_PER_LINE[kind]
+    lines = -(-x.shape[1] // per_line)
+    padded = np.zeros((len(x), lines * per_line), np.float32)
+    padded[:, : x.shape[1]] = x * INPUT_FACTOR
+    words = padded if kind == FLOAT32 else as_bfloat16(padded).view(np.float32)
+    packed = aligned(words.size, np.float32)
+    packed[:] = words.reshape(len(x), lines, 16).transpose(1, 0, 2).reshape(-1)
+    return packed
+
+
+def panels_of(precision: DecodingPrecision, weight: Array) -> tuple[Array, Array]:
+    """The panels of a matrix without outliers, at an address that begins a line, and its rows' factors."""
+    panels, factors, outliers = pack_floats(torch.from_numpy(weight), precision)
+    assert len(outliers) == INTERLEAVE[KINDS[precision]] + 1
+    memory = aligned(panels.numel(), np.int32)
+    memory[:] = panels.numpy().reshape(-1)
+    return memory, factors.numpy()
+
+
 @pytest.mark.parametrize("num_inputs", [1, 4, 16])
 @pytest.mark.parametrize("num_panels", [1, 2])
 @pytest.mark.parametrize("columns", [1, 70])
@@ -305,10 +334,7 @@ def test_the_micro_kernels_of_products_of_floats(
     kind, rows = KINDS[precision], 16 * INTERLEAVE[KINDS[precision]]
     weight, x = normal(rows, columns), normal(num_inputs, columns)
     weight = np.sign(weight) * np.clip(np.abs(weight), 0.05, None)  # no outliers, which are added elsewhere
-    panels, factors, outliers = pack_floats(torch.from_numpy(weight), precision)
-    assert len(outliers) == INTERLEAVE[kind] + 1
-    memory, packed = aligned(panels.numel(), np.int32), packed_inputs(kind, x)[0]
-    memory[:] = panels.numpy().reshape(-1)
+    (memory, factors), packed = panels_of(precision, weight), tile(kind, x)
     sums = untouched(num_panels * num_inputs * 16 + 1)
     microkernel = make_gemm_microkernel(kind, num_inputs, num_panels)
 
@@ -320,8 +346,39 @@ def test_the_micro_kernels_of_products_of_floats(
     assert sums[-1] == UNTOUCHED
     rounded = [from_bfloat16(as_bfloat16(m)) if kind == BFLOAT16 else m.astype(np.float64) for m in (weight, x)]
     expected = (rounded[1] @ rounded[0].T).reshape(num_inputs, -1, 16).transpose(1, 0, 2)[:num_panels]
-    found = sums[:-1].reshape(num_panels, num_inputs, 16) * factors.numpy().reshape(-1, 1, 16)[:num_panels]
+    found = sums[:-1].reshape(num_panels, num_inputs, 16) * factors.reshape(-1, 1, 16)[:num_panels]
     close(found, expected, 3e-6)
+
+
+@pytest.mark.parametrize("num_inputs", [1, 2, 6])
+@pytest.mark.parametrize("columns", [1, 70])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_decoded_weights_and_their_products(precision: DecodingPrecision, columns: int, num_inputs: int) -> None:
+    kind, rows = KINDS[precision], 16 * INTERLEAVE[KINDS[precision]]
+    weight, x = normal(rows, columns), normal(num_inputs, columns)
+    weight = np.sign(weight) * np.clip(np.abs(weight), 0.05, None)
+    memory, factors = panels_of(precision, weight)
+    lines = gemm.num_lines(kind, columns)
+    size = lines * VALUES_PER_LINE[kind]
+    padded = np.pad(x, ((0, 0), (0, size - columns)))
+    decoded, sums, packed = untouched(size * 16 + 1), untouched(num_inputs * 16 + 1), tile(FLOAT32, padded)
+    sums[:-1] = 0
+    decode, multiply = make_panel_decoder(kind), make_decoded_microkernel(num_inputs)
+
+    @numba.njit
+    def call(panel: int, lines: int, decoded_at: int, inputs: int, sums_at: int) -> None:
+        decode(panel, lines, decoded_at)
+        multiply(decoded_at, inputs, size // 16, sums_at)
+
+    for _ in range(2):  # the second time it is added
+        call(memory.ctypes.data, lines, decoded.ctypes.data, packed.ctypes.data, sums.ctypes.data)
+    assert decoded[-1] == sums[-1] == UNTOUCHED
+    exact = from_bfloat16(as_bfloat16(weight)) if kind == BFLOAT16 else weight.astype(np.float64)
+    found = (
+        decoded[:-1].reshape(size, 16)[:columns].T.astype(np.float64) * factors[:16, None] * np.float64(INPUT_FACTOR)
+    )
+    np.testing.assert_array_equal(found, exact[:16])
+    close(sums[:-1].reshape(num_inputs, 16) * factors[:16], 2 * x.astype(np.float64) @ exact[:16].T, 3e-6)
 
 
 @pytest.mark.parametrize("rows_left", [-16, 0, 1, 15, 16, 40])

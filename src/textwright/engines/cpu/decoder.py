@@ -22,6 +22,7 @@ from textwright.engines.cpu.kernels.layout import (
     FORWARD,
     HEAD,
     KERNEL_ARGS,
+    MAX_TOKENS,
     PARTS,
     TENSORS,
     ModelDims,
@@ -37,8 +38,6 @@ from textwright.models.kv_cache import check_slots
 from textwright.models.layers.positions import rope_table
 from textwright.models.protocols import Cache, Conditioning
 
-MAX_TOKENS = 256
-"""Read at once by the kernels."""
 BYTES_PER_THREAD = 4 << 20
 """Weights that are worth a thread."""
 
@@ -248,7 +247,8 @@ class CPUDecoder:
             "attention_out": MAX_TOKENS * attention_size,
             "up": MAX_TOKENS * c.intermediate_size,
             "gate": MAX_TOKENS * c.intermediate_size if c.family == "qwen3" else 0,
-            "packed_inputs": MAX_TOKENS * lines * LANES,
+            # Floats of bfloat16 take two lines where the weights are decoded first.
+            "packed_inputs": MAX_TOKENS * lines * LANES * (2 if self.precision == "bfloat16" else 1),
             "blocks": MAX_TOKENS * 2 * lines,
             "sums": threads * SUMS,
             "scores": threads * (self.context_length + LANES),

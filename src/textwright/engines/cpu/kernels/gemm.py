@@ -10,15 +10,19 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     BFLOAT16,
     BLOCK,
     BLOCK_LINES,
+    DECODED_INPUTS,
     FLOAT32,
     INT8,
     INTERLEAVE,
     VALUES_PER_LINE,
     WEIGHT_LINES,
+    WIDE,
+    make_decoded_microkernel,
     make_epilogue,
     make_gemm_microkernel,
+    make_panel_decoder,
 )
-from textwright.engines.cpu.kernels.layout import CACHE_LINE, ModelDims
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, MAX_TOKENS, ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES
 from textwright.engines.cpu.kernels.numba_intrinsics import (
     bits_of_float,
@@ -36,13 +40,19 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
 
 MAX_INPUTS = 16
 """Of a tile."""
-SUMS = max(INTERLEAVE) * MAX_INPUTS * LANES
-"""Of a thread's panels and inputs."""
+DECODED_COLUMNS = 128
+"""Of a panel that are decoded at once: with a tile's inputs they stay in the cache next to the core."""
+SUMS = (MAX_TOKENS + DECODED_COLUMNS) * LANES
+"""Floats of a thread: the sums of a panel, and what is decoded of it."""
 _f32_1, _f32_4, _f32_16 = (make_gemm_microkernel(FLOAT32, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1)))
 _bf16_1, _bf16_4, _bf16_16 = (
     make_gemm_microkernel(BFLOAT16, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1))
 )
 _int8_1, _int8_4, _int8_16 = (make_gemm_microkernel(INT8, size, 1) for size in (1, 4, 16))
+_decode_f32, _decode_bf16 = (make_panel_decoder(kind) for kind in (FLOAT32, BFLOAT16))
+_decoded_1, _decoded_2, _decoded_3, _decoded_4, _decoded_5, _decoded_6 = (
+    make_decoded_microkernel(size) for size in range(1, DECODED_INPUTS + 1)
+)
 _epilogue, _epilogue_added = (make_epilogue(adds) for adds in (False, True))
 
 
@@ -54,8 +64,18 @@ def num_lines(kind: int, num_columns: int) -> int:
 
 
 @jit
-def input_tile(n: int, count: int) -> tuple[int, int]:
-    """The first of the inputs that the ``n``-th is multiplied with, and how many they are: 16, 4 or 1."""
+def is_decoded(kind: int, count: int) -> bool:
+    """Whether weights are made floats before they are multiplied: where a processor has few registers, so that the
+    sums of a large tile leave none to decode with."""
+    return not WIDE and kind != INT8 and count > 1
+
+
+@jit
+def input_tile(kind: int, n: int, count: int) -> tuple[int, int]:
+    """The first of the inputs that the ``n``-th is multiplied with, and how many they are: 16, 4 or 1, or up to 6."""
+    if is_decoded(kind, count):
+        first = n // DECODED_INPUTS * DECODED_INPUTS
+        return first, min(DECODED_INPUTS, count - first)
     first_of_few = count // 16 * 16
     if n < first_of_few:
         return n // 16 * 16, 16
@@ -71,21 +91,23 @@ def pack_inputs(dims: ModelDims, args: Any, source: int, num_columns: int, n: in
 
     Floats are ``INPUT_FACTOR`` times as large; see ``exponent_codec``.
     """
-    lines = num_lines(dims.kind, num_columns)
-    first, size = input_tile(n, args.count)
+    first, size = input_tile(dims.kind, n, args.count)
+    are_floats = dims.kind == FLOAT32 or is_decoded(dims.kind, args.count)
+    per_line = LANES if are_floats else VALUES_PER_LINE[dims.kind]
+    lines = num_lines(dims.kind, num_columns) * (VALUES_PER_LINE[dims.kind] // per_line)
     target = line_at(args.packed_inputs, first * lines + n - first)  # and every ``size`` lines from there
     x = row_of(source, n, num_columns)
     if dims.kind == INT8:
         _quantize_inputs(args, x, target, size, lines, n)
         return
-    per_line = VALUES_PER_LINE[dims.kind]
     for line in range(lines):
         start, end = line * per_line, min(num_columns, (line + 1) * per_line)
-        if dims.kind == FLOAT32:
+        if are_floats:
             out = floats(line_at(target, line * size), LANES)
             for i in range(start, end):
-                out[i - start] = x[i] * INPUT_FACTOR
-            for i in range(end - start, LANES):
+                value = x[i] * INPUT_FACTOR
+                out[i - start] = value if dims.kind == FLOAT32 else as_bfloat16(value)
+            for i in range(max(0, end - start), LANES):
                 out[i] = ZERO
         else:
             halves = shorts(line_at(target, line * size), 2 * LANES)
@@ -102,6 +124,12 @@ def rounded_to_bfloat16(value: float) -> np.int16:
     if value != value:
         return np.int16(0x7FC0)
     return np.int16((bits + np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))) >> np.int32(16))
+
+
+@jit
+def as_bfloat16(value: float) -> float:
+    """The nearest float that a bfloat16 can be."""
+    return float_of_bits(np.int32(rounded_to_bfloat16(value)) << np.int32(16))
 
 
 @jit
@@ -150,18 +178,28 @@ def gemm(
     sums_at = float_at(args.sums, SUMS * thread)
     interleave = INTERLEAVE[dims.kind]
     first, last = partition_rows(dims.kind, num_rows, thread, num_threads)
+    if is_decoded(dims.kind, args.count):
+        for row in range(first, min(last, num_rows), LANES):
+            _multiply_decoded(dims.kind, args, panels, lines, row, sums_at)
+            if outliers != 0:
+                _add_outliers_decoded(dims.kind, args, outliers, num_rows, lines, row, sums_at)
+            bias_at = args.zeros if bias == 0 else float_at(bias, row)
+            scales, target = float_at(row_scales, row), float_at(out, row)
+            epilogue(sums_at, args.count, scales, bias_at, target, num_rows, adds, num_rows - row)
+        return
     for first_row in range(first, last, interleave * LANES):
         weights = line_at(panels, first_row // LANES * lines * WEIGHT_LINES[dims.kind])
         n = 0
         while n < args.count:
-            _, size = input_tile(n, args.count)
+            _, size = input_tile(dims.kind, n, args.count)
             inputs, blocks = line_at(args.packed_inputs, n * lines), args.blocks + n * block_bytes
             for k in range(0, interleave, interleave if size < MAX_INPUTS else 1):
                 dispatch(dims.kind, size, line_at(weights, k), inputs, blocks, lines, line_at(sums_at, k * size))
             for k in range(interleave):
                 sums, row = line_at(sums_at, k * size), first_row + k * LANES
                 if outliers != 0:
-                    add_outliers(dims.kind, outliers, num_rows, row, inputs, size, sums)
+                    are_floats = dims.kind == FLOAT32
+                    add_outliers(dims.kind, are_floats, outliers, num_rows, row, inputs, size, sums)
                 bias_at = args.zeros if bias == 0 else float_at(bias, row)
                 target = float_at(out, n * num_rows + row)
                 epilogue(sums, size, float_at(row_scales, row), bias_at, target, num_rows, adds, num_rows - row)
@@ -169,8 +207,70 @@ def gemm(
 
 
 @jit
-def add_outliers(kind: int, outliers: int, num_rows: int, row: int, inputs: int, size: int, sums: int) -> None:
-    """What the panel that begins with ``row`` leaves out, to the sums of a tile; see ``exponent_codec``."""
+def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, sums: int) -> None:
+    """The panel that begins with ``row`` times all inputs: decoded a stretch at a time, for every tile."""
+    panel, interleave, lines_each = row // LANES, INTERLEAVE[kind], WEIGHT_LINES[kind]
+    beside = panel % interleave
+    panel_at = line_at(panels, (panel - beside) * lines * lines_each + beside)
+    per_line = VALUES_PER_LINE[kind] // LANES
+    at_once = DECODED_COLUMNS // VALUES_PER_LINE[kind]
+    decoded = line_at(sums, MAX_TOKENS)
+    floats(sums, args.count * LANES)[:] = ZERO
+    for line in range(0, lines, at_once):
+        count = min(at_once, lines - line)
+        weights = line_at(panel_at, line * lines_each * interleave)
+        if kind == FLOAT32:
+            _decode_f32(weights, count, decoded)
+        else:
+            _decode_bf16(weights, count, decoded)
+        for n in range(0, args.count, DECODED_INPUTS):
+            size = min(DECODED_INPUTS, args.count - n)
+            inputs = line_at(args.packed_inputs, per_line * (n * lines + line * size))
+            _dispatch_decoded(size, decoded, inputs, count * per_line, line_at(sums, n))
+
+
+@jit
+def _dispatch_decoded(size: int, weights: int, inputs: int, lines: int, sums: int) -> None:
+    """See ``make_decoded_microkernel``."""
+    if size == 6:
+        _decoded_6(weights, inputs, lines, sums)
+    elif size == 5:
+        _decoded_5(weights, inputs, lines, sums)
+    elif size == 4:
+        _decoded_4(weights, inputs, lines, sums)
+    elif size == 3:
+        _decoded_3(weights, inputs, lines, sums)
+    elif size == 2:
+        _decoded_2(weights, inputs, lines, sums)
+    else:
+        _decoded_1(weights, inputs, lines, sums)
+
+
+@jit
+def _add_outliers_decoded(kind: int, args: Any, outliers: int, num_rows: int, lines: int, row: int, sums: int) -> None:
+    """What the panel leaves out, to the sums of all inputs."""
+    per_line = VALUES_PER_LINE[kind] // LANES
+    for n in range(0, args.count, DECODED_INPUTS):
+        inputs, size = line_at(args.packed_inputs, n * lines * per_line), min(DECODED_INPUTS, args.count - n)
+        add_outliers(kind, True, outliers, num_rows, row, inputs, size, line_at(sums, n))
+
+
+@jit
+def add_outliers(
+    kind: int, are_floats: bool, outliers: int, num_rows: int, row: int, inputs: int, size: int, sums: int
+) -> None:
+    """What the panel that begins with ``row`` leaves out, to the sums of a tile; see ``exponent_codec``.
+
+    Args:
+        kind: of the weights.
+        are_floats: the inputs, not pairs of bfloat16.
+        outliers: the address of the matrix's.
+        num_rows: of the matrix.
+        row: the panel's first.
+        inputs: the address of the tile's.
+        size: of the tile.
+        sums: the address of the tile's.
+    """
     panel, num_panels = row // LANES, padded_rows(kind, num_rows) // LANES
     starts = ints32(outliers, num_panels + 1)
     entries = ints32(outliers + 4 * (num_panels + 1), 2 * starts[num_panels])
@@ -178,10 +278,10 @@ def add_outliers(kind: int, outliers: int, num_rows: int, row: int, inputs: int,
     for entry in range(starts[panel], starts[panel + 1]):
         column, lane = entries[2 * entry] // LANES, entries[2 * entry] % LANES
         weight = float_of_bits(entries[2 * entry + 1]) / INPUT_FACTOR
-        per_line = VALUES_PER_LINE[kind]
+        per_line = LANES if are_floats else VALUES_PER_LINE[kind]
         line = line_at(inputs, size * (column // per_line))
         for n in range(size):
-            if kind == FLOAT32:
+            if are_floats:
                 value = floats(line_at(line, n), LANES)[column % per_line]
             else:
                 half = np.int32(shorts(line_at(line, n), 2 * LANES)[column % per_line])

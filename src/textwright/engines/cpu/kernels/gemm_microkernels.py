@@ -86,7 +86,10 @@ WIDE = bool(_FEATURES.get("avx512f"))
 VECTORS_PER_LINE, MAX_TOTALS = (1, 24) if WIDE else (2, 12)
 """The processor's own vectors for sixteen floats, and how many it can add up in without putting some aside."""
 GROUP = 4
-"""Inputs of a tile that are multiplied at once where not all sums have a register."""
+"""int8 inputs of a tile that are multiplied at once where not all sums have a register."""
+DECODED_INPUTS = 6
+"""Of a tile that is multiplied with decoded weights: twelve sums, two vectors of weights and an input fill sixteen
+registers."""
 
 
 def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callable[..., None]:
@@ -105,10 +108,57 @@ def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callab
             with cgutils.for_range(b, i64(num_inputs // size), intp=I64) as group:
                 first = b.mul(group.index, i64(size))
                 _multiply_int8(b, num_inputs, size, first, panel, inputs, blocks, lines, sums)
-        elif num_panels * num_inputs * VECTORS_PER_LINE > MAX_TOTALS:
-            _multiply_floats_in_groups(b, kind, num_inputs, panels, inputs, lines, sums)
         else:
             _multiply_floats(b, kind, num_inputs, panels, inputs, lines, sums)
+
+    return microkernel
+
+
+def make_panel_decoder(kind: int) -> Callable[..., None]:
+    """A compiled function: a stretch of a panel of floats, as the floats themselves.
+
+    Its arguments, all int64: the address of the panel's first line; the number of lines; where to put the weights,
+    float32 [columns, 16].
+    """
+
+    @takes_addresses
+    def decode(b: ir.IRBuilder, panel: Any, lines: Any, out: Any) -> None:
+        values = VALUES_PER_LINE[kind]
+        with cgutils.for_range(b, lines, intp=I64) as loop:
+            here = b.add(out, b.mul(loop.index, i64(values * CACHE_LINE)))
+            decoded = (
+                value for (word,) in _steps_of_line(b, kind, [panel], loop.index) for value in _floats_of(b, kind, word)
+            )
+            for n, value in enumerate(decoded):
+                store(b, value, b.add(here, i64(n * CACHE_LINE)), CACHE_LINE)
+
+    return decode
+
+
+def make_decoded_microkernel(num_inputs: int) -> Callable[..., None]:
+    """A compiled function: decoded weights times a tile of float inputs, added to their sums.
+
+    Its arguments, all int64: the address of the weights, float32 [columns, 16]; the tile's; the number of lines, of
+    sixteen columns each; the address of the sums, float32 [num_inputs, 16].
+    """
+
+    @takes_addresses
+    def microkernel(b: ir.IRBuilder, weights: Any, inputs: Any, lines: Any, sums: Any) -> None:
+        places = [b.add(sums, i64(n * CACHE_LINE)) for n in range(num_inputs)]
+        totals = [cgutils.alloca_once_value(b, load(b, place, FLOATS, CACHE_LINE)) for place in places]
+        with cgutils.for_range(b, lines, intp=I64) as loop:
+            row = b.add(weights, b.mul(loop.index, i64(_STEPS * CACHE_LINE)))
+            tile = b.add(inputs, b.mul(loop.index, i64(num_inputs * CACHE_LINE)))
+            found = [b.load(total) for total in totals]
+            for step in range(_STEPS):
+                weight = load(b, b.add(row, i64(step * CACHE_LINE)), FLOATS, CACHE_LINE)
+                for n in range(num_inputs):
+                    value = broadcast(b, load(b, b.add(tile, i64(n * CACHE_LINE + 4 * step)), FLOAT))
+                    found[n] = fma(b, found[n], weight, value)
+            for total, value in zip(totals, found, strict=True):
+                b.store(value, total)
+        for total, place in zip(totals, places, strict=True):
+            store(b, b.load(total), place, CACHE_LINE)
 
     return microkernel
 
@@ -185,50 +235,6 @@ def _multiply_floats(
             b.store(value, total)
     for n, total in enumerate(totals):
         store(b, b.load(total), b.add(sums, i64(n * CACHE_LINE)), CACHE_LINE)
-
-
-def _multiply_floats_in_groups(
-    b: ir.IRBuilder, kind: int, num_inputs: int, panels: Sequence[Any], inputs: Any, lines: Any, sums: Any
-) -> None:
-    """As ``_multiply_floats``, to the last bit, where the processor has not a register for each sum.
-
-    A line of the panels is made floats once and laid aside, in the cache next to the core; then a few inputs at a time
-    are multiplied with it, whose sums do have registers.
-    """
-    values = VALUES_PER_LINE[kind]
-    laid_aside = b.ptrtoint(cgutils.alloca_once(b, FLOATS, size=len(panels) * values), I64)
-    for n in range(len(panels) * num_inputs):
-        store(b, zeros(FLOATS), b.add(sums, i64(n * CACHE_LINE)), CACHE_LINE)
-    with cgutils.for_range(b, lines, intp=I64) as loop:
-        tile = b.add(inputs, b.mul(loop.index, i64(num_inputs * CACHE_LINE)))
-        for step, weights in enumerate(_steps_of_line(b, kind, panels, loop.index)):
-            for which, weight in enumerate(weights):
-                for part, value in enumerate(_floats_of(b, kind, weight)):
-                    place = which * values + step * values // _STEPS + part
-                    store(b, value, b.add(laid_aside, i64(place * CACHE_LINE)), CACHE_LINE)
-        for which in range(len(panels)):
-            with cgutils.for_range(b, i64(num_inputs // GROUP), intp=I64) as group:
-                first = b.mul(group.index, i64(GROUP * CACHE_LINE))
-                here = b.add(laid_aside, i64(which * values * CACHE_LINE))
-                places = [b.add(sums, i64((which * num_inputs + n) * CACHE_LINE)) for n in range(GROUP)]
-                places = [b.add(place, first) for place in places]
-                _multiply_group(b, kind, here, b.add(tile, first), places)
-
-
-def _multiply_group(b: ir.IRBuilder, kind: int, weights: Any, inputs: Any, sums: Sequence[Any]) -> None:
-    """A line of floats that was laid aside, times a few inputs, added to their sums."""
-    totals = [load(b, place, FLOATS, CACHE_LINE) for place in sums]
-    values = VALUES_PER_LINE[kind] // _STEPS
-    for step in range(_STEPS):
-        row = [
-            load(b, b.add(weights, i64((step * values + n) * CACHE_LINE)), FLOATS, CACHE_LINE) for n in range(values)
-        ]
-        for n in range(len(totals)):
-            word = broadcast(b, load(b, b.add(inputs, i64(n * CACHE_LINE + 4 * step)), I32))
-            for weight, value in zip(row, _floats_of(b, kind, word), strict=True):
-                totals[n] = fma(b, totals[n], weight, value)
-    for total, place in zip(totals, sums, strict=True):
-        store(b, total, place, CACHE_LINE)
 
 
 def _floats_of(b: ir.IRBuilder, kind: int, words: Any) -> list[Any]:

@@ -6,6 +6,8 @@ import numpy as np
 
 CACHE_LINE = 64
 """Bytes of a line of the processor's cache, and of a vector of sixteen floats."""
+MAX_TOKENS = 256
+"""Read at once by the kernels."""
 
 
 class ModelDims(NamedTuple):
