@@ -1,13 +1,16 @@
 """A task's predictions beside Hugging Face's ``generate``: the same model, prompts and texts, in turns.
 
-    python benchmarks/task_speed.py [--preset small] [--examples 500] [--new-tokens 48] [--turns 3] [--json]
+    python benchmarks/task_speed.py [MODEL] [--preset small] [--examples 500] [--new-tokens 96] [--turns 3] [--json]
 
-Random weights, GPT-2's tokenizer, E2E's test set, greedy, float32. Ours takes the examples as ``evaluate --task`` does:
-predictions written as they come, and judged. Hugging Face's takes the batch size, of several, that is the fastest on
-the first examples, and has its prompts sorted by length, so that little is padded; what it writes is not judged.
+E2E's test set, greedy, float32: a model that was trained on its pairs, whose texts end where it ends them. Without one
+it is a preset with random weights and GPT-2's tokenizer, and every text has all its tokens. Ours takes the examples as
+``evaluate --task`` does: predictions written as they come, and judged. Hugging Face's takes the batch size, of several,
+that is the fastest on the first examples, and has its prompts sorted by length, so that little is padded; what it
+writes is not judged.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -20,7 +23,7 @@ import torch
 from public_text import public
 from transformers import AutoModelForCausalLM
 
-from textwright.api.model import Model
+from textwright.api.model import Model, load
 from textwright.api.task_evaluation import evaluate_task
 from textwright.core.device import processor_name
 from textwright.evaluation.evaluation_folder import PREDICTIONS
@@ -29,32 +32,34 @@ from textwright.models.presets import preset
 from textwright.tasks.catalog import find_task
 from textwright.tokens import load_tokenizer
 
-BATCH_SIZES = (8, 16, 32, 64)
+BATCH_SIZES = (8, 16, 32, 64, 128)
+NUM_TRIED = 128
+"""Prompts, for each of these."""
 
 
 def main() -> None:
     """Let both take turns."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", nargs="?", help="a folder")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--examples", type=int, default=500)
-    parser.add_argument("--new-tokens", type=int, default=48)
+    parser.add_argument("--new-tokens", type=int, default=96)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    tokenizer = load_tokenizer(public("gpt2-bpe"))
-    config = preset(arguments.preset, vocab_size=tokenizer.vocab_size)
-    model = Model(build(config, seed=0).eval(), tokenizer)
+    model = load(arguments.model) if arguments.model else random_model(arguments.preset)
+    tokenizer = model.tokenizer
     data = public("e2e/testset_w_refs.csv.gz")
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model")
         theirs = AutoModelForCausalLM.from_pretrained(str(Path(folder) / "model"), dtype=torch.float32).eval()
         task = find_task("data_to_text")
-        task.stop = ()  # every text is as long
+        task.stop = ()  # Hugging Face's stop at the end token alone
         examples = list(task.examples([data]))[: arguments.examples]
         prompts = [tokenizer.encode(example.prompt) for example in examples]
         runs = {
             "ours": ours(model, task, data, arguments, Path(folder)),
-            "hugging_face": hugging_face(theirs, prompts, arguments.new_tokens, tokenizer.end_id),
+            "hugging_face": hugging_face(theirs, prompts, arguments, tokenizer.end_id),
         }
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         texts: dict[str, list[list[int]]] = {}
@@ -76,6 +81,12 @@ def main() -> None:
     print(json.dumps(found) if arguments.json else found)
 
 
+def random_model(name: str) -> Model:
+    """A preset with GPT-2's tokenizer."""
+    tokenizer = load_tokenizer(public("gpt2-bpe"))
+    return Model(build(preset(name, vocab_size=tokenizer.vocab_size), seed=0).eval(), tokenizer)
+
+
 def ours(
     model: Model, task: object, data: Path, arguments: argparse.Namespace, folder: Path
 ) -> Callable[[], list[list[int]]]:
@@ -84,7 +95,7 @@ def ours(
 
     def run() -> list[list[int]]:
         out = folder / f"out-{next(times)}"
-        bias = {model.tokenizer.end_id: -100.0}
+        bias = {} if arguments.model else {"logit_bias": {model.tokenizer.end_id: -100.0}}
         evaluate_task(
             model,
             task,  # type: ignore[arg-type]
@@ -92,9 +103,9 @@ def ours(
             out=out,
             limit=arguments.examples,
             max_new_tokens=arguments.new_tokens,
-            logit_bias=bias,
             metrics=["chrf"],
             quiet=True,
+            **bias,
         )
         rows = sorted(map(json.loads, (out / PREDICTIONS).read_text().splitlines()), key=lambda row: row["place"])
         return [model.tokenizer.encode(row["text"]) for row in rows]
@@ -103,7 +114,7 @@ def ours(
 
 
 def hugging_face(
-    model: torch.nn.Module, prompts: Sequence[list[int]], new_tokens: int, end_id: int
+    model: torch.nn.Module, prompts: Sequence[list[int]], arguments: argparse.Namespace, end_id: int
 ) -> Callable[[], list[list[int]]]:
     """``generate`` with the batch size that is the fastest on the first prompts."""
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
@@ -116,15 +127,19 @@ def hugging_face(
             longest = max(map(len, some))
             ids = torch.tensor([[end_id] * (longest - len(row)) + row for row in some])
             mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in some])
-            options = {"max_new_tokens": new_tokens, "do_sample": False, "suppress_tokens": [end_id]}
+            options = {"max_new_tokens": arguments.new_tokens, "do_sample": False, "eos_token_id": end_id}
+            if not arguments.model:
+                options["suppress_tokens"] = [end_id]
             made = model.generate(ids, attention_mask=mask, pad_token_id=end_id, **options)  # type: ignore[operator]
-            found |= zip(places[first : first + batch_size], made[:, longest:].tolist(), strict=True)
+            texts = [itertools.takewhile(lambda token: token != end_id, row) for row in made[:, longest:].tolist()]
+            found |= zip(places[first : first + batch_size], map(list, texts), strict=True)
         return found
 
-    speeds = {}
+    speeds, middle = {}, max(0, (len(order) - NUM_TRIED) // 2)
+    tried = order[middle : middle + NUM_TRIED]
     for batch_size in BATCH_SIZES:
         begun_s = time.perf_counter()
-        write(order[:64], batch_size)
+        write(tried, batch_size)
         speeds[batch_size] = time.perf_counter() - begun_s
     best = min(speeds, key=speeds.__getitem__)
     print(f"Hugging Face: batches of {best} ({speeds})", file=sys.stderr, flush=True)
