@@ -94,19 +94,19 @@ def _is_kept(text: str) -> bool:
 
 ROWS: dict[str, TaskRow] = {
     "e2e": TaskRow(
-        "data_to_text", parts(["e2e/devset.csv.gz"], ["e2e/testset_w_refs.csv.gz"]), "its dev set", ("bleu", "rougeL")
+        "data_to_text", parts(["e2e/devset.csv.gz"], ["e2e/testset_w_refs.csv.gz"]), "its dev set", ("bleu", "rouge_l")
     ),
     "webnlg2017": TaskRow(
         "data_to_text",
         parts(["webnlg2017/train.jsonl.gz"], ["webnlg2017/test.jsonl.gz"]),
         "its training set",
-        ("bleu", "rougeL"),
+        ("bleu", "rouge_l"),
     ),
     "scitldr": TaskRow(
         "summarisation",
         parts(["scitldr/train.jsonl.gz"], ["scitldr/test.jsonl.gz"]),
         "its training set",
-        ("rouge1", "rougeL"),
+        ("rouge_1", "rouge_l"),
     ),
     "multi30k (en-de)": TaskRow(
         "translation",
@@ -172,29 +172,29 @@ ROWS: dict[str, TaskRow] = {
         "code_completion",
         mbpp,
         "problems 1 to 10 and from 511 on",
-        ("pass@1", "pass@10"),
-        sampling=("--n", "10", "--temperature", "0.6", "--max-new-tokens", "128"),
+        ("pass@1",),
+        sampling=("--max-new-tokens", "128"),
     ),
     "humaneval": TaskRow(
         "code_completion",
         lambda folder: (mbpp(folder)[0], [public("humaneval/HumanEval.jsonl.gz")]),
         "mbpp's",
-        ("pass@1", "pass@10"),
-        sampling=("--n", "10", "--temperature", "0.6", "--max-new-tokens", "128"),
+        ("pass@1",),
+        sampling=("--max-new-tokens", "128"),
         model_of="mbpp",
     ),
     "aeslc": TaskRow(
         "subject_line",
         parts(["aeslc/train.jsonl.gz"], ["aeslc/test.jsonl.gz"]),
         "its training set",
-        ("rouge1", "rougeL"),
+        ("rouge_1", "rouge_l"),
         limit=1000,
     ),
     "resumes": TaskRow(
         "resume",
         kept_of_table("resumes/UpdatedResumeDataSet.csv.gz", "Resume"),
         "four fifths of the different ones",
-        ("rouge1", "rougeL"),
+        ("rouge_1", "rouge_l"),
     ),
     "ag_news": TaskRow(
         "cluster",
