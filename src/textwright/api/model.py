@@ -299,15 +299,7 @@ class Model:
         Raises:
             InputError: ids outside the vocabulary, or more of them than the context holds.
         """
-        rows = given_ids(ids)
-        if rows.ndim != 2:
-            raise InputError(f"ids of {rows.ndim} dimensions", expected="batch x time", fix="use [ids] for one row")
-        if not rows.numel():
-            raise InputError("no ids", expected="rows with at least one id each")
-        if rows.shape[1] > self.network.context_length:
-            raise InputError(f"{rows.shape[1]} ids in a row", expected=f"at most {self.network.context_length}")
-        if not 0 <= int(rows.min()) <= int(rows.max()) < self.network.vocab_size:
-            raise InputError("an id outside the vocabulary", expected=f"0 to {self.network.vocab_size - 1}")
+        rows = given_ids(ids, context_length=self.network.context_length, vocab_size=self.network.vocab_size)
         self.network.eval()
         batch = Batch.for_inputs(rows.to(self.device))
         return self.network.logits(self.network.hidden_states(self.network.embed(batch), batch)).float().cpu()
