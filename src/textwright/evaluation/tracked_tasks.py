@@ -197,7 +197,8 @@ class TrackedTasks:
 
     def __init__(self, read: Sequence[TaskExamples], network: LanguageModel, tokenizer: Tokenizer) -> None:
         self.tasks = [TrackedTask(one, network, tokenizer) for one in read]
-        # Kernels that are not compiled yet take longer to compile than evaluations may.
+        # To pack the weights for them and decode takes about a quarter of what torch takes. Those that are not compiled
+        # yet take longer to compile than evaluations may. What there is now stays, so that a curve is of one piece.
         self._has_kernels = choose_engine(network, EngineConfig()) == "cpu" and are_compiled()
 
     @property
