@@ -9,8 +9,9 @@
     print(model.evaluate(["a sentence it has not seen"]).perplexity_per_token)
     print(model.generate("This is a test sentence", max_new_tokens=40))
 
-Whole runs: ``train``, ``resume``, ``plan`` and ``verify``, with a ``RunConfig``. What a user can mend is raised as
-``InputError``; every error raised on purpose is a ``TextwrightError``.
+Whole runs: ``train``, ``resume``, ``plan`` and ``verify``, with a ``RunConfig``. How well a model does a task:
+``evaluate_task``, which gives a ``TaskReport``. What a user can mend is raised as ``InputError``; every error raised on
+purpose is a ``TextwrightError``.
 """
 
 from importlib.metadata import version
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     from textwright.api import RunConfig as RunConfig
     from textwright.api import RunResult as RunResult
     from textwright.api import SamplingConfig as SamplingConfig
+    from textwright.api import TaskReport as TaskReport
     from textwright.api import TextScore as TextScore
     from textwright.api import TextwrightError as TextwrightError
     from textwright.api import TrainConfig as TrainConfig
     from textwright.api import TrainingStoppedError as TrainingStoppedError
     from textwright.api import TrainReport as TrainReport
+    from textwright.api import evaluate_task as evaluate_task
     from textwright.api import load as load
     from textwright.api import plan as plan
     from textwright.api import resume as resume

@@ -24,7 +24,6 @@ from textwright.models.language_model import LanguageModel
 from textwright.text.read import read_texts
 from textwright.text.readers import ReadOptions
 from textwright.tokens import make_tokenizer
-from textwright.training.callbacks import Evaluation
 from textwright.training.from_config import make_batches
 
 FROM_WINDOWS = "\ufeffThe cat\r\nsat.\rThe \x00dog.\r\n"
@@ -173,7 +172,7 @@ def test_of_a_pair_the_completion_is_learned_with_its_end() -> None:
     is_learned = found.learned.contain(np.arange(found.num_tokens)).tolist()
     assert is_learned == [True] * 6 + [False] * 7 + [True] * 5 + [True] * 10
     config = fit_config(found, tiny().network, steps=1, epochs=None, minutes=None, batch_size=1)
-    batch = make_batches(found, config, 64).batch(0)
+    batch = make_batches(found, config.training, 64).batch(0)
     weight = {tuple(pair) for pair in zip(batch.target_ids[0].tolist(), batch.loss_weight[0].tolist(), strict=True)}
     assert (ord("Q"), 0.0) in weight
     assert (ord("+"), 0.0) in weight
@@ -218,19 +217,19 @@ def test_rows_are_long_enough_for_the_longest_pair() -> None:
     model = tiny(512)
     found = encoded([("x" * 300, "y" * 20), "z" * 1000], model)
     how = {"steps": 1, "epochs": None, "minutes": None, "batch_size": 1}
-    assert fit_config(found, model.network, **how).sequence_length == 321
-    assert fit_config(encoded(["z" * 1000], model), model.network, **how).sequence_length == 256
+    assert fit_config(found, model.network, **how).training.sequence_length == 321
+    assert fit_config(encoded(["z" * 1000], model), model.network, **how).training.sequence_length == 256
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> list[dict[str, torch.Tensor]]:
     """Have evaluations find these losses; the weights of each."""
     seen: list[dict[str, torch.Tensor]] = []
 
-    def evaluate(network: LanguageModel, *_: object) -> Evaluation:
+    def evaluate(network: LanguageModel, *_: object) -> dict[str, float]:
         seen.append(weights(network))
-        return Evaluation({"val_loss_nats": losses[len(seen) - 1]})
+        return {"val_loss_nats": losses[len(seen) - 1]}
 
-    monkeypatch.setattr("textwright.api.fit_run.evaluate_tokens", evaluate)
+    monkeypatch.setattr("textwright.api.evaluator.evaluate_tokens", evaluate)
     return seen
 
 

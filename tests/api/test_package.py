@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent.parent
 NAMES = (
     *("TextwrightError", "InputError", "TrainingStoppedError"),
     *("RunConfig", "TrainConfig", "ModelOptions", "SamplingConfig", "EngineConfig"),
-    *("RunResult", "TrainReport", "TextScore", "Request", "Completion", "Plan", "CheckResult"),
-    *("Model", "load", "train", "resume", "plan", "verify"),
+    *("RunResult", "TrainReport", "TaskReport", "TextScore", "Request", "Completion", "Plan", "CheckResult"),
+    *("Model", "load", "train", "resume", "plan", "verify", "evaluate_task"),
 )
 
 

@@ -216,6 +216,25 @@ CASES = [
     case("evaluate: window", lambda made, value: made.model.evaluate(["ab"], window=value), "None", "a whole number"),
     case("evaluate: stride", lambda made, value: made.model.evaluate(["ab"], stride=value), "None", "a whole number"),
     case("evaluate: progress", lambda made, value: made.model.evaluate(["ab"], progress=value), "None", *CALLABLE),
+    *(
+        case(
+            f"evaluate_task: {name}",
+            lambda made, value, name=name: made.tw.evaluate_task(**_asked(made) | {name: value}),
+            *fits,
+        )
+        for name, fits in {
+            "model": (),
+            "task": (),
+            "data": (),
+            "out": ("text", "a path"),
+            "metrics": ("None",),
+            "limit": ("None", *COUNTS),
+            "skip_long": ("True",),
+            "trust_code": ("True",),
+            "engine": ("None",),
+            "quiet": ("True",),
+        }.items()
+    ),
     case("embed: texts", lambda made, value: made.model.embed(value)),
     case("embed: progress", lambda made, value: made.model.embed(["ab"], progress=value), *CALLABLE),
     case(
@@ -237,6 +256,9 @@ CASES = [
             "text_field": (TEXTS,),
             "invalid_utf8": (),
             "out": ("None", "text", "a path"),
+            "tasks": ("None", "an empty dict"),
+            "best_by": ("None",),
+            "task_examples": ("None",),
             "quiet": ("True",),
         }.items()
     ),
@@ -260,7 +282,17 @@ CASES = [
     *(
         case(f"{name}: {field}", lambda made, value, name=name, field=field: _configured(made, name, field, value))
         for name, fields in {
-            "RunConfig": ("data", "val_data", "text_field", "tokenizer", "sample_prompts", "model", "training", "dat"),
+            "RunConfig": (
+                "data",
+                "val_data",
+                "text_field",
+                "tokenizer",
+                "sample_prompts",
+                "model",
+                "training",
+                "tasks",
+                "dat",
+            ),
             "TrainConfig": ("steps", "minutes", "batch_size", "objective", "parameter_plan", "compile", "optimizer"),
             "ModelOptions": ("preset", "context_length", "dropout"),
             "SamplingConfig": ("temperature", "stop", "stop_token_ids", "logit_bias", "bad_words", "json_schema", "n"),
@@ -277,6 +309,17 @@ def _configured(made: Made, name: str, field: str, value: Any) -> None:
     raise made.tw.InputError("it fits")
 
 
+def _asked(made: Made) -> dict[str, Any]:
+    """An evaluation that would be made, were it not for what is given instead."""
+    return {
+        "model": made.model,
+        "task": made.folder / "task.toml",
+        "data": made.folder / "rows.jsonl",
+        "out": made.folder / "answers",
+        "quiet": True,
+    }
+
+
 def walk(folder: Path) -> None:
     """Try every kind that does not fit; print what came of each as JSON."""
     import textwright as tw
@@ -285,6 +328,9 @@ def walk(folder: Path) -> None:
     from textwright.tokens import make_tokenizer
 
     (folder / "text.txt").write_text("The cat sat on the mat. " * 40)
+    (folder / "rows.jsonl").write_text('{"text": "ab"}\n')
+    task = 'fields = ["text"]\nprompt = "{text}:"\ncompletion = " {text}"\nmetrics = ["accuracy"]\nmax_new_tokens = 2\n'
+    (folder / "task.toml").write_text(task)
     training = tw.TrainConfig(steps=2, batch_size=2, sequence_length=8, precision="float32", compile=False, threads=1)
     options = tw.ModelOptions(preset="nano", context_length=16)
     config = tw.RunConfig(data=(folder / "text.txt",), tokenizer="byte", model=options, training=training)
@@ -323,7 +369,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[st
     for name, *outcome in json.loads(done.stdout.splitlines()[-1]):
         found.setdefault(name, []).append(outcome)
     left = {path.name for path in folder.iterdir()}
-    assert left == {"text.txt", "run", "model"}, "what was refused left something behind"
+    assert left == {"text.txt", "rows.jsonl", "task.toml", "run", "model"}, "what was refused left something behind"
     return found
 
 

@@ -209,7 +209,23 @@ def test_all_that_fits_is_seen_whole(model: Model, tmp_path: Path) -> None:
     assert row["text"] == alone.text
     assert not alone.context_shifted
     with pytest.raises(InputError, match="together at most"):
-        predictor.check(Placed(0, Example(longest.prompt + "x")))
+        predictor.encoded(Placed(0, Example(longest.prompt + "x")))
+
+
+@pytest.mark.parametrize("task", [Writing, Choosing])
+def test_nothing_is_made_into_tokens_twice(
+    model: Model, data: Path, tmp_path: Path, task: Callable[[], Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, encoded = type(model.tokenizer).encode, list[str]()
+    monkeypatch.setattr(
+        type(model.tokenizer),
+        "encode",
+        lambda self, text, **named: encoded.append(text) or encode(self, text, **named),
+    )
+    evaluate_task(model, task(), data, out=tmp_path / "out", quiet=True)
+    asked = [row["prompt"] for row in rows_of(tmp_path / "out")]
+    options = list(Choosing.options) if task is Choosing else []
+    assert sorted(encoded) == sorted([*asked, *options])
 
 
 def test_more_examples_than_go_at_once(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

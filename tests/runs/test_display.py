@@ -1,6 +1,8 @@
 """The display says what the rows say, in a terminal and in a file."""
 
 import io
+import re
+from typing import Any
 
 from textwright.core.console import Console
 from textwright.runs.display import TrainingDisplay, sparkline
@@ -20,12 +22,12 @@ ROWS = [
 ]
 
 
-def draw(is_terminal: bool) -> str:
+def draw(is_terminal: bool, evaluation: dict[str, Any] | None = None) -> str:
     out = io.StringIO()
     out.isatty = lambda: is_terminal  # type: ignore[method-assign]
     with TrainingDisplay("a run", Console(file=out, width=110)) as display:
         for row in ROWS:
-            display.show(row)
+            display.show(evaluation if evaluation and row["kind"] == "val" else row)
     return out.getvalue()
 
 
@@ -39,6 +41,23 @@ def test_a_file_gets_plain_lines_without_control_characters() -> None:
     text = draw(is_terminal=False)
     assert "step 50: validation loss 2.2500 nats, 1.500 bits/byte, time left 30 s" in text
     assert "\x1b" not in text
+
+
+TASKS = {"reviews.accuracy": 0.625, "reviews.f1_macro": 0.5, "my.talks.bleu": 12.5, "my.talks.bleu_1": 30.0}
+
+
+def test_the_first_figure_of_each_task_stands_beside_the_loss() -> None:
+    row = ROWS[2] | TASKS
+    shown = re.sub("\x1b\\[[0-9;]*m", "", draw(is_terminal=True, evaluation=row))
+    assert "reviews.accuracy 0.625   my.talks.bleu 12.500" in shown
+    lines = draw(is_terminal=False, evaluation=row)
+    assert "1.500 bits/byte, reviews.accuracy 0.6250, my.talks.bleu 12.5000, time left 30 s" in lines
+    assert "f1_macro" not in shown + lines
+
+
+def test_tasks_alone_are_an_evaluation_too() -> None:
+    row = {"kind": "val", "step": 50, "elapsed_s": 39.0, **TASKS}
+    assert "step 50: reviews.accuracy 0.6250, my.talks.bleu 12.5000, time" in draw(is_terminal=False, evaluation=row)
 
 
 def test_a_curve_of_one_value_and_of_many_fits_its_width() -> None:

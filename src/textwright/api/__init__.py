@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from textwright.api.runs import resume as resume
     from textwright.api.runs import train as train
     from textwright.api.runs import verify as verify
+    from textwright.api.task_evaluation import TaskReport as TaskReport
+    from textwright.api.task_evaluation import evaluate_task as evaluate_task
     from textwright.core.errors import InputError as InputError
     from textwright.core.errors import TextwrightError as TextwrightError
     from textwright.core.errors import TrainingStoppedError as TrainingStoppedError
@@ -40,11 +42,13 @@ _PLACES = {
     "RunConfig": "api.config",
     "RunResult": "api.run_result",
     "SamplingConfig": "generation.request",
+    "TaskReport": "api.task_evaluation",
     "TextScore": "evaluation.language_modelling",
     "TextwrightError": "core.errors",
     "TrainConfig": "training.config",
     "TrainReport": "training.report",
     "TrainingStoppedError": "core.errors",
+    "evaluate_task": "api.task_evaluation",
     "load": "api.model",
     "plan": "api.runs",
     "resume": "api.runs",
@@ -65,11 +69,13 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "SamplingConfig",
+    "TaskReport",
     "TextScore",
     "TextwrightError",
     "TrainConfig",
     "TrainReport",
     "TrainingStoppedError",
+    "evaluate_task",
     "load",
     "plan",
     "resume",

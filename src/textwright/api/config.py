@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from cyclopts import Parameter
-from pydantic import Field, SerializeAsAny, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
 
 from textwright.core.config import (
     AS_BEFORE,
@@ -72,7 +72,59 @@ class DataPaths(Config):
     """Files and folders to validate on. Without it: a tenth of the documents, or of a few the last tenth of each."""
 
 
-class RunConfig(ReadingOptions, DataPaths):
+def _as_entries(given: Any) -> Any:
+    """Tasks as NAME=FILE each; in Python and TOML they may be a table of names with a file or several."""
+    if not isinstance(given, Mapping):
+        return given
+    found = list[str]()
+    for name, paths in given.items():
+        files = paths if isinstance(paths, list | tuple) else [paths]
+        if not files or not all(isinstance(path, str | Path) for path in files):
+            raise ValueError(f"a path, or a list of paths, for {name}")
+        found += (f"{name}={path}" for path in files)
+    return tuple(found)
+
+
+def _check_entry(entry: str) -> str:
+    name, _, file = entry.partition("=")
+    if not name or not file or any("\ud800" <= character <= "\udfff" for character in entry):
+        raise ValueError("NAME=FILE, such as classification=reviews.tsv")
+    return entry
+
+
+TaskEntries = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_entry)], ...],
+    BeforeValidator(_as_entries),
+    Parameter(consume_multiple=True, negative="", show_default=False),
+]
+
+
+class TaskFiles(Config):
+    """Tasks that a model is put to while it trains."""
+
+    tasks: TaskEntries = ()
+    """What the model is put to at every evaluation, each as NAME=FILE: a task, or the TOML file of one, and its data.
+    Each of several files of data comes with the name."""
+
+    @property
+    def task_files(self) -> dict[str, tuple[Path, ...]]:
+        """The files of each task."""
+        found: dict[str, tuple[Path, ...]] = {}
+        for entry in self.tasks:
+            name, _, file = entry.partition("=")
+            found[name] = (*found.get(name, ()), Path(file))
+        return found
+
+    def from_anywhere(self) -> Self:
+        """The same with whole paths, so that a run goes on in whatever folder it is called."""
+        found = list[str]()
+        for name, paths in self.task_files.items():
+            whole = str(expand(Path(name)).absolute()) if name.endswith(".toml") else name
+            found += (f"{whole}={expand(path).absolute()}" for path in paths)
+        return self.model_copy(update={"tasks": tuple(found)})
+
+
+class RunConfig(ReadingOptions, DataPaths, TaskFiles):
     """A training run: its text, its tokenizer, its model and how it trains."""
 
     tokenizer: str = "bpe:8192"
@@ -102,7 +154,7 @@ class Resolved(Config):
         return read_stored(find_family(str(values.get("family"))).config, values, "resolved.model")
 
 
-class FitConfig(Config):
+class FitConfig(TaskFiles):
     """A run of ``Model.fit``: its texts lie in the run as token shards, and so does the model it began with."""
 
     begun_by: Literal["fit"] = "fit"

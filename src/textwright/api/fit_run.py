@@ -6,17 +6,19 @@
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from textwright.api.config import FitConfig, Resolved
+from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.given import EXAMPLES, given_examples
-from textwright.api.run_callbacks import evaluate_tokens
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
+from textwright.core.config import read_config
 from textwright.core.errors import InputError
-from textwright.data.dataset import DataSplits, TokenDataset, find_data_corruption, open_data
+from textwright.data.dataset import DataSplits, find_data_corruption, open_data
 from textwright.data.examples import ExampleTokens
 from textwright.data.prepare import write_tokens
 from textwright.models.language_model import LanguageModel
@@ -67,9 +69,10 @@ def fit_config(
     epochs: float | None,
     minutes: float | None,
     batch_size: int,
+    tasks: Mapping[str, Any] | None = None,
     **values: Any,
-) -> TrainConfig:
-    """How to learn.
+) -> FitConfig:
+    """How to learn, and the tasks that the model is put to meanwhile.
 
     Args:
         tokens: what is learned from.
@@ -78,6 +81,7 @@ def fit_config(
         epochs: instead of steps.
         minutes: instead of steps.
         batch_size: rows of a step.
+        tasks: their files, by name.
         **values: further fields of the training config.
 
     Raises:
@@ -94,7 +98,8 @@ def fit_config(
     if steps is None and minutes is None:
         steps = FIT_STEPS
     values |= {"steps": steps, "minutes": minutes, "batch_size": batch_size, "sequence_length": time}
-    return TrainConfig.for_fit(**values)
+    given = {"training": TrainConfig.for_fit(**values), "tasks": tasks or ()}
+    return read_config(FitConfig, given, "the arguments of fit")
 
 
 def fit(
@@ -103,13 +108,13 @@ def fit(
     dialogue: DialogueFormat | None,
     train: ExampleTokens,
     val: ExampleTokens | None,
-    training: TrainConfig,
+    config: FitConfig,
     *,
     out: Path | None,
     quiet: bool,
 ) -> TrainReport:
     """Train a network on examples, in place; it is left in training mode, and as it was at its best where there are
-    some to validate on.
+    some, or tasks, to tell it by.
 
     Args:
         network: the model.
@@ -117,20 +122,25 @@ def fit(
         dialogue: its format.
         train: what is learned from.
         val: what is validated on.
-        training: how to train.
+        config: how to train, and the tasks that the model is put to meanwhile.
         out: the folder for a run; without it nothing is written.
         quiet: show no progress.
     """
-    run, data = None, DataSplits(train, val)
+    run, data, config = None, DataSplits(train, val), config.from_anywhere()
+    evaluator = Evaluator.of(val, read_tasks(config, config.training), config.training, network, tokenizer)
+    training = evaluator.applied_to(config.training)
     if out is not None:
-        run, data = begin_fit_run(out, network, tokenizer, dialogue, data, training)
-    callbacks = fit_callbacks(run, network, tokenizer, dialogue, data.val)
+        run, data = begin_fit_run(out, network, tokenizer, dialogue, data, config)
+        evaluator = replace(evaluator, val=data.val)
+    callbacks = fit_callbacks(run, config, network, tokenizer, dialogue, evaluator)
     display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
     if display is not None:
         callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
         for name, tokens in (("texts", train), ("validation", val)):
             if tokens is not None and tokens.num_left_out:
                 display.note(f"{name}: {tokens.num_left_out:,} without any text left out")
+        for line in evaluator.lines(training):
+            display.note(line)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
         return run_loop(
             add_loss(network, training),
@@ -138,7 +148,7 @@ def fit(
             training,
             run=run,
             callbacks=callbacks,
-            fingerprint=data.manifest.fingerprint if data.manifest else None,
+            fingerprint=evaluator.fingerprint(data),
         )
 
 
@@ -148,7 +158,7 @@ def begin_fit_run(
     tokenizer: Tokenizer,
     dialogue: DialogueFormat | None,
     data: DataSplits,
-    training: TrainConfig,
+    config: FitConfig,
 ) -> tuple[Run, DataSplits]:
     """A run with all that it needs to be gone on with, there at once or not at all; and its data.
 
@@ -160,7 +170,7 @@ def begin_fit_run(
         write_tokens(data.train, tokenizer, run.data, val=data.val)
         save_model(network, tokenizer, run.base, dialogue=dialogue)
 
-    run = Run.create(folder, FitConfig(training=training), resolved=_resolved(network), fill=fill)
+    run = Run.create(folder, config, resolved=_resolved(network), fill=fill)
     return run, open_data(run.data)
 
 
@@ -184,20 +194,21 @@ def restore_base(run: Run, network: LanguageModel) -> None:
 
 def fit_callbacks(
     run: Run | None,
+    config: FitConfig,
     network: LanguageModel,
     tokenizer: Tokenizer,
     dialogue: DialogueFormat | None,
-    val: TokenDataset | None,
+    evaluator: Evaluator,
 ) -> Callbacks:
     """What the loop asks for while it fits."""
-    callbacks = Callbacks()
-    if val is not None:
-        callbacks = replace(callbacks, evaluate=lambda model, config: evaluate_tokens(model, val, config))
+    callbacks = evaluator.added_to(Callbacks())
     if run is None:
         return callbacks
     return replace(
         callbacks,
-        on_resolved=lambda resolved: run.write_config(FitConfig(training=resolved), _resolved(network)),
+        on_resolved=lambda resolved: run.write_config(
+            config.model_copy(update={"training": resolved}), _resolved(network)
+        ),
         save_model=lambda network, folder: save_model(network, tokenizer, folder, dialogue=dialogue),
     )
 

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from textwright.core.errors import InputError, nearest
+from textwright.core.errors import InputError, check_is_text, nearest
 from textwright.core.kinds import describe, is_number, wrong_kind
 from textwright.data.examples import Example
 from textwright.generation.request import Request, SamplingConfig
@@ -98,11 +98,16 @@ def given_prompts(prompts: Any, special: SamplingConfig | None = None) -> list[s
     return [Request(one, special, special_tokens=True) if isinstance(one, str) else one for one in found]
 
 
-def given_ids(ids: Any) -> Int[Tensor, "..."]:
-    """Token ids as a tensor, of as many dimensions as they have.
+def given_ids(ids: Any, *, context_length: int, vocab_size: int) -> Int[Tensor, "batch time"]:
+    """Rows of token ids as a tensor.
+
+    Args:
+        ids: as they were given.
+        context_length: of the model.
+        vocab_size: of the model.
 
     Raises:
-        InputError: they are no whole numbers, or rows of different lengths.
+        InputError: they are no whole numbers, rows of different lengths, or what the model cannot take.
     """
     try:
         found = torch.as_tensor(ids)
@@ -110,7 +115,55 @@ def given_ids(ids: Any) -> Int[Tensor, "..."]:
         raise wrong_kind("ids", ids, "whole numbers, batch x time, in rows of one length") from None
     if found.numel() and (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool):
         raise InputError(f"ids of {found.dtype}", expected="whole numbers")
-    return found.long()
+    found = found.long()
+    if found.ndim != 2:
+        raise InputError(f"ids of {found.ndim} dimensions", expected="batch x time", fix="use [ids] for one row")
+    if not found.numel():
+        raise InputError("no ids", expected="rows with at least one id each")
+    if found.shape[1] > context_length:
+        raise InputError(f"{found.shape[1]} ids in a row", expected=f"at most {context_length}")
+    if not 0 <= int(found.min()) <= int(found.max()) < vocab_size:
+        raise InputError("an id outside the vocabulary", expected=f"0 to {vocab_size - 1}")
+    return found
+
+
+def given_paths(paths: Any, name: str) -> list[Path]:
+    """Paths of files and folders: one, or several.
+
+    Args:
+        paths: as they were given.
+        name: what they were given as.
+
+    Raises:
+        InputError: it is something else, or none.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not isinstance(given, list | tuple):
+        raise wrong_kind(name, paths, "a path, or a list of paths")
+    if not given:
+        raise InputError(f"no path in {name}", expected="at least one")
+    for number, path in enumerate(given):
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path) or isinstance(os.fspath(path), bytes):
+            raise wrong_kind(f"{name}[{number}]" if given is paths else name, path, "a path")
+        check_is_text(str(path))
+    return [Path(path) for path in given]
+
+
+def given_names(names: Any, name: str) -> list[str]:
+    """Names, at least one.
+
+    Args:
+        names: as they were given.
+        name: what they were given as.
+
+    Raises:
+        InputError: it is no list of texts, or an empty one.
+    """
+    if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
+        raise wrong_kind(name, names, "a list of names")
+    if not names:
+        raise InputError(f"no name in {name}", expected="at least one")
+    return list(names)
 
 
 def _check_is_list(given: Any, name: str, expected: str) -> None:

@@ -245,13 +245,15 @@ class Model:
         text_field: str = "text",
         invalid_utf8: OnInvalid = "error",
         out: Path | str | None = None,
+        tasks: Mapping[str, Any] | None = None,
+        task_examples: int | None = None,
+        best_by: str | None = None,
         quiet: bool = False,
     ) -> TrainReport:
         """Train on texts, in place.
 
-        Each text is a document with its own end; short ones are packed several to a row and do not see each
-        other. Of a pair (prompt, completion) the completion is learned, and its end. AdamW, a constant learning rate
-        after a warm-up of a tenth, decaying over the last fifth.
+        Each text is a document with its own end; short ones share a row and do not see each other. Of a pair the
+        completion is learned, and its end. AdamW: a warm-up of a tenth, a constant rate, decay over the last fifth.
 
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
@@ -266,19 +268,22 @@ class Model:
             invalid_utf8: ``error`` refuses a file with bytes that are not UTF-8; ``replace`` puts U+FFFD for them.
             out: a folder for the run (journal, checkpoints, model, the texts as tokens and the model as it was), which
                 ``textwright train --resume`` goes on with; without it nothing is written.
+            tasks: what the model is put to at every evaluation: tasks' names, or TOML files, each with the path of its
+                data, or a list of paths. Figures come into the journal as ``TASK.METRIC``.
+            task_examples: of each task at most, the first ones; 200 when not given, fewer where ``minutes`` are few.
+            best_by: what tells the best model: the loss on ``validation`` when not given, or the first task's figure.
             quiet: show no progress.
 
         Raises:
-            InputError: no text at all, what is no text, a pair longer than the context, more than one of steps, epochs
-                and minutes, or a value outside its range.
+            InputError: no text at all, what is no text, a pair longer than the context, or values that cannot be.
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
         network, tokenizer, options = self.network, self.tokenizer, ReadOptions(invalid_utf8, text_field)
         train = encode_examples(texts, "texts", network, tokenizer, options)
         val = None if validation is None else encode_examples(validation, "validation", network, tokenizer, options)
-        values: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
-        values |= {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-        config, folder = fit_config(train, network, **values), None if out is None else Path(out)
+        values: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes, "batch_size": batch_size}
+        values |= {"learning_rate": learning_rate, "seed": seed, "task_examples": task_examples, "best_by": best_by}
+        config, folder = fit_config(train, network, tasks=tasks, **values), None if out is None else Path(out)
         try:
             report = fit(network, tokenizer, self.dialogue, train, val, config, out=folder, quiet=quiet)
         finally:
@@ -299,15 +304,7 @@ class Model:
         Raises:
             InputError: ids outside the vocabulary, or more of them than the context holds.
         """
-        rows = given_ids(ids)
-        if rows.ndim != 2:
-            raise InputError(f"ids of {rows.ndim} dimensions", expected="batch x time", fix="use [ids] for one row")
-        if not rows.numel():
-            raise InputError("no ids", expected="rows with at least one id each")
-        if rows.shape[1] > self.network.context_length:
-            raise InputError(f"{rows.shape[1]} ids in a row", expected=f"at most {self.network.context_length}")
-        if not 0 <= int(rows.min()) <= int(rows.max()) < self.network.vocab_size:
-            raise InputError("an id outside the vocabulary", expected=f"0 to {self.network.vocab_size - 1}")
+        rows = given_ids(ids, context_length=self.network.context_length, vocab_size=self.network.vocab_size)
         self.network.eval()
         batch = Batch.for_inputs(rows.to(self.device))
         return self.network.logits(self.network.hidden_states(self.network.embed(batch), batch)).float().cpu()

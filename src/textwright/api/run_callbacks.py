@@ -6,9 +6,9 @@ from typing import Any
 
 from textwright import __version__
 from textwright.api.config import Resolved, RunConfig
+from textwright.api.evaluator import Evaluator
 from textwright.checkpoint.model_folder import save_model
-from textwright.data.dataset import DataSplits, TokenDataset
-from textwright.evaluation.language_modelling import score_tokens
+from textwright.data.dataset import DataSplits
 from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.config import ModelConfig
@@ -17,12 +17,10 @@ from textwright.models.network import Network
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.tokens import Tokenizer
-from textwright.training.callbacks import Callbacks, Evaluation
+from textwright.training.callbacks import Callbacks
 from textwright.training.config import ResolvedTrainConfig
 from textwright.training.plan import describe_plan
-from textwright.training.precision import autocast
 
-EVALUATION_TOKENS_AT_ONCE = 4096
 SAMPLE = SamplingConfig(max_new_tokens=80, temperature=0.8, top_p=0.95)
 
 
@@ -35,12 +33,12 @@ class RunCallbacks:
     model: ModelConfig
     tokenizer: Tokenizer
     data: DataSplits
+    evaluator: Evaluator
     display: TrainingDisplay | None
 
     def as_callbacks(self) -> Callbacks:
         """The functions themselves."""
-        return Callbacks(
-            evaluate=self.evaluate if self.data.val is not None else None,
+        callbacks = Callbacks(
             sample=self.sample,
             on_row=self.display.show if self.display else lambda _row: None,
             on_resolved=self.remember,
@@ -48,11 +46,7 @@ class RunCallbacks:
             on_plan=lambda plan: self.note(describe_plan(plan)),
             save_model=self.save,
         )
-
-    def evaluate(self, model: Network, config: ResolvedTrainConfig) -> Evaluation:
-        """The loss and bits per byte of the validation text."""
-        assert self.data.val is not None
-        return evaluate_tokens(model, self.data.val, config)
+        return self.evaluator.added_to(callbacks)
 
     def sample(self, model: Network) -> dict[str, Any]:
         """What the model makes of the sample prompts."""
@@ -81,18 +75,3 @@ class RunCallbacks:
             "tokenizer_sha256": self.tokenizer.fingerprint,
         }
         save_model(model, self.tokenizer, folder, facts=facts)
-
-
-def evaluate_tokens(model: Network, tokens: TokenDataset, config: ResolvedTrainConfig) -> Evaluation:
-    """The loss of what is validated on, and its bits per byte where all of it is learned."""
-    assert isinstance(model, LanguageModel)
-    time = min(config.sequence_length, model.context_length)
-    with autocast(model.head_weight.device, config.precision):
-        figures = score_tokens(
-            model,
-            tokens,
-            time=time,
-            rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
-            max_tokens=config.max_eval_tokens,
-        )
-    return Evaluation(figures)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from textwright.api.config import FitConfig, Resolved, RunConfig
+from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_run import check_fit_run, dialogue_of, fit_callbacks, restore_base
 from textwright.api.run_callbacks import RunCallbacks
 from textwright.api.run_result import RunResult, write_report
@@ -28,6 +29,7 @@ from textwright.core.user_paths import folder_beside
 from textwright.data.dataset import DataSplits, find_data_corruption, open_data
 from textwright.data.manifest import read_manifest
 from textwright.data.prepare import prepare_data
+from textwright.evaluation.tracked_tasks import TaskExamples
 from textwright.models.catalog import build
 from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.presets import preset
@@ -69,11 +71,10 @@ def train(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bo
 
 def train_until_signal(config: RunConfig, out: Path | str, *, device: str = "auto", quiet: bool = False) -> RunResult:
     """As ``train``, but Ctrl-C and SIGTERM end it with a result: ``report.signal_number`` says so."""
-    _check(config)
-    chosen = choose_device(device)
+    read, config, chosen = _check(config), config.from_anywhere(), choose_device(device)
     run = Run.create(expand_home(Path(out)), config)
     with run.locked_and_new():
-        return _train(run, config, None, chosen, quiet)
+        return _train(run, config, None, read, chosen, quiet)
 
 
 @checks_kinds
@@ -132,9 +133,9 @@ def resume_until_signal(
         training = config.training.with_changes(dict(changes or {}) | ({} if steps is None else {"steps": steps}))
         objective = as_it_was_stored(training.objective)
         config = config.model_copy(update={"training": changed(training, {"objective": objective}, str(run.config))})
-        notes = _check_data(run, config, accepts_changed_data)
+        read, notes = read_tasks(config, config.training), _check_data(run, config, accepts_changed_data)
         run.sweep()
-        return _train(run, config, resolved, chosen, quiet, resume=ResumeOptions(accepts_changed_data, notes))
+        return _train(run, config, resolved, read, chosen, quiet, resume=ResumeOptions(accepts_changed_data, notes))
 
 
 def read_run(run: Run) -> tuple[RunConfig | FitConfig, Resolved | None]:
@@ -185,15 +186,16 @@ def plan(config: RunConfig, *, out: Path | str = ".", device: str = "auto", quie
     Raises:
         InputError: text, tokenizer, model or training cannot be as the config has it.
     """
-    _check(config)
+    read = _check(config)
     with scratch_folder(folder_beside(expand_home(Path(out))), "plan") as folder:
         run = Run.create(folder / "run", config)
-        tokenizer, data, model = _begin(run, config, None, choose_device(device), quiet)
+        tokenizer, data, model, evaluator = _begin(run, config, None, read, choose_device(device), quiet)
         if not quiet:
-            stderr_console().print(describe(model, tokenizer, data))
-        callbacks = RunCallbacks(run, config, model.config, tokenizer, data, None).as_callbacks()
-        batches = make_batches(data.train, config.training, model.context_length)
-        return estimate_run(add_loss(model, config.training), batches, config.training, callbacks, scratch=run.folder)
+            stderr_console().print("\n".join([describe(model, tokenizer, data), *evaluator.lines(config.training)]))
+        callbacks = RunCallbacks(run, config, model.config, tokenizer, data, evaluator, None).as_callbacks()
+        training = evaluator.applied_to(config.training)
+        batches = make_batches(data.train, training, model.context_length)
+        return estimate_run(add_loss(model, training), batches, training, callbacks, scratch=run.folder)
 
 
 def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) -> tuple[str, ...]:
@@ -220,41 +222,46 @@ def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) 
     return (said,)
 
 
-def _check(config: RunConfig) -> None:
-    """See what can be seen of a config before any work is done."""
+def _check(config: RunConfig) -> list[TaskExamples]:
+    """See what can be seen of a config before any work is done. Returns the examples of its tasks."""
     read_objective(config.training.objective)
     parse_spec(config.tokenizer)
     preset(config.model.preset, vocab_size=257, **_choices(config))
     for paths in filter(None, (config.data, config.val_data)):
         find_files(paths)
+    return read_tasks(config, config.training)
 
 
 def _train(
     run: Run,
     config: RunConfig | FitConfig,
     resolved: Resolved | None,
+    read: list[TaskExamples],
     device: torch.device,
     quiet: bool,
     resume: ResumeOptions | None = None,
 ) -> RunResult:
-    tokenizer, data, model = _begin(run, config, resolved, device, quiet)
+    tokenizer, data, model, evaluator = _begin(run, config, resolved, read, device, quiet)
+    training = evaluator.applied_to(config.training)
     with ExitStack() as stack:
         display = None if quiet else stack.enter_context(TrainingDisplay(str(run.folder)))
         if display is not None:
-            display.screen.print(describe(model, tokenizer, data))
+            display.screen.print("\n".join([describe(model, tokenizer, data), *evaluator.lines(training)]))
         if isinstance(config, FitConfig):
-            callbacks = fit_callbacks(run, model, tokenizer, dialogue_of(run), data.val)
-            callbacks = replace(callbacks, on_row=display.show) if display is not None else callbacks
+            callbacks = fit_callbacks(run, config, model, tokenizer, dialogue_of(run), evaluator)
+            callbacks = (
+                replace(callbacks, on_row=display.show, on_note=display.note) if display is not None else callbacks
+            )
         else:
-            callbacks = RunCallbacks(run, config, model.config, tokenizer, data, display).as_callbacks()
+            callbacks = RunCallbacks(run, config, model.config, tokenizer, data, evaluator, display).as_callbacks()
         report = run_loop(
-            add_loss(model, config.training),
-            make_batches(data.train, config.training, model.context_length),
-            config.training,
+            add_loss(model, training),
+            make_batches(data.train, training, model.context_length),
+            training,
             run=run,
             callbacks=callbacks,
             resume=resume,
-            fingerprint=data.manifest.fingerprint if data.manifest else None,
+            fingerprint=evaluator.fingerprint(data),
         )
     result = RunResult(run.folder, run.model, report, data, tokenizer)
     if report.end_reason != "interrupted":
@@ -266,10 +273,11 @@ def _begin(
     run: Run,
     config: RunConfig | FitConfig,
     resolved: Resolved | None,
+    read: list[TaskExamples],
     device: torch.device,
     quiet: bool,
-) -> tuple[Tokenizer, DataSplits, LanguageModel]:
-    """Tokenizer, text and the model as it starts: of the shape that was resolved, where it was."""
+) -> tuple[Tokenizer, DataSplits, LanguageModel, Evaluator]:
+    """Tokenizer, text and the model as it starts: of the shape that was resolved, where it was. What evaluates it."""
     tokenizer, data = _prepare(run, config, quiet)
     if resolved is not None:
         shape = resolved.model
@@ -286,7 +294,9 @@ def _begin(
     model = as_language_model(build(shape, seed=config.training.seed))
     if isinstance(config, FitConfig):
         restore_base(run, model)
-    return tokenizer, data, model.to(device)
+    model = model.to(device)
+    evaluator = Evaluator.of(data.val, read, config.training, model, tokenizer)
+    return tokenizer, data, model, evaluator
 
 
 def _choices(config: RunConfig) -> dict[str, Any]:

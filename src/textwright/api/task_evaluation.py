@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from textwright.api.given import given_names, given_paths
 from textwright.api.model import Model
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
@@ -17,8 +18,8 @@ from textwright.core.kinds import checks_kinds
 from textwright.core.progress import bar
 from textwright.core.user_paths import given_path
 from textwright.engines.config import EngineConfig
-from textwright.evaluation.evaluation_folder import Predictions
-from textwright.evaluation.predict import Placed, Predictor, sampling_of
+from textwright.evaluation.evaluation_folder import PREDICTIONS, Predictions
+from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, sampling_of
 from textwright.evaluation.predictions import prediction_of
 from textwright.evaluation.sandbox import Sandbox
 from textwright.evaluation.score import Scored, find_metrics, score
@@ -44,6 +45,16 @@ class TaskReport:
     """Of this call, without those before it was interrupted."""
     num_tokens: int
     """That the model wrote in this call."""
+
+    def as_json(self) -> dict[str, Any]:
+        """By the names that others rely on."""
+        return {
+            "task": self.task,
+            "metrics": {name: one.as_json() for name, one in self.figures.items()},
+            "num_examples": self.num_examples,
+            "num_skipped": self.num_skipped,
+            "predictions": str(self.folder / PREDICTIONS),
+        }
 
 
 @checks_kinds
@@ -84,8 +95,8 @@ def evaluate_task(
     """
     begun_s = time.monotonic()
     chosen = task if isinstance(task, Task) else find_task(str(task))
-    chosen_metrics = find_metrics(",".join(metrics or chosen.metrics))
-    paths = [Path(path) for path in ([data] if isinstance(data, Path | str) else data)]
+    chosen_metrics = find_metrics(",".join(given_names(metrics, "metrics") if metrics is not None else chosen.metrics))
+    paths = given_paths(data, "data")
     config = read_config(SamplingConfig, sampling_of(chosen, sampling), "the arguments of evaluate_task")
     engine = engine or EngineConfig()
     sandbox = Sandbox(trusts_code=trust_code) if chosen.runs_code else None
@@ -132,11 +143,12 @@ def _fitting(
     """The examples of files that are put to the model, all seen before the first is; and how many are left out."""
     kept, num_skipped = list[Placed](), 0
     for placed in _placed(task, paths, limit):
-        if skips and not predictor.fits(placed):
+        try:
+            kept.append(predictor.encoded(placed))
+        except LongerThanContextError:
+            if not skips:
+                raise
             num_skipped += 1
-        else:
-            predictor.check(placed)
-            kept.append(placed)
     if not kept:
         what = "no example that the model can see whole" if num_skipped else "no example"
         raise InputError(f"{what} in {', '.join(map(str, paths))}", expected=f"data of the task {task.name}")

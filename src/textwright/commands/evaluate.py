@@ -97,14 +97,7 @@ class EvaluatedTask(Result):
     model: str
 
     def as_json(self) -> dict[str, Any]:
-        report = self.report
-        return {
-            "task": report.task,
-            "metrics": {name: one.as_json() for name, one in report.figures.items()},
-            "num_examples": report.num_examples,
-            "num_skipped": report.num_skipped,
-            "predictions": str(report.folder / PREDICTIONS),
-        }
+        return self.report.as_json()
 
     def show(self) -> None:
         report, notes = self.report, stderr_console()

@@ -11,8 +11,9 @@ Rows come as they are done, in any order. What is held of the examples are those
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,14 @@ STEPS_S = 0.1
 """Of steps that are handed over in one go."""
 OPTIONS_AT_ONCE = 512
 """Of texts that are scored in one go; those of an example stay together."""
+MAX_KEPT_OPTIONS = 256
+"""Different sets of options whose tokens are kept: most examples of a task have the same ones."""
 
 Row = dict[str, Any]
+
+
+class LongerThanContextError(InputError):
+    """An example that the model cannot see whole."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class Placed:
 
     place: int
     example: Example
+    prompt_ids: Sequence[int] = ()
+    """What the model is given, once it was seen that it can be: see ``Predictor.encoded``."""
 
 
 class Predictor:
@@ -67,53 +76,44 @@ class Predictor:
         self._decoder, self._tokenizer, self._task, self._sampling = decoder, tokenizer, task, sampling
         self._sandbox = sandbox
         self._reads_source = decoder.conditioning == "source_ids"
+        self._option_ids: dict[tuple[str, ...], list[list[int]]] = {}
 
-    def check(self, placed: Placed) -> None:
-        """See that an example can be put to the model whole.
+    def encoded(self, placed: Placed) -> Placed:
+        """An example that can be put to the model whole, with its prompt as tokens; one that has them is as it was.
 
         Raises:
-            InputError: it is longer than the context, or one of its options is the beginning of another.
+            LongerThanContextError: it is longer than the context.
+            InputError: one of its options is the beginning of another.
         """
-        example, where = placed.example, name_of(placed)
-        context = self._decoder.context_length
-        num_given = len(self._prompt_ids(example))
-        if not example.options:
-            most = num_given + self._sampling.max_new_tokens - 1
-            if most > context:
-                raise InputError(
-                    f"a prompt of {num_given:,} tokens, and {self._sampling.max_new_tokens:,} new ones",
-                    where=where,
-                    expected=f"together at most {context + 1:,}, what the model sees",
-                    fix="leave such examples out with --skip-long, or ask for fewer with --max-new-tokens",
-                )
-            return
-        _check_options(example.options, where)
-        longest = max(len(self._tokenizer.encode(option)) for option in example.options)
-        if num_given + longest > context + 1:
-            raise InputError(
-                f"a prompt of {num_given:,} tokens, and an option of {longest:,}",
-                where=where,
+        if placed.prompt_ids:
+            return placed
+        example, context = placed.example, self._decoder.context_length
+        ids = self._prompt_ids(example)
+        if example.options:
+            longest = max(map(len, self._ids_of_options(placed)))
+            num_new, beside = longest, f"an option of {longest:,}"
+            fix = "leave such examples out with --skip-long"
+        else:
+            # The last token that is written is not read again.
+            num_new, beside = self._sampling.max_new_tokens, f"{self._sampling.max_new_tokens:,} new ones"
+            fix = "leave such examples out with --skip-long, or ask for fewer with --max-new-tokens"
+        if len(ids) + num_new > context + 1:
+            raise LongerThanContextError(
+                f"a prompt of {len(ids):,} tokens, and {beside}",
+                where=name_of(placed),
                 expected=f"together at most {context + 1:,}, what the model sees",
-                fix="leave such examples out with --skip-long",
+                fix=fix,
             )
-
-    def fits(self, placed: Placed) -> bool:
-        """Whether the model can see an example whole; other faults are errors."""
-        try:
-            self.check(placed)
-        except InputError as error:
-            if "--skip-long" not in error.fix:
-                raise
-            return False
-        return True
+        return replace(placed, prompt_ids=array("I", ids))
 
     def rows(self, examples: Iterable[Placed]) -> Iterator[Row]:
         """A row for each example, as it is done.
 
         Raises:
-            InputError: see ``check``; and what the scheduler refuses.
+            InputError: see ``encoded``; and what the scheduler refuses.
         """
-        for has_options, some in itertools.groupby(examples, key=lambda placed: bool(placed.example.options)):
+        ready = map(self.encoded, examples)
+        for has_options, some in itertools.groupby(ready, key=lambda placed: bool(placed.example.options)):
             if has_options:
                 yield from self._choose(some)
             else:
@@ -129,9 +129,8 @@ class Predictor:
                 placed = next(rest, None)
                 is_over = placed is None
                 if placed is not None:
-                    self.check(placed)
                     texts: list[Completion | None] = [None] * self._sampling.n
-                    waiting[scheduler.add(self._request(placed.example))] = placed, texts
+                    waiting[scheduler.add(self._request(placed))] = placed, texts
             for event in scheduler.step(min_seconds=STEPS_S) if scheduler.has_work else ():
                 if event.completion is None:
                     continue
@@ -141,10 +140,10 @@ class Predictor:
                     del waiting[event.request_id]
                     yield self._written(placed, [text for text in texts if text is not None])
 
-    def _request(self, example: Example) -> Request:
+    def _request(self, placed: Placed) -> Request:
         if self._reads_source:
-            return Request("", self._sampling, source=example.source or example.prompt)
-        return Request(example.prompt, self._sampling)
+            return Request("", self._sampling, source=placed.example.source or placed.example.prompt)
+        return Request(list(placed.prompt_ids), self._sampling)
 
     def _written(self, placed: Placed, texts: list[Completion]) -> Row:
         answers = [self._task.read_answer(text.text, placed.example) for text in texts]
@@ -165,7 +164,6 @@ class Predictor:
     def _choose(self, examples: Iterable[Placed]) -> Iterator[Row]:
         held, num_texts = list[Placed](), 0
         for placed in examples:
-            self.check(placed)
             if held and num_texts + len(placed.example.options) > OPTIONS_AT_ONCE:
                 yield from self._chosen(held)
                 held, num_texts = [], 0
@@ -175,7 +173,7 @@ class Predictor:
             yield from self._chosen(held)
 
     def _chosen(self, examples: list[Placed]) -> Iterator[Row]:
-        texts = [text for placed in examples for text in self._option_texts(placed.example)]
+        texts = [text for placed in examples for text in self._option_texts(placed)]
         found = score(self._decoder, texts)
         for placed in examples:
             options = placed.example.options
@@ -193,10 +191,20 @@ class Predictor:
                 | dict(answer.details)
             )
 
-    def _option_texts(self, example: Example) -> list[ScoredText]:
+    def _option_texts(self, placed: Placed) -> list[ScoredText]:
         """The prompt with each option, cut into tokens as pairs are that are learned."""
-        given = self._prompt_ids(example)
-        return [ScoredText([*given, *self._tokenizer.encode(option)], len(given)) for option in example.options]
+        given = placed.prompt_ids
+        return [ScoredText([*given, *ids], len(given)) for ids in self._ids_of_options(placed)]
+
+    def _ids_of_options(self, placed: Placed) -> list[list[int]]:
+        """The tokens of each option, made once for all examples that have the same ones."""
+        options = placed.example.options
+        if options not in self._option_ids:
+            _check_options(options, name_of(placed))
+            if len(self._option_ids) >= MAX_KEPT_OPTIONS:
+                self._option_ids.clear()
+            self._option_ids[options] = [self._tokenizer.encode(option) for option in options]
+        return self._option_ids[options]
 
     def _prompt_ids(self, example: Example) -> list[int]:
         if self._reads_source:

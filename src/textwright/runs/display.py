@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Self
 
 from rich.console import Group, RenderableType
@@ -81,6 +82,7 @@ class TrainingDisplay:
     def draw(self) -> RenderableType:
         """The display as it stands."""
         row, step = self.latest, self.latest.get("step", 0)
+        scores = _first_scores(self.validation)
         numbers = Table.grid(padding=(0, 3))
         numbers.add_row(
             _fact("loss", _number(row.get("loss_nats"), "{:.3f}")),
@@ -94,6 +96,7 @@ class TrainingDisplay:
         )
         parts: list[RenderableType] = [
             numbers,
+            *([Text("   ").join(_fact(name, f"{value:,.3f}") for name, value in scores)] if scores else []),
             Text.assemble(("train ", "dim"), (sparkline(self.losses, 60), "cyan")),
             Text.assemble(("val   ", "dim"), (sparkline(self.val_losses, 60), "green")),
         ]
@@ -122,10 +125,7 @@ class TrainingDisplay:
         if kind == "event" and row.get("message"):
             self.screen.print(str(row["message"]))
         elif kind == "val":
-            self.screen.print(
-                f"step {row.get('step', 0):,}: validation loss {_number(row.get('val_loss_nats'), '{:.4f}')} nats, "
-                f"{_number(row.get('val_bits_per_byte'), '{:.3f}')} bits/byte, time left {self._time_left()}"
-            )
+            self.screen.print(f"step {row.get('step', 0):,}: {_found_by(row)}, time left {self._time_left()}")
         elif kind == "sample":
             self.screen.print(f"sample at {' '.join(self.sample[:200].split())}")
         elif kind == "train" and time.monotonic() - self._printed_s > PLAIN_EVERY_S:
@@ -149,6 +149,25 @@ def sparkline(values: "deque[float] | list[float]", width: int) -> str:
     low, high = min(means), max(means)
     scale = (len(SPARKS) - 1) / (high - low) if high > low else 0.0
     return "".join(SPARKS[round((mean - low) * scale)] for mean in means)
+
+
+def _first_scores(row: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The first figure of each task in a row of an evaluation, by ``TASK.METRIC``."""
+    found: dict[str, tuple[str, float]] = {}
+    for name, value in row.items():
+        task, dot, _ = name.rpartition(".")
+        if dot and task not in found:
+            found[task] = (name, value)
+    return list(found.values())
+
+
+def _found_by(row: Mapping[str, Any]) -> str:
+    """What an evaluation found, in words."""
+    parts = [f"{name} {value:,.4f}" for name, value in _first_scores(row)]
+    if row.get("val_loss_nats") is not None or not parts:
+        loss, bits = _number(row.get("val_loss_nats"), "{:.4f}"), _number(row.get("val_bits_per_byte"), "{:.3f}")
+        parts = [f"validation loss {loss} nats", f"{bits} bits/byte", *parts]
+    return ", ".join(parts)
 
 
 def _fact(name: str, value: str) -> Text:

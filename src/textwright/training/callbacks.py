@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textwright.models.network import Network
-from textwright.training.config import ResolvedTrainConfig
+from textwright.training.config import VAL_LOSS, ResolvedTrainConfig
 from textwright.training.plan import Plan
 
 
@@ -20,17 +20,28 @@ class Evaluation:
 
     metrics: dict[str, float]
     """By name, for a ``val`` row."""
-    best_by: str = "val_loss_nats"
+    best_by: str = VAL_LOSS
     """The metric that decides."""
     higher_is_better: bool = False
     """Which way."""
 
     def is_better_than(self, best: Mapping[str, float]) -> bool:
-        """Whether it is better than the metrics of the best one so far; the first one is."""
-        if not best:
-            return True
-        now, before = self.metrics[self.best_by], best[self.best_by]
+        """Whether it is better than the metrics of the best one so far; the first one is.
+
+        One without the metric that decides, which has no meaning there, is not.
+        """
+        now, before = self.metrics.get(self.best_by), best.get(self.best_by)
+        if now is None or before is None:
+            return now is not None
         return now > before if self.higher_is_better else now < before
+
+
+@dataclass(frozen=True)
+class TaskTiming:
+    """How many examples of each task an evaluation puts to the model, and about what that takes."""
+
+    num_examples: int | None
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,9 @@ class Callbacks:
 
     evaluate: Callable[[Network, ResolvedTrainConfig], Evaluation] | None = None
     """Measures the model in the config's precision."""
+    time_tasks: Callable[[Network, int | None, float | None], TaskTiming] | None = None
+    """Of tasks that are a part of evaluations, in evaluation mode: gets the number of examples that was given, and the
+    seconds that they may take where it was not; None where nobody counts them."""
     sample: Callable[[Network], dict[str, Any]] | None = None
     """Fields of a ``sample`` row, ``text`` among them."""
     on_row: Callable[[dict[str, Any]], None] = _ignore

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from textwright.core.config import Config, changed, read_config
-from textwright.core.errors import nearest, unknown_name
+from textwright.core.errors import InputError, nearest, unknown_name
 from textwright.data.sources.catalog import SOURCES
 from textwright.training.losses.catalog import with_all_settings
 from textwright.training.parameter_plan import ParameterPlan, check_plan
@@ -16,13 +16,17 @@ DEFAULT_STEPS = 1000
 """Optimizer steps when neither steps nor minutes are given."""
 DEFAULT_EVAL_TOKENS = 131_072
 """Validation tokens that an evaluation during training reads at most."""
+DEFAULT_TASK_EXAMPLES = 200
+"""Examples of each task that an evaluation during training puts to the model at most."""
+VAL_LOSS = "val_loss_nats"
+"""The metric that says which model is the best, where nothing else is said."""
 LEARNING_RATES = {"muon": 6e-3, "adamw": 1e-3}
 """AdamW's, by optimizer: beside Muon it moves only embeddings, norms and biases, which bear more."""
 
 RESUMABLE_CHANGES = frozenset(
     (
         *("steps", "evaluate_every", "sample_every", "checkpoint_every", "keep_checkpoints", "early_stopping_patience"),
-        *("max_skipped_steps", "compile", "max_eval_tokens", "threads"),
+        *("max_skipped_steps", "compile", "max_eval_tokens", "task_examples", "threads"),
     )
 )
 """What may change between the sessions of a run: when it ends, how often it looks and saves, and what is only speed."""
@@ -81,6 +85,9 @@ class TrainConfig(Config):
     max_eval_tokens: int | None = Field(default=None, ge=1)
     """Validation during training reads at most so many tokens, from the start of the validation text; 131,072 when not
     given, and with minutes as many as take a small part of them."""
+    task_examples: int | None = Field(default=None, ge=1)
+    """Examples of each task that an evaluation puts to the model at most, the first ones; 200 when not given, and with
+    minutes as many as take a small part of them."""
     evaluate_every: int | None = Field(default=None, ge=1)
     """Steps between evaluations; a tenth of the steps when not given."""
     sample_every: int | None = Field(default=None, ge=1)
@@ -90,7 +97,11 @@ class TrainConfig(Config):
     keep_checkpoints: int = Field(default=2, ge=1)
     """Checkpoints kept on disk: the newest ones."""
     early_stopping_patience: int | None = Field(default=None, ge=1)
-    """Evaluations in a row without a better validation loss after which training ends; never when not given."""
+    """Evaluations in a row without a better model, as best_by tells them, after which training ends; never when not
+    given."""
+    best_by: str | None = None
+    """What tells the best model: val_loss_nats, or a figure of a task, such as classification.accuracy. When not given
+    the validation loss; without any text to validate on, the first figure of the first task."""
     max_skipped_steps: int = Field(default=10, ge=1)
     """Steps in a row with a non-finite loss or gradient, or a spike, after which training stops; they move nothing."""
     loss_spike_threshold: float | None = Field(default=None, gt=0)
@@ -174,6 +185,11 @@ class TrainConfig(Config):
         given = {name: value for name, value in self.model_dump().items() if value is not None}
         return ResolvedTrainConfig.model_validate(follows | given | found)
 
+    @property
+    def resumable_changes(self) -> frozenset[str]:
+        """What may change between the sessions of this run: how many examples not where a task tells the best model."""
+        return RESUMABLE_CHANGES - ({"task_examples"} if self.best_by not in (None, VAL_LOSS) else set())
+
     def with_changes(self, changes: Mapping[str, Any]) -> Self:
         """This config for a run that goes on with other values of what may change between its sessions.
 
@@ -185,6 +201,8 @@ class TrainConfig(Config):
         for name in changes:
             if name not in RESUMABLE_CHANGES:
                 raise unknown_name("change of a run that goes on", name, RESUMABLE_CHANGES)
+            if name not in self.resumable_changes:
+                raise InputError(f"another {name} for a run whose best model {self.best_by} tells", fix="leave it out")
         # Steps that are given take the place of the minutes that a run was planned by.
         also = {"minutes": None} if changes.get("steps") is not None else {}
         return changed(self, dict(changes) | also, "what is to change")
@@ -194,7 +212,7 @@ class ResolvedTrainConfig(TrainConfig):
     """How a run trains, with nothing left open: what was given, what was found out, and what follows from it.
 
     What may still be None is off: ``threads`` (as many as are worth it), ``early_stopping_patience`` and
-    ``loss_spike_threshold``.
+    ``loss_spike_threshold``; ``best_by`` (the validation loss); and ``task_examples``, where there is no task.
     """
 
     steps: int

@@ -11,7 +11,7 @@ class TrainReport:
     """The figures of a run, all its sessions together where not said otherwise."""
 
     end_reason: Literal["finished", "patience", "interrupted"]
-    """All steps done; no gain for ``early_stopping_patience`` evaluations; or a signal."""
+    """All steps done; no better model in ``early_stopping_patience`` evaluations; or a signal."""
     steps: int
     """Optimizer steps done."""
     tokens: int
@@ -25,7 +25,8 @@ class TrainReport:
     last_loss_nats: float | None
     """Training loss of the last step of this session."""
     best: dict[str, float]
-    """The numbers of the best evaluation, ``val_loss_nats`` among them; empty where nothing was evaluated."""
+    """The numbers of the best evaluation: ``val_loss_nats`` where there is text to validate on, and figures of tasks,
+    such as ``classification.accuracy``; empty where nothing was evaluated."""
     best_step: int | None
     """Its step; the model that is left is this one."""
     skipped_steps: int
@@ -39,7 +40,7 @@ class TrainReport:
 
     @property
     def val_loss_nats(self) -> float | None:
-        """The best validation loss, in nats per token."""
+        """The validation loss of the best model, in nats per token."""
         return self.best.get("val_loss_nats")
 
     @property

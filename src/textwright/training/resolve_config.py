@@ -15,7 +15,7 @@ from textwright.core.errors import InputError
 from textwright.data.sources.base import BatchSource, check_first_batch
 from textwright.models.language_model import LanguageModel
 from textwright.models.network import Network
-from textwright.training.callbacks import Callbacks
+from textwright.training.callbacks import Callbacks, TaskTiming
 from textwright.training.clock import Clock, Length, StepTimings
 from textwright.training.compilation import COMPILING, NO_COMPILER, compile_step, has_compiler, is_worth_compiling
 from textwright.training.config import DEFAULT_EVAL_TOKENS, DEFAULT_STEPS, ResolvedTrainConfig, TrainConfig
@@ -30,7 +30,8 @@ NUM_WARM_UP_STEPS = 2
 TRIAL_FRACTION = 0.04
 """Of the minutes, for trial steps; the step in hand is always finished."""
 EVALUATION_FRACTION = 0.01
-"""Of the minutes, for one evaluation: its tokens are so many fewer, where their number was not given."""
+"""Of the minutes, for the text of an evaluation, and for its tasks: their tokens and examples are so many fewer, where
+their number was not given."""
 MIN_EVAL_TOKENS = 4096
 NUM_SAMPLE_TOKENS = 80
 """About what a sample takes, before one was taken."""
@@ -104,17 +105,19 @@ def resolve_config(
         resolved = resolved.model_copy(
             update={"micro_batch_size": _rows_that_fit(device, activations, config.batch_size)}
         )
+    tasks = _time_tasks(model_with_loss, callbacks, config)
+    resolved = resolved.model_copy(update={"task_examples": tasks.num_examples})
     if config.minutes is None:
         return Resolution(resolved, activations, rates)
     callbacks.on_note("timing some steps, to see how many fit")
     budget_s = config.minutes * 60
     step_s = _trial_step_seconds(model_with_loss, batches, resolved, threads, budget_s * TRIAL_FRACTION)
     resolved = resolved.model_copy(update={"max_eval_tokens": _eval_tokens(config, resolved, step_s, budget_s)})
-    timings = _guess_timings(model_with_loss, resolved, callbacks, step_s, saves=saves)
+    timings = _guess_timings(model_with_loss, resolved, callbacks, step_s, tasks.seconds, saves=saves)
     length = Clock(budget_s, config).length(timings, from_step=0, elapsed_s=elapsed_s())
     timed = config.resolved(
         steps=length.steps, sequence_length=row_tokens, micro_batch_size=resolved.micro_batch_size, precision=precision
-    ).model_copy(update={"max_eval_tokens": resolved.max_eval_tokens})
+    ).model_copy(update={name: getattr(resolved, name) for name in ("max_eval_tokens", "task_examples")})
     return Resolution(length.applied_to(timed), activations, rates, timings, length)
 
 
@@ -200,20 +203,42 @@ def _eval_tokens(config: TrainConfig, resolved: ResolvedTrainConfig, step_s: flo
     return max(MIN_EVAL_TOKENS, min(DEFAULT_EVAL_TOKENS, fitting))
 
 
+def _time_tasks(model_with_loss: ModelWithLoss, callbacks: Callbacks, config: TrainConfig) -> TaskTiming:
+    """How many examples of each task an evaluation takes; with minutes as many as their share of them has room for."""
+    if callbacks.time_tasks is None:
+        return TaskTiming(None, 0.0)
+    if config.minutes is None:
+        return callbacks.time_tasks(model_with_loss.model, config.task_examples, None)
+    callbacks.on_note("timing the tasks, to see how many examples fit into an evaluation")
+    max_s = config.minutes * 60 * EVALUATION_FRACTION
+    timing = callbacks.time_tasks(model_with_loss.model.eval(), config.task_examples, max_s)
+    model_with_loss.train()
+    if config.task_examples is None:
+        number = timing.num_examples
+        callbacks.on_note(f"an evaluation takes {number:,} examples of each task at most (--task-examples)")
+    return timing
+
+
 def _token_evaluation_s(resolved: ResolvedTrainConfig, step_s: float) -> float:
     """About what evaluating a token takes: a forward pass is a third of a step."""
     return step_s / (3 * resolved.batch_size * resolved.sequence_length)
 
 
 def _guess_timings(
-    model_with_loss: ModelWithLoss, resolved: ResolvedTrainConfig, callbacks: Callbacks, step_s: float, *, saves: bool
+    model_with_loss: ModelWithLoss,
+    resolved: ResolvedTrainConfig,
+    callbacks: Callbacks,
+    step_s: float,
+    tasks_s: float,
+    *,
+    saves: bool,
 ) -> StepTimings:
     """What pauses take, about: the clock goes by what they took once they were made."""
     weights_bytes = sum(parameter.nbytes for parameter in model_with_loss.parameters())
     token_s = weights_bytes / 8e9 + model_with_loss.model.num_layers * 1e-3
     return StepTimings(
         step_s,
-        _token_evaluation_s(resolved, step_s) * resolved.max_eval_tokens if callbacks.evaluate else 0.0,
+        _token_evaluation_s(resolved, step_s) * resolved.max_eval_tokens + tasks_s if callbacks.evaluate else 0.0,
         token_s * NUM_SAMPLE_TOKENS if callbacks.sample else 0.0,
         3 * weights_bytes / SAVE_BYTES_PER_S if saves else 0.0,
     )

@@ -21,7 +21,7 @@ from textwright.runs.run_folder import Run
 from textwright.runs.run_logger import RunLogger
 from textwright.training.callbacks import Callbacks, Evaluation
 from textwright.training.clock import Clock, Length, read_length
-from textwright.training.config import RESUMABLE_CHANGES, ResolvedTrainConfig, TrainConfig
+from textwright.training.config import ResolvedTrainConfig, TrainConfig
 from textwright.training.memory import peak_bytes, used_bytes
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.parameter_plan import stage_at
@@ -115,7 +115,9 @@ class Trainer:
         if newest is not None:
             tensors, facts = read_checkpoint(newest)
             notes += self.fingerprint.compare(
-                facts["identity"], may_change=RESUMABLE_CHANGES, accepts_changed_data=resume.accepts_changed_data
+                facts["identity"],
+                may_change=self.config.resumable_changes,
+                accepts_changed_data=resume.accepts_changed_data,
             )
             # The optimizer has the state of the stage that did the last step.
             self.state.begin_stage(stage_at(self.config.parameter_plan, max(0, step_of(newest) - 1)))
@@ -280,7 +282,7 @@ class Trainer:
                     self.checkpointer.best = best
                 else:
                     self.best = best
-        else:
+        elif progress.best:  # a figure that has no meaning yet ends nothing
             progress.evaluations_without_gain += 1
         self._write("val", **evaluation.metrics)
 
@@ -385,7 +387,7 @@ class Trainer:
 
 STOP_MESSAGES = {
     "finished": "finished",
-    "patience": "ended early: the validation loss no longer falls,",
+    "patience": "ended early: evaluations find no better model,",
     "interrupted": "interrupted and saved",
 }
 
