@@ -255,7 +255,8 @@ class Model:
 
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
-            validation: the same for what is not learned; the model is left as it was at its best on it.
+            validation: the same for what is not learned; the model is left as it was at its best on it. Nothing is
+                learned from a file that is named here too.
             steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
             epochs: passes over the texts, instead of ``steps``.
             minutes: wall-clock time, instead of ``steps``.
@@ -274,7 +275,7 @@ class Model:
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
         network, tokenizer, options = self.network, self.tokenizer, ReadOptions(invalid_utf8, text_field)
-        train = encode_examples(texts, "texts", network, tokenizer, options)
+        train = encode_examples(texts, "texts", network, tokenizer, options, validation=validation)
         val = None if validation is None else encode_examples(validation, "validation", network, tokenizer, options)
         values: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
         values |= {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
