@@ -323,7 +323,7 @@ class Model:
             texts: none of them empty.
             progress: called with the number of texts done so far.
         """
-        return embed_texts(self.network, self.tokenizer, list(given_texts(texts)), progress=progress)
+        return embed_texts(self.network, self.tokenizer, list(given_texts(texts)), progress=progress).vectors
 
     @checks_kinds
     def save(self, folder: Path | str, *, dtype: str = "float32") -> None:
