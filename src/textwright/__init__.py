@@ -22,6 +22,9 @@ from textwright.core.renamed import CLASSES
 
 if TYPE_CHECKING:
     from textwright.api import CheckResult as CheckResult
+    from textwright.api import Classified as Classified
+    from textwright.api import Classifier as Classifier
+    from textwright.api import Clusters as Clusters
     from textwright.api import Completion as Completion
     from textwright.api import EngineConfig as EngineConfig
     from textwright.api import InputError as InputError
@@ -38,11 +41,15 @@ if TYPE_CHECKING:
     from textwright.api import TrainConfig as TrainConfig
     from textwright.api import TrainingStoppedError as TrainingStoppedError
     from textwright.api import TrainReport as TrainReport
+    from textwright.api import cluster_texts as cluster_texts
     from textwright.api import evaluate_task as evaluate_task
     from textwright.api import load as load
+    from textwright.api import load_classifier as load_classifier
+    from textwright.api import load_clusters as load_clusters
     from textwright.api import plan as plan
     from textwright.api import resume as resume
     from textwright.api import train as train
+    from textwright.api import train_classifier as train_classifier
     from textwright.api import verify as verify
 
 __version__ = version("textwright")

@@ -38,6 +38,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("generate:generate", "Continue prompts."),
     "chat": ("chat:chat", "Talk with a model."),
     "embed": ("embed:embed", "Turn texts into vectors."),
+    "classify train": ("classify:train", "Train a classifier on a model's vectors."),
+    "classify apply": ("classify:apply", "Say what kind texts are."),
+    "cluster train": ("cluster:train", "Find clusters of texts."),
+    "cluster apply": ("cluster:apply", "Say to which clusters texts belong."),
     "tokenizer train": ("tokenizer:train_tokenizer", "Train a tokenizer on text."),
     "tokenizer inspect": ("tokenizer:inspect_tokenizer", "See how a tokenizer cuts a text."),
     "tokenizer check": ("tokenizer:check_tokenizer", "See how a tokenizer's folder is obeyed."),
@@ -52,6 +56,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "runs delete": ("runs:delete", "Delete a run."),
 }
 GROUPS = {
+    "classify": "Train classifiers on a model's vectors, and apply them.",
+    "cluster": "Find clusters of texts by a model's vectors, and say where others belong.",
     "bench": "Measure this machine, and ourselves beside others.",
     "tokenizer": "Train, inspect and check tokenizers.",
     "task": "List tasks, see their examples, and make pairs of them to train on.",

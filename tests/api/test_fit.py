@@ -318,6 +318,20 @@ def test_texts_that_hold_nothing_are_said_to_be_left_out(capsys: pytest.CaptureF
     assert "validation: 1 without any text left out" in shown
 
 
+def test_files_to_validate_on_are_not_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b", "val"):
+        (tmp_path / f"{name}.txt").write_text(f"the text of {name}")
+    model, val = tiny(), tmp_path / "val.txt"
+    model.fit(tmp_path, validation=val, steps=1, out=tmp_path / "run")
+    assert "texts: val.txt left out: validated on" in capsys.readouterr().err
+    data = open_data(tmp_path / "run" / "data")
+    assert data.val is not None
+    assert (data.train.num_documents, data.val.num_documents) == (2, 1)
+    model.fit(["abc", val], validation=[val], steps=1, quiet=True)
+    with pytest.raises(InputError, match="no text is left to train on"):
+        model.fit([val], validation=tmp_path, steps=1, quiet=True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -101,6 +101,12 @@ def case(name: str, call: Callable[[Made, Any], Any], *fits: str | set[str]) -> 
 
 
 FIT = {"steps": 1, "quiet": True}
+
+
+def classified(made: Made) -> dict[str, Any]:
+    return {"model": made.model, "texts": ["ab", "ba", "cd"], "labels": ["x", "x", "y"]}
+
+
 CASES = [
     case("load: source", lambda made, value: made.tw.load(value)),
     case("load: device", lambda made, value: made.tw.load(made.folder / "model", device=value)),
@@ -237,6 +243,30 @@ CASES = [
     ),
     case("embed: texts", lambda made, value: made.model.embed(value)),
     case("embed: progress", lambda made, value: made.model.embed(["ab"], progress=value), *CALLABLE),
+    *(
+        case(
+            f"train_classifier: {name}",
+            lambda made, value, name=name: made.tw.train_classifier(**classified(made) | {name: value}),
+            *fits,
+        )
+        for name, fits in {"model": (), "texts": (), "labels": (), "seed": (*COUNTS, "a number below 0")}.items()
+    ),
+    case("load_classifier: folder", lambda made, value: made.tw.load_classifier(value, made.model)),
+    case("load_classifier: model", lambda made, value: made.tw.load_classifier(made.folder, value)),
+    case("cluster_texts: model", lambda made, value: made.tw.cluster_texts(value, ["a", "b"], 1)),
+    case("cluster_texts: texts", lambda made, value: made.tw.cluster_texts(made.model, value, 1)),
+    case(
+        "cluster_texts: num_clusters",
+        lambda made, value: made.tw.cluster_texts(made.model, ["a", "b"], value),
+        "None",
+    ),
+    case(
+        "cluster_texts: seed",
+        lambda made, value: made.tw.cluster_texts(made.model, ["a", "b"], 1, seed=value),
+        *(*COUNTS, "a number below 0"),
+    ),
+    case("load_clusters: folder", lambda made, value: made.tw.load_clusters(value, made.model)),
+    case("load_clusters: model", lambda made, value: made.tw.load_clusters(made.folder, value)),
     case(
         "fit: texts",
         lambda made, value: made.model.fit(value, **FIT),

@@ -96,6 +96,13 @@ def test_what_cannot_be_compared_is_refused(textwright: Run, tmp_path: Path) -> 
     assert_one_line(textwright("compare-scores", a, shorter, *ask), "299 predictions", "shorter.jsonl", "300")
     assert_one_line(textwright("compare-scores", a, named, *ask), "the first '17'", "named.jsonl")
     assert_one_line(textwright("compare-scores", a, judged_otherwise, *ask), "has another references")
+    for name, here, there in (("gold_entities", [["Ann", "person"]], []), ("label", "1", "0"), ("tests", "a", "b")):
+        one, other = (
+            write(tmp_path / "one.jsonl", 0.6, **{name: here}),
+            write(tmp_path / "two.jsonl", 0.7, **{name: there}),
+        )
+        assert_one_line(textwright("compare-scores", one, other, *ask), f"has another {name}", "two.jsonl")
+        assert textwright("compare-scores", one, b, *ask).code == 0
     assert_one_line(textwright("compare-scores", without, without.with_name("none"), *ask), "there is no file", "none")
     assert_one_line(textwright("compare-scores", a, b, "--metrics", "acuracy"), "did you mean 'accuracy'?")
     assert_one_line(textwright("compare-scores", a, b), "--metrics: accuracy, distinct, errors")

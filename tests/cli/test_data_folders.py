@@ -84,3 +84,32 @@ def test_validation_that_is_no_text_is_refused_before_any_work(textwright: Run, 
     arguments = ("--data", texts, "--val-data", tmp_path / "none.txt", *QUICK, "--out", tmp_path / "run")
     assert_one_line(textwright("train", *arguments), "there is no file or folder", "none.txt")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["b.txt", "../a-link", "."])
+def test_files_to_validate_on_are_not_trained_on(textwright: Run, texts: Path, tmp_path: Path, name: str) -> None:
+    """Whatever they are called: otherwise the validation loss is that of text that was learned."""
+    (texts / "b.txt").write_text("Another text altogether, to validate on. " * 60)
+    (tmp_path / "a-link").symlink_to(texts / "b.txt")
+    data = ("--data", texts, "--val-data", texts / name, "--tokenizer", "byte", *QUICK)
+    if name == ".":
+        assert_one_line(
+            textwright("train", *data, "--out", tmp_path / "run"), "no text is left to train on", str(texts)
+        )
+        assert not (tmp_path / "run").exists()
+        return
+    done = textwright("train", *data, "--out", tmp_path / "run", "--json")
+    assert done.code == 0, done.err
+    assert "1 file read, c.pdf left out: not text; b.txt left out: validated on" in done.err
+    from textwright.data.dataset import open_data
+
+    split = open_data(tmp_path / "run" / "data")
+    assert split.val is not None
+    assert (split.train.num_bytes, split.val.num_bytes) == (len(TEXT) * 60, 41 * 60)
+    assert textwright("train", "--resume", tmp_path / "run", "--steps", 3).code == 0
+    (texts / "b.txt").write_text("changed")
+    assert_one_line(textwright("train", "--resume", tmp_path / "run", "--steps", 4), "changed since")
+    (texts / "b.txt").write_text("Another text altogether, to validate on. " * 60)
+    planned = textwright("plan", *data)
+    assert planned.code == 0, planned.err
+    assert "b.txt left out: validated on" in planned.err

@@ -58,7 +58,8 @@ def test_pairs_are_written_for_every_reference_and_trained_on(textwright: Run, t
     done = textwright("task", "pairs", "summarisation", "--data", tmp_path / "s.jsonl", "--out", out, "--json")
     assert done.json == {"task": "summarisation", "out": str(out), "examples": 12, "pairs": 24}
     pairs = [json.loads(line) for line in out.read_text().splitlines()]
-    assert pairs[1] == {"id": "s.jsonl:1", "prompt": "text 0 is long\nTL;DR:", "completion": " u0"}
+    prompt = "text 0 is long\nTL;DR:"
+    assert pairs[1] == {"id": "s.jsonl:1", "document": "s.jsonl:1", "prompt": prompt, "completion": " u0"}
     quick = (
         "--packing",
         "documents",

@@ -211,3 +211,23 @@ def test_spans_of_a_document_that_would_be_cut_are_refused_as_of_any(tokenizer: 
     for spans in (((5, 999),), ((30, 20),), ((-1, 5),), ((10, 30), (20, 40))):
         with pytest.raises(InputError, match="learned spans"):
             prepare_data([Chunk("word " * 20, Document("a", spans=spans))], tokenizer, tmp_path / "data")
+
+
+@pytest.mark.parametrize(("num_prompts", "num_references"), [(200, 3), (6, 4), (8, 2)])
+def test_all_references_of_a_prompt_are_on_one_side(
+    tokenizer: Tokenizer, tmp_path: Path, num_prompts: int, num_references: int
+) -> None:
+    """Of many pairs and of few: otherwise what is validated on was half learned."""
+    pairs = [(f"prompt {n}:", f" answer {k}", str(n)) for n in range(num_prompts) for k in range(num_references)]
+    chunks = [
+        Chunk(prompt + answer, Document("x", spans=((len(prompt), len(prompt + answer)),), group=group))
+        for prompt, answer, group in pairs
+    ]
+    data = prepare_data(chunks, tokenizer, tmp_path / "data")
+    sides = [{text.split(":")[0] for text in texts_of(tokens, tokenizer)} for tokens in (data.train, data.val)]
+    assert sides[0] | sides[1] == {f"prompt {n}" for n in range(num_prompts)}
+    assert not sides[0] & sides[1]
+    assert data.val is not None
+    assert data.val.num_documents % num_references == 0
+    assert data.val.num_documents <= 0.2 * num_prompts * num_references
+    assert f"{data.val.num_documents:,} of {len(pairs):,} documents" in described(data)

@@ -102,3 +102,24 @@ def test_the_readmes_five_lines_run(
     python(quick, trained)
     perplexity, *_ = capsys.readouterr().out.splitlines()
     assert float(perplexity) > 1
+
+
+def test_classify_and_cluster_run_as_the_document_says(
+    trained: Path, root: Path, commands: Commands, code_blocks: Blocks
+) -> None:
+    document = root / "docs" / "classify.md"
+    table = code_blocks(document, "text")[1]
+    for name in ("kinds.tsv", "more.tsv"):
+        (trained / name).write_text(
+            table + "".join(f"one more rate {n}\tmoney\none more card {n}\tcard\n" for n in range(9))
+        )
+    (trained / "runs" / "mine").symlink_to(trained / "runs" / "manual")
+    for line in commands(document):
+        textwright(line, trained)
+    assert {path.name for path in (trained / "kinds").iterdir()} == {
+        "classifier.json",
+        "classifier.safetensors",
+        "predictions.jsonl",
+    }
+    (program,) = code_blocks(document, "python")
+    python(program, trained)

@@ -180,7 +180,9 @@ def test_every_task_of_the_table_is_there() -> None:
 def test_a_vector_is_the_mean_of_a_texts_hidden_states_whatever_is_beside_it(
     model: LanguageModel, tokenizer: Tokenizer
 ) -> None:
-    together = embed_texts(model, tokenizer, TEXTS, rows=2)
+    embedded = embed_texts(model, tokenizer, TEXTS, rows=2)
+    together = embedded.vectors
+    assert embedded.num_long == sum(len(tokenizer.encode(text)) > CONTEXT for text in TEXTS) > 0
     assert together.shape == (3, 16)
     assert together.dtype == torch.float32
     for text, vector in zip(TEXTS, together, strict=True):

@@ -46,3 +46,14 @@ def test_half_a_pair_is_refused_with_its_place(tmp_path: Path, row: dict[str, ob
     (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(InputError, match=rf"{message}.*x\.jsonl:1"):
         spans_of(tmp_path / "x.jsonl")
+
+
+def test_a_pair_names_what_it_belongs_to(tmp_path: Path) -> None:
+    rows = [
+        {"document": "d", "prompt": "p", "completion": "c"},
+        {"document": 3, "prompt": "p", "completion": "c"},
+        {"document": ["d"], "prompt": "p", "completion": "c"},
+        {"document": "d", "text": "t"},
+    ]
+    (tmp_path / "x.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert [chunk.document.group for chunk in read_chunks([tmp_path / "x.jsonl"])] == ["d", "3", None, None]

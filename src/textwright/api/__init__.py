@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Any
 from textwright.core.renamed import CLASSES
 
 if TYPE_CHECKING:
+    from textwright.api.classifier import Classified as Classified
+    from textwright.api.classifier import Classifier as Classifier
+    from textwright.api.classifier import load_classifier as load_classifier
+    from textwright.api.classifier import train_classifier as train_classifier
+    from textwright.api.clusters import Clusters as Clusters
+    from textwright.api.clusters import cluster_texts as cluster_texts
+    from textwright.api.clusters import load_clusters as load_clusters
     from textwright.api.config import ModelOptions as ModelOptions
     from textwright.api.config import RunConfig as RunConfig
     from textwright.api.model import Model as Model
@@ -31,6 +38,9 @@ if TYPE_CHECKING:
     from textwright.training.report import TrainReport as TrainReport
 
 _PLACES = {
+    "Classified": "api.classifier",
+    "Classifier": "api.classifier",
+    "Clusters": "api.clusters",
     "Completion": "generation.request",
     "EngineConfig": "engines.config",
     "CheckResult": "runs.verify",
@@ -49,16 +59,23 @@ _PLACES = {
     "TrainReport": "training.report",
     "TrainingStoppedError": "core.errors",
     "evaluate_task": "api.task_evaluation",
+    "cluster_texts": "api.clusters",
     "load": "api.model",
+    "load_classifier": "api.classifier",
+    "load_clusters": "api.clusters",
     "plan": "api.runs",
     "resume": "api.runs",
     "train": "api.runs",
+    "train_classifier": "api.classifier",
     "verify": "api.runs",
 }
 """Name -> module. Each is imported when it is asked for: torch takes seconds, and errors and configs do without it."""
 
 __all__ = [
     "CheckResult",
+    "Classified",
+    "Classifier",
+    "Clusters",
     "Completion",
     "EngineConfig",
     "InputError",
@@ -75,11 +92,15 @@ __all__ = [
     "TrainConfig",
     "TrainReport",
     "TrainingStoppedError",
+    "cluster_texts",
     "evaluate_task",
     "load",
+    "load_classifier",
+    "load_clusters",
     "plan",
     "resume",
     "train",
+    "train_classifier",
     "verify",
 ]
 

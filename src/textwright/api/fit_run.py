@@ -14,7 +14,7 @@ from typing import Any
 
 from textwright.api.config import FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
-from textwright.api.given import EXAMPLES, given_examples
+from textwright.api.given import EXAMPLES, given_examples, paths_in
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
@@ -25,6 +25,7 @@ from textwright.models.language_model import LanguageModel
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.text.dialogue import DialogueFormat
+from textwright.text.files import VALIDATED_ON, describe_left_out, none_left, search
 from textwright.text.options import ReadOptions
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
@@ -39,7 +40,13 @@ FIT_TOKENS_PER_ROW = 256
 
 
 def encode_examples(
-    examples: Any, name: str, network: LanguageModel, tokenizer: Tokenizer, options: ReadOptions
+    examples: Any,
+    name: str,
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    options: ReadOptions,
+    *,
+    validation: Any = None,
 ) -> ExampleTokens:
     """What was given to learn from, or to validate on, as token ids.
 
@@ -49,13 +56,19 @@ def encode_examples(
         network: the model.
         tokenizer: its tokenizer.
         options: how files and rows are read.
+        validation: what is validated on, of which no file is learned from.
 
     Raises:
         InputError: no text at all, something else than examples, or a pair that is longer than the model's context.
     """
-    given = given_examples(examples, name, options)
+    but = paths_in(validation)
+    given = given_examples(examples, name, options, but=but)
     found = ExampleTokens(given, tokenizer, max_pair_tokens=network.context_length)
+    if but and (paths := paths_in(examples)):
+        found.validated_on = search(paths, but=but).left_out.get(VALIDATED_ON, [])
     if not found.num_documents:
+        if found.validated_on:
+            raise none_left(paths_in(examples))
         purpose = "learn from" if name == "texts" else "validate on"
         raise InputError(f"no text to {purpose}", expected=f"{EXAMPLES}, at least one that is not empty")
     return found
@@ -139,6 +152,8 @@ def fit(
         for name, tokens in (("texts", train), ("validation", val)):
             if tokens is not None and tokens.num_left_out:
                 display.note(f"{name}: {tokens.num_left_out:,} without any text left out")
+            if tokens is not None and tokens.validated_on:
+                display.note(f"{name}: {describe_left_out({VALIDATED_ON: tokens.validated_on})}")
         for line in evaluator.lines(training):
             display.note(line)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():

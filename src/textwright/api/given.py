@@ -24,6 +24,7 @@ from textwright.core.kinds import describe, is_number, wrong_kind
 from textwright.data.examples import Example
 from textwright.generation.request import Request, SamplingConfig
 from textwright.text.document import Document
+from textwright.text.files import search
 from textwright.text.options import ReadOptions
 from textwright.text.read import read_chunks
 from textwright.text.readers import READERS
@@ -53,13 +54,14 @@ def given_texts(texts: Any, name: str = "texts") -> Iterator[str]:
     return (_text(text, f"{name}[{number}]") for number, text in enumerate(texts))
 
 
-def given_examples(examples: Any, name: str, options: ReadOptions) -> Iterator[Example]:
+def given_examples(examples: Any, name: str, options: ReadOptions, *, but: Sequence[Path] = ()) -> Iterator[Example]:
     """What is to be learned from, one after the other.
 
     Args:
         examples: see ``Examples``.
         name: what they were given as.
         options: how files are read, and which field of a row holds its text.
+        but: files and folders of which nothing is to be learned.
 
     Raises:
         InputError: it is something else, or a file that cannot be read.
@@ -71,9 +73,17 @@ def given_examples(examples: Any, name: str, options: ReadOptions) -> Iterator[E
     _check_is_list(examples, name, EXAMPLES)
     for is_path, numbered in groupby(enumerate(examples), lambda item: isinstance(item[1], os.PathLike)):
         if is_path:
-            yield from _of_files([Path(os.fsdecode(path)) for _, path in numbered], options)
+            yield from _of_files([Path(os.fsdecode(path)) for _, path in numbered], options, but)
         else:
             yield from (_example(item, number, name, options.text_field) for number, item in numbered)
+
+
+def paths_in(examples: Any) -> list[Path]:
+    """The paths among what was given; of what comes as it is gone through, nothing is known before."""
+    given = [examples] if isinstance(examples, os.PathLike) else examples
+    if not isinstance(given, list | tuple):
+        return []
+    return [Path(os.fsdecode(one)) for one in given if isinstance(one, os.PathLike)]
 
 
 def given_prompts(prompts: Any, special: SamplingConfig | None = None) -> list[str | list[int] | Request]:
@@ -253,10 +263,10 @@ def _check_is_no_path(text: str, where: str, *, alone: bool) -> None:
         )
 
 
-def _of_files(paths: Sequence[Path], options: ReadOptions) -> Iterator[Example]:
+def _of_files(paths: Sequence[Path], options: ReadOptions, but: Sequence[Path]) -> Iterator[Example]:
     """The documents of files and folders."""
-    parts: list[str] = []
-    for chunk in read_chunks(paths, invalid_utf8=options.invalid_utf8, text_field=options.text_field):
+    files, parts = search(paths, but=but).files, list[str]()
+    for chunk in read_chunks(files, invalid_utf8=options.invalid_utf8, text_field=options.text_field) if files else ():
         parts.append(chunk.text)
         if chunk.is_last:
             yield _of_document("".join(parts), chunk.document)

@@ -257,7 +257,8 @@ class Model:
 
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
-            validation: the same for what is not learned; the model is left as it was at its best on it.
+            validation: the same for what is not learned; the model is left as it was at its best on it. Nothing is
+                learned from a file that is named here too.
             steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
             epochs: passes over the texts, instead of ``steps``.
             minutes: wall-clock time, instead of ``steps``.
@@ -279,7 +280,7 @@ class Model:
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
         network, tokenizer, options = self.network, self.tokenizer, ReadOptions(invalid_utf8, text_field)
-        train = encode_examples(texts, "texts", network, tokenizer, options)
+        train = encode_examples(texts, "texts", network, tokenizer, options, validation=validation)
         val = None if validation is None else encode_examples(validation, "validation", network, tokenizer, options)
         values: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes, "batch_size": batch_size}
         values |= {"learning_rate": learning_rate, "seed": seed, "task_examples": task_examples, "best_by": best_by}
@@ -319,7 +320,7 @@ class Model:
             texts: none of them empty.
             progress: called with the number of texts done so far.
         """
-        return embed_texts(self.network, self.tokenizer, list(given_texts(texts)), progress=progress)
+        return embed_texts(self.network, self.tokenizer, list(given_texts(texts)), progress=progress).vectors
 
     @checks_kinds
     def save(self, folder: Path | str, *, dtype: str = "float32") -> None:

@@ -211,7 +211,9 @@ def _check_data(run: Run, config: RunConfig | FitConfig, accepts_changes: bool) 
     manifest = read_manifest(run.data)
     paths = [*config.data, *config.val_data]
     are_there = all(path.exists() and not is_descriptor(path) for path in map(expand, paths))
-    if not are_there or fingerprint(paths) == manifest.sources_sha256:
+    # Runs of before counted text twice that was trained and validated on.
+    same = (fingerprint(config.data, config.val_data), fingerprint(paths)) if are_there else ()
+    if not are_there or manifest.sources_sha256 in same:
         return ()
     said = "the text changed since the run was begun; it goes on with the text as it was"
     if not accepts_changes:
@@ -227,8 +229,7 @@ def _check(config: RunConfig) -> list[TaskExamples]:
     read_objective(config.training.objective)
     parse_spec(config.tokenizer)
     preset(config.model.preset, vocab_size=257, **_choices(config))
-    for paths in filter(None, (config.data, config.val_data)):
-        find_files(paths)
+    find_files(config.data, but=config.val_data)
     return read_tasks(config, config.training)
 
 
@@ -310,10 +311,10 @@ def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Toke
     if not quiet:
         stderr_console().print(f"tokenizer: {config.tokenizer}")
     with ExitStack() as stack:
-        text = stack.enter_context(TextFiles(config.data, scratch=run.folder, **config.reading))
+        text = stack.enter_context(TextFiles(config.data, but=config.val_data, scratch=run.folder, **config.reading))
         val = TextFiles(config.val_data, **config.reading) if config.val_data else None
         tokenizer = make_tokenizer(config.tokenizer, text.texts, seed=config.training.seed)
-        total = sum(file.stat().st_size for file in find_files(config.data))
+        total = sum(file.stat().st_size for file in find_files(config.data, but=config.val_data))
         progress = None if quiet else stack.enter_context(bar("preparing data", total, unit="bytes"))
         data = prepare_data(text, tokenizer, run.data, val_documents=val, progress=progress)
     if not quiet:

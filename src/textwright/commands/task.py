@@ -127,6 +127,9 @@ class PairsFile(Result):
 def pairs(task: str, /, *, data: Data = (), out: Path) -> PairsFile:
     """Write examples as pairs to train on: JSON lines with a prompt and a completion, one for each reference.
 
+    Pairs of one example, and of examples of one document, name the same document: what is held out of training is
+    held out with all of them.
+
     Parameters
     ----------
     task
@@ -143,9 +146,10 @@ def pairs(task: str, /, *, data: Data = (), out: Path) -> PairsFile:
         raise InputError(f"{out} is there already", fix="choose another path, or delete it first")
     with given_path(out), atomic_file(out) as file:
         for example in found.examples(paths):
+            document = example.document or example.id or str(num_examples)
             num_examples += 1
             for completion in completions_of(example):
-                row = {"id": example.id, "prompt": example.prompt, "completion": completion}
+                row = {"id": example.id, "document": document, "prompt": example.prompt, "completion": completion}
                 file.write(f"{json.dumps(row, ensure_ascii=False)}\n".encode())
                 num_pairs += 1
         if not num_pairs:

@@ -52,6 +52,8 @@ class ExampleTokens(TokenDataset):
             InputError: a longer pair.
         """
         ids, documents = list[Ids](), list[Document]()
+        self.validated_on: list[str] = []
+        """Names of files of which nothing was taken, as they are validated on."""
         self.num_left_out = self.longest_pair = size_bytes = num_characters = 0
         for example, found in _encode(self._with_text(examples), tokenizer):
             document = example.document

@@ -24,6 +24,8 @@ from textwright.text.readers import unpacked_name
 from textwright.text.streams import BROKEN, OpenFile
 
 KNOWN = ("id", "document", "prediction", "references", "source")
+OF_EXAMPLES = ("gold_entities", "label", "tests", "before", "after")
+"""Details that are an example's own, whatever a system says to it."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def in_order_of(first: Sequence[Prediction], other: Sequence[Prediction], where:
     """The predictions of a second file in the order of the first's, by their ids.
 
     Raises:
-        InputError: they are not of the same examples, or not judged by the same references.
+        InputError: they are not of the same examples, or not judged by the same references or details of examples.
     """
     by_id = {one.id: one for one in other}
     if len(first) != len(other):
@@ -134,14 +136,23 @@ def in_order_of(first: Sequence[Prediction], other: Sequence[Prediction], where:
         raise InputError(what, where=where, expected="predictions for the same examples")
     found = [by_id[one.id] for one in first]
     for one, second in zip(first, found, strict=True):
-        for name, is_same in (
-            ("references", one.judged.references == second.judged.references),
-            ("document", one.document == second.document),
-            ("source", one.judged.source == second.judged.source),
-        ):
-            if not is_same:
-                raise InputError(f"{one.id!r} has another {name}", where=where, expected="the same on both sides")
+        if (name := next(_different(one, second), None)) is not None:
+            raise InputError(f"{one.id!r} has another {name}", where=where, expected="the same on both sides")
     return found
+
+
+def _different(one: Prediction, other: Prediction) -> Iterator[str]:
+    """What of an example is not the same in two files; details that only one of them has are none of it."""
+    if one.judged.references != other.judged.references:
+        yield "references"
+    if one.document != other.document:
+        yield "document"
+    if one.judged.source != other.judged.source:
+        yield "source"
+    first, second = one.judged.details, other.judged.details
+    for name in OF_EXAMPLES:
+        if name in first and name in second and first[name] != second[name]:
+            yield name
 
 
 def _read_rows(lines: Iterator[tuple[int, str]], path: Path) -> list[Prediction]:

@@ -17,6 +17,8 @@ class Document:
     """Which task it is an example of."""
     spans: tuple[tuple[int, int], ...] | None = None
     """What of it is learned: [start, stop) of its characters, or once it is encoded of its tokens. None: all of it."""
+    group: str | None = None
+    """Documents of one group are on one side where some are held out. None: each stands by itself."""
 
 
 @dataclass(frozen=True, slots=True)

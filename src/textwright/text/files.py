@@ -47,6 +47,8 @@ _PLURALS = {
     "a link to nothing": "links to nothing",
     "not a regular file": "not regular files",
 }
+VALIDATED_ON = "validated on"
+"""What is said of files that are left out of training for that."""
 SHOWN_NAMES = 2
 """More files of one kind are counted."""
 
@@ -65,17 +67,37 @@ class FoundFiles:
         self.left_out.setdefault(kind, []).append(name)
 
 
-def find_files(paths: Sequence[Path]) -> list[Path]:
-    """The files of text at ``paths``. See ``search``."""
-    return search(paths).files
+def find_files(paths: Sequence[Path], *, but: Sequence[Path] = ()) -> list[Path]:
+    """The files of text at ``paths``. See ``search``.
+
+    Raises:
+        InputError: as ``search``, or none is left.
+    """
+    found = search(paths, but=but).files
+    if not found:
+        raise none_left(paths)
+    return found
 
 
-def search(paths: Sequence[Path]) -> FoundFiles:
+def none_left(paths: Sequence[Path]) -> InputError:
+    """The error where all files are validated on."""
+    return InputError(
+        "no text is left to train on: all of it is text to validate on, too",
+        where=", ".join(map(str, paths[:3])),
+        fix="give other files to train on, or none to validate on",
+    )
+
+
+def search(paths: Sequence[Path], *, but: Sequence[Path] = ()) -> FoundFiles:
     """The files of text at ``paths``: files as named, folders searched through in sorted order.
 
     ``~`` is the home folder, ``-`` standard input. Links to folders are not followed. In folders, hidden files, empty
     ones, those of binary formats and archives are left out, and so are runs, models and tokenizers. A pipe is read
     where it was handed over open.
+
+    Args:
+        paths: files and folders.
+        but: files and folders whose files are left out, by whatever name they are found: what is validated on.
 
     Raises:
         InputError: a path that is not there, is neither file nor folder, or a folder without text.
@@ -86,7 +108,22 @@ def search(paths: Sequence[Path]) -> FoundFiles:
     for path in map(expand, paths):
         with given_path(path):
             _search(path, found)
+    if but:
+        validated = {_identity(path) for path in search(but).files}
+        candidates, found.files[:] = found.files[:], []
+        for path in candidates:
+            if _identity(path) in validated:
+                found.leave_out(path.name, VALIDATED_ON)
+            else:
+                found.files.append(path)
     return found
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for every name of a file."""
+    with given_path(path):
+        facts = path.stat()
+    return facts.st_dev, facts.st_ino
 
 
 def expand(path: Path) -> Path:
@@ -145,14 +182,19 @@ def combine_hashes(hashes: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
-def fingerprint(paths: Sequence[Path]) -> str:
+def fingerprint(paths: Sequence[Path], val_paths: Sequence[Path] = ()) -> str:
     """SHA-256 over the hashes of the files at ``paths``: the same bytes in the same order, the same fingerprint.
+
+    Args:
+        paths: files and folders.
+        val_paths: those to validate on, which count after the others, once.
 
     Raises:
         InputError: as ``find_files``, or a file that cannot be read.
     """
     hashes = []
-    for path in find_files(paths):
+    validated = find_files(val_paths) if val_paths else []
+    for path in [*search(paths, but=val_paths).files, *validated]:
         with given_path(path):
             hashes.append(sha256_file(path))
     return combine_hashes(hashes)

@@ -11,7 +11,7 @@ from textwright.core.errors import InputError
 from textwright.core.user_paths import given_path
 from textwright.text.document import Chunk
 from textwright.text.encodings import refuse_other_than_text
-from textwright.text.files import combine_hashes, describe_left_out, search
+from textwright.text.files import combine_hashes, describe_left_out, none_left, search
 from textwright.text.options import ReadOptions
 from textwright.text.readers import read_parquet, reader_for
 from textwright.text.spool import Spool
@@ -101,13 +101,16 @@ class TextFiles(Text):
 
     Args:
         paths: files and folders.
+        but: those whose files are left out: what is validated on.
         scratch: the folder in which text may be kept meanwhile.
         reading: see ``ReadOptions``.
     """
 
-    def __init__(self, paths: Sequence[Path], *, scratch: Path | None = None, **reading: Any) -> None:
+    def __init__(
+        self, paths: Sequence[Path], *, but: Sequence[Path] = (), scratch: Path | None = None, **reading: Any
+    ) -> None:
         super().__init__(scratch)
-        self._paths, self._options = paths, ReadOptions(**reading)
+        self._paths, self._but, self._options = paths, but, ReadOptions(**reading)
         self.hashes: list[str] = []
         """The SHA-256 of each file, once all were read."""
         self._left_out: dict[str, list[str]] = {}
@@ -133,7 +136,9 @@ class TextFiles(Text):
 
     def _read(self) -> Iterator[tuple[Chunk, int]]:
         hashes, done, num_null = [], 0, 0
-        found = search(self._paths)
+        found = search(self._paths, but=self._but)
+        if not found.files:
+            raise none_left(self._paths)
         for path in found.files:
             with given_path(path), open(path, "rb", buffering=0) as opened:
                 file = OpenFile(path, opened)

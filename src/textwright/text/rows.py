@@ -17,12 +17,15 @@ MOST_DEPTH = 3
 """Of fields in fields that are offered."""
 PAIR_FIELDS = ("prompt", "completion")
 """Of a row of which one part is given and the other is learned."""
+GROUP_FIELD = "document"
+"""Of such a row: what it belongs to, as further completions of the prompt do."""
 
 
 def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: ReadOptions) -> Iterator[Chunk]:
     """The chunks of one row, whose ``id`` is its own, or else its number; none of a row that is passed over.
 
-    Of a row with a prompt and a completion, which has no text, the completion is learned.
+    Of a row with a prompt and a completion, which has no text, the completion is learned. Those of one ``document`` are
+    on one side where some are held out.
 
     Args:
         value: an object, or the text itself.
@@ -39,11 +42,18 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     if text is None:
         file.num_null += 1
         return
-    name = value.get("id") if isinstance(value, dict) and options.text_field != "id" else None
-    if not isinstance(name, str | int) or not _is_unicode(str(name)):
-        name = number
-    spans = ((len(pair[0]), len(text)),) if pair is not None else None
-    yield from split_chunks([text], Document(str(file.path), str(name), spans=spans))
+    name = _name_in(value, "id") if options.text_field != "id" else None
+    spans, group = None, None
+    if pair is not None:
+        spans, group = ((len(pair[0]), len(text)),), _name_in(value, GROUP_FIELD)
+    document = Document(str(file.path), str(number) if name is None else name, spans=spans, group=group)
+    yield from split_chunks([text], document)
+
+
+def _name_in(value: Any, field: str) -> str | None:
+    """A field that names something, where there is one."""
+    name = value.get(field) if isinstance(value, dict) else None
+    return str(name) if isinstance(name, str | int) and _is_unicode(str(name)) else None
 
 
 def pair_of(value: Any, where: str, options: ReadOptions) -> tuple[str, str] | None:

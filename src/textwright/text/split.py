@@ -5,6 +5,8 @@
     many documents, by the hash of their text          few, or where that is out of proportion
     [a][b][c][d][e][f][g][h][i][j]...                  [aaaaaaaaaa][bbbbbbbbbb]
            val                                                  val         val
+
+Documents of one group go by the hash of its name, so that all are on one side.
 """
 
 from array import array
@@ -36,7 +38,11 @@ def is_validation(text: str) -> bool:
 
     The same text is always on the same side, in whatever order and company it comes, so copies never straddle.
     """
-    return hash_u64("validation", text) % VALIDATION_OF == 0
+    return _hash(text) % VALIDATION_OF == 0
+
+
+def _hash(text: str) -> int:
+    return hash_u64("validation", text)
 
 
 @dataclass(frozen=True)
@@ -50,21 +56,28 @@ class Split:
 
 
 def choose_split(passes: Passes) -> Split:
-    """How a text is split: by the hash of its documents, or the last tenth of each.
+    """How a text is split: by the hash of its documents, or of the groups that they are of; or the last tenth of each.
 
     Args:
         passes: goes through the chunks of all documents; called twice at most.
     """
     tails, is_val = array("Q"), bytearray()
+    groups, members = dict[str, int](), array("q")
     num_bytes = [0, 0]
     for document in documents_of(passes()):
-        side, tail, size = _measure(document)
+        side, tail, size, group = _measure(document)
         is_val.append(side)
         tails.append(tail)
+        members.append(-1 if group is None else groups.setdefault(group, len(groups)))
         num_bytes[side] += size
     if len(is_val) >= FEWEST_DOCUMENTS and 0 < num_bytes[True] * MOST_VALIDATION_OF <= sum(num_bytes):
         share = 100 * num_bytes[True] / sum(num_bytes)
         description = f"{sum(is_val):,} of {len(is_val):,} documents, by hash: {share:.2g} % of the text"
+        return Split(description, lambda chunks: _by_hash(chunks, is_val))
+    if len(groups) >= MOST_VALIDATION_OF and min(members) >= 0:
+        held_out = {groups[name] for name in sorted(groups, key=_hash)[: -(-len(groups) // VALIDATION_OF)]}
+        is_val = bytearray(member in held_out for member in members)
+        description = f"{sum(is_val):,} of {len(is_val):,} documents: {len(held_out):,} of {len(groups):,} groups"
         return Split(description, lambda chunks: _by_hash(chunks, is_val))
     places = array("Q", _places(passes(), tails))
     return Split(_describe_tails(places), lambda chunks: _tails(chunks, places))
@@ -95,11 +108,13 @@ def _document(first: Chunk, stream: Iterator[Chunk]) -> Iterator[Chunk]:
         yield first
 
 
-def _measure(document: Iterator[Chunk]) -> tuple[bool, int, int]:
-    """Whether the hash keeps it for validation; where its last tenth begins, 0 if that is nothing; its bytes."""
-    side, end, length, size = False, 0, 0, 0
+def _measure(document: Iterator[Chunk]) -> tuple[bool, int, int, str | None]:
+    """Whether the hash keeps it for validation; where its last tenth begins, 0 if that is nothing; its bytes; its
+    group."""
+    side, end, length, size, group = False, 0, 0, 0, None
     for chunk in document:
-        side = side if length else is_validation(chunk.text)
+        group = chunk.document.group
+        side = side if length else is_validation(chunk.text if group is None else group)
         text = chunk.text.rstrip()
         end = length + len(text) if text else end
         length += len(chunk.text)
@@ -107,7 +122,7 @@ def _measure(document: Iterator[Chunk]) -> tuple[bool, int, int]:
     tail = length + 1 - (length + 1) // VALIDATION_OF  # with the end token
     if tail >= end:  # of what is no white space then
         tail = end - end // VALIDATION_OF
-    return side, tail if tail < end else 0, size
+    return side, tail if tail < end else 0, size, group
 
 
 def _by_hash(chunks: Iterable[Chunk], is_val: Sequence[int]) -> Sided:

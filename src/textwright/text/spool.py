@@ -35,7 +35,17 @@ class Spool:
     def add(self, chunk: Chunk, done: int) -> None:
         """Keep a chunk, and how far the files had been read with it."""
         known = chunk.document
-        row = (done, chunk.text, chunk.is_last, known.source, known.id, known.label, known.task, known.spans)
+        row = (
+            done,
+            chunk.text,
+            chunk.is_last,
+            known.source,
+            known.id,
+            known.label,
+            known.task,
+            known.spans,
+            known.group,
+        )
         self._packer.write(AS_JSON.encode(row).encode("utf-8", "surrogatepass") + b"\n")
 
     def finish(self) -> None:
@@ -47,10 +57,9 @@ class Spool:
         self._file.seek(0)
         unpacked = zstandard.ZstdDecompressor().stream_reader(self._file, closefd=False)
         for line in io.BufferedReader(cast(io.RawIOBase, unpacked)):
-            done, text, is_last, source, name, label, task, spans = json.loads(line)
-            document = Document(
-                source, name, label, task, None if spans is None else tuple((start, stop) for start, stop in spans)
-            )
+            done, text, is_last, source, name, label, task, spans, group = json.loads(line)
+            learned = None if spans is None else tuple((start, stop) for start, stop in spans)
+            document = Document(source, name, label, task, learned, group)
             yield Chunk(text, document, is_last), done
 
     def close(self) -> None:
