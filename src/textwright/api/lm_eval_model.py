@@ -2,7 +2,7 @@
 
 ::
 
-    python -m textwright.api.lm_eval_model --model textwright --model_args pretrained=FOLDER --tasks lambada_openai
+    python -m textwright.api.lm_eval_model run --model textwright --model_args pretrained=FOLDER --tasks lambada_openai
 
 The program and its options are lm-eval's own; the model class is one that it knows once this file is imported.
 """
