@@ -1,7 +1,6 @@
 """lm-eval's requests are answered as its own class for transformers answers them."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -102,6 +101,7 @@ def test_the_class_for_lm_eval_answers_its_requests(
     model: LanguageModel, tokenizer: Tokenizer, requests: HarnessRequests, tmp_path: Path
 ) -> None:
     pytest.importorskip("lm_eval", reason="lm_eval is not installed: the extra lm-eval has it")
+    from lm_eval.api.instance import Instance
     from lm_eval.api.registry import get_model
 
     from textwright.api.lm_eval_model import TextwrightLM
@@ -110,13 +110,13 @@ def test_the_class_for_lm_eval_answers_its_requests(
     save_model(model, tokenizer, tmp_path / "model")
     assert get_model("textwright") is TextwrightLM
     found = TextwrightLM.create_from_arg_string(f"pretrained={tmp_path / 'model'},engine=torch", {"batch_size": 2})
-    pair = SimpleNamespace(args=("the cat", " sat on"))
-    text = SimpleNamespace(args=("the cat sat",))
+    pair = Instance("loglikelihood", {}, ("the cat", " sat on"), 0)
+    text = Instance("loglikelihood_rolling", {}, ("the cat sat",), 0)
     assert found.loglikelihood([pair])[0] == pytest.approx(next(requests.loglikelihood([pair.args])), abs=1e-4)
     assert found.loglikelihood_rolling([text]) == pytest.approx(
         list(requests.loglikelihood_rolling(text.args)), abs=1e-4
     )
-    asked = SimpleNamespace(args=("the cat", {"max_gen_toks": 3}))
+    asked = Instance("generate_until", {}, ("the cat", {"max_gen_toks": 3}), 0)
     assert found.generate_until([asked]) == requests.generate_until([asked.args])
     with pytest.raises(InputError, match="the model argument 'dtype'.*expected one of pretrained"):
         TextwrightLM(str(tmp_path / "model"), dtype="float16")

@@ -196,11 +196,9 @@ def evaluate(
     """
     _check_models(models, task, suite)
     if suite is not None:
-        _check_goes_with_suite(text=text, task=task, data=data, reading=reading)
-        _check_has_no_task_options(options, sampling, engine)
+        _check_goes_with_suite(options, sampling, engine, text=text, task=task, data=data, reading=reading)
         return _evaluate_suite(models[0], suite, files or SuiteFiles(), window, stride, device)
-    if files is not None and files.model_fields_set:
-        raise InputError(f"--{min(files.model_fields_set)} without --suite", fix="add --suite gpt2")
+    _check_has_no_suite_files(files)
     paths = _checked_paths(text, task, data, has_window=bool(window or stride))
     if task is not None and task not in LAST_WORDS:
         return _evaluate_task(models[0], task, paths, options or TaskOptions(), sampling, engine, device)
@@ -338,8 +336,15 @@ def _evaluate_suite(
     return EvaluatedSuite(measure(loaded.network, loaded.tokenizer, files, window=window, stride=stride))
 
 
-def _check_goes_with_suite(**others: Any) -> None:
+def _check_has_no_suite_files(files: SuiteFiles | None) -> None:
+    """They have no meaning elsewhere."""
+    if files is not None and files.model_fields_set:
+        raise InputError(f"--{min(files.model_fields_set)} without --suite", fix="add --suite gpt2")
+
+
+def _check_goes_with_suite(*configs: Config | None, **others: Any) -> None:
     """A suite has its own files, which are read in its own way."""
+    _check_has_no_task_options(*configs)
     name = next((name for name, value in others.items() if value is not None), None)
     if name is not None:
         given = (
