@@ -132,11 +132,9 @@ def wikitext_figures(
         stride: tokens newly predicted in a window, there.
         progress: see there.
     """
-    return [
-        _by_gpt2(model, tokenizer, text, window, stride, progress),
-        *_by_lm_eval(model, tokenizer, text, progress),
-        _by_hugging_face(model, tokenizer, text, window, stride, progress),
-    ]
+    by_gpt2 = _by_gpt2(model, tokenizer, text, window, stride, progress)
+    per_word, per_byte = _by_lm_eval(model, tokenizer, text, progress)
+    return [by_gpt2, per_word, _by_hugging_face(model, tokenizer, text, window, stride, progress), per_byte]
 
 
 def _by_gpt2(
