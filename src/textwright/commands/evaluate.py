@@ -1,4 +1,4 @@
-"""``textwright evaluate``: measure a model on a text or a task, or several models on a text."""
+"""``textwright evaluate``: measure a model on a text, a task or a suite, or several models on a text."""
 
 import math
 from dataclasses import dataclass
@@ -16,9 +16,11 @@ from textwright.core.errors import InputError, unknown_name
 from textwright.core.progress import bar
 from textwright.core.result import Result
 from textwright.engines.config import EngineConfig
+from textwright.evaluation.catalog import SUITES, find_suite
 from textwright.evaluation.catalog import TASKS as LAST_WORDS
 from textwright.evaluation.evaluation_folder import PREDICTIONS
 from textwright.evaluation.figures_table import show_figures
+from textwright.evaluation.suite.files import SuiteFiles
 from textwright.generation.request import SamplingConfig
 from textwright.tasks.catalog import TASKS, find_task
 from textwright.text.files import find_files
@@ -27,6 +29,7 @@ from textwright.text.readers import is_plain
 
 if TYPE_CHECKING:
     from textwright.api.task_evaluation import TaskReport
+    from textwright.evaluation.suite.base import SuiteReport
     from textwright.evaluation.text_comparison import Pair, Row
 
 
@@ -106,6 +109,21 @@ class EvaluatedTask(Result):
         notes.print(f"{report.num_examples:,} examples{skipped}; predictions in {report.folder / PREDICTIONS}")
 
 
+@dataclass(frozen=True)
+class EvaluatedSuite(Result):
+    """A suite's figures, each by several protocols."""
+
+    report: "SuiteReport"
+
+    def as_json(self) -> dict[str, Any]:
+        return self.report.as_json()
+
+    def show(self) -> None:
+        from textwright.evaluation.suite.table import show_suite
+
+        show_suite(self.report)
+
+
 class TaskOptions(Config):
     """How a task is done."""
 
@@ -127,6 +145,8 @@ def evaluate(
     *,
     text: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
     task: str | None = None,
+    suite: str | None = None,
+    files: Annotated[SuiteFiles | None, Parameter(name="*")] = None,
     data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
     reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     window: int | None = None,
@@ -136,7 +156,7 @@ def evaluate(
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     device: str = "auto",
 ) -> Result:
-    """Measure a model: how well it predicts a text, or how well it does a task. Several models predict the same text.
+    """Measure a model: how well it predicts a text, or does a task or a suite. Several models predict the same text.
 
     Parameters
     ----------
@@ -148,6 +168,10 @@ def evaluate(
     task
         A task instead: a name of `textwright task list`, a TOML file that describes one, or lambada (the last word of
         each passage).
+    suite
+        Figures that papers and programs quote, by the protocols of each, side by side: gpt2.
+    files
+        The suite's data.
     data
         The task's data: files and folders.
     reading
@@ -163,7 +187,11 @@ def evaluate(
     engine
         What computes, and how exactly.
     """
-    _check_models(models, task)
+    _check_models(models, task, suite)
+    if suite is not None:
+        _check_goes_with_suite(options, sampling, engine, text=text, task=task, data=data, reading=reading)
+        return _evaluate_suite(models[0], suite, files or SuiteFiles(), window, stride, device)
+    _check_has_no_suite_files(files)
     paths = _checked_paths(text, task, data, has_window=bool(window or stride))
     if task is not None and task not in LAST_WORDS:
         return _evaluate_task(models[0], task, paths, options or TaskOptions(), sampling, engine, device)
@@ -288,12 +316,43 @@ def _evaluate_together(
     return EvaluatedTogether(figures, comparison.rows(), xz, comparison.pairs(), comparison.unit, comparison.num_units)
 
 
-def _check_models(models: tuple[str, ...], task: str | None) -> None:
+def _evaluate_suite(
+    model: str, suite: str, files: SuiteFiles, window: int | None, stride: int | None, device: str
+) -> EvaluatedSuite:
+    """A suite of the table."""
+    if suite not in SUITES:
+        raise unknown_name("suite", suite, SUITES)
+    with stderr_console().announced(f"loading {model} ..."):
+        from textwright.api.model import load
+
+        measure, loaded = find_suite(suite), load(model, device=device)
+    return EvaluatedSuite(measure(loaded.network, loaded.tokenizer, files, window=window, stride=stride))
+
+
+def _check_has_no_suite_files(files: SuiteFiles | None) -> None:
+    """They have no meaning elsewhere."""
+    if files is not None and files.model_fields_set:
+        raise InputError(f"--{min(files.model_fields_set)} without --suite", fix="add --suite gpt2")
+
+
+def _check_goes_with_suite(*configs: Config | None, **others: Any) -> None:
+    """A suite has its own files, which are read in its own way."""
+    _check_has_no_task_options(*configs)
+    name = next((name for name, value in others.items() if value is not None), None)
+    if name is not None:
+        given = (
+            f"--{name}" if name != "reading" else f"--{min(others['reading'].model_fields_set, default='text-field')}"
+        )
+        raise InputError(f"{given.replace('_', '-')} with --suite", expected="files after --lambada and such")
+
+
+def _check_models(models: tuple[str, ...], task: str | None, suite: str | None) -> None:
     if not models:
         raise InputError("no model", expected="a model folder, or several")
-    if len(models) > 1 and task is not None:
-        fix = "compare what each of them wrote with compare-scores"
-        raise InputError(f"{len(models)} models with --task", expected="one", fix=fix)
+    if len(models) > 1 and (task is not None or suite is not None):
+        fix = "compare what each of them wrote with compare-scores" if suite is None else ""
+        given = f"{len(models)} models with --{'task' if suite is None else 'suite'}"
+        raise InputError(given, expected="one", fix=fix)
     twice = next((model for place, model in enumerate(models) if model in models[:place]), None)
     if twice is not None:
         raise InputError(f"the model {twice} is given twice", expected="different ones")

@@ -89,7 +89,7 @@ def score_text(
     Raises:
         InputError: no text, or window and stride that the model cannot have.
     """
-    window, stride = _checked_windows(model, window, stride)
+    window, stride = checked_windows(model, window, stride)
     tally, total, num_tokens = _Tally(), 0.0, 0
     for place, text in enumerate(texts):
         ids = [*tokenizer.before_text, *tokenizer.encode(text)]
@@ -119,7 +119,7 @@ def score_text(
     )
 
 
-def _checked_windows(model: Decoder, window: int | None, stride: int | None) -> tuple[int, int]:
+def checked_windows(model: Decoder, window: int | None, stride: int | None) -> tuple[int, int]:
     window = model.context_length if window is None else window
     stride = max(1, window // 2) if stride is None else stride
     if not 1 <= window <= model.context_length:

@@ -98,7 +98,7 @@ class TextComparison:
         self._bits[name] = np.zeros(len(self._bytes))
 
         def observe(place: int, ids: Sequence[int], logprobs: Tensor) -> None:
-            self._add(name, place, _starts(tokenizer, ids, len(self._raw[place])), -logprobs.double().numpy())
+            self._add(name, place, token_starts(tokenizer, ids, len(self._raw[place])), -logprobs.double().numpy())
 
         return observe
 
@@ -157,7 +157,7 @@ def _per_byte(sums: np.ndarray) -> np.ndarray:
     return found
 
 
-def _starts(tokenizer: Tokenizer, ids: Sequence[int], num_bytes: int) -> np.ndarray:
+def token_starts(tokenizer: Tokenizer, ids: Sequence[int], num_bytes: int) -> np.ndarray:
     """Where tokens begin in their text; evenly spread where a tokenizer does not give the text's own bytes back."""
     table = tokenizer.token_bytes
     lengths = np.array([len(table[index]) for index in ids], dtype=np.int64)
