@@ -14,6 +14,7 @@ from typing import Any
 from textwright.api.config import FitConfig, Resolved
 from textwright.api.given import EXAMPLES, given_examples
 from textwright.api.run_callbacks import evaluate_tokens
+from textwright.api.run_result import write_report
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
 from textwright.core.errors import InputError
 from textwright.data.dataset import DataSplits, TokenDataset, find_data_corruption, open_data
@@ -132,7 +133,7 @@ def fit(
             if tokens is not None and tokens.num_left_out:
                 display.note(f"{name}: {tokens.num_left_out:,} without any text left out")
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
-        return run_loop(
+        report = run_loop(
             add_loss(network, training),
             make_batches(data.train, training, network.context_length),
             training,
@@ -140,6 +141,9 @@ def fit(
             callbacks=callbacks,
             fingerprint=data.manifest.fingerprint if data.manifest else None,
         )
+    if run is not None and report.end_reason != "interrupted":
+        write_report(run.folder)
+    return report
 
 
 def begin_fit_run(

@@ -104,6 +104,7 @@ class EvaluatedTask(Result):
             "num_examples": report.num_examples,
             "num_skipped": report.num_skipped,
             "predictions": str(report.folder / PREDICTIONS),
+            "report": str(report.page),
         }
 
     def show(self) -> None:
@@ -111,6 +112,7 @@ class EvaluatedTask(Result):
         show_figures(report.figures)
         skipped = f", {report.num_skipped:,} left out: longer than the context" if report.num_skipped else ""
         notes.print(f"{report.num_examples:,} examples{skipped}; predictions in {report.folder / PREDICTIONS}")
+        notes.print(f"report   {report.page}   (open it in a browser)")
 
 
 class TaskOptions(Config):
@@ -229,7 +231,7 @@ def _evaluate_task(
     """A task of the table, or of a file."""
     if task not in TASKS and not task.endswith(".toml"):
         raise unknown_name("task", task, [*TASKS, *LAST_WORDS])
-    chosen = find_task(task)
+    find_task(task)
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.model import load
         from textwright.api.task_evaluation import evaluate_task
@@ -239,7 +241,7 @@ def _evaluate_task(
     names = [name.strip() for name in options.metrics.split(",")] if options.metrics is not None else None
     report = evaluate_task(
         loaded,
-        chosen,
+        task,
         list(paths),
         out=out,
         metrics=names,
