@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate:evaluate", "Measure a model on a text or a task."),
     "score": ("score:score", "Judge the predictions of any system."),
     "compare-scores": ("compare_scores:compare_scores", "Say whether one system is better than another."),
+    "report": ("report:report", "Make the report of a run or an evaluation, or of several side by side."),
     "generate": ("generate:generate", "Continue prompts."),
     "chat": ("chat:chat", "Talk with a model."),
     "embed": ("embed:embed", "Turn texts into vectors."),

@@ -15,11 +15,13 @@ from textwright.report.chart import (
     Bar,
     Line,
     bar_chart,
+    histogram,
     line_chart,
     matrix_chart,
     nice_ticks,
 )
-from textwright.runs.report import write_run_report
+from textwright.runs.record import RunRecord
+from textwright.runs.report import MAX_EVENTS, run_parts, write_run_report
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -41,19 +43,26 @@ def rows(count: int) -> list[dict[str, Any]]:
     return [*train, *val, {"kind": "event", "step": 0, "elapsed_s": 0.0, "event": "started", "message": EVIL}]
 
 
+def record(journal: list[dict[str, Any]], **more: Any) -> RunRecord:
+    return RunRecord(name="run", command="textwright train", config={}, journal=journal, samples=(), **more)
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> str:
-    write_run_report(
-        tmp_path / "report.html",
-        title=f"run {EVIL}",
-        journal_rows=rows(30),
-        samples=[{"step": step, "text": f"sample {step} {EVIL}"} for step in range(20)],
-        config={"data": [EVIL], "training": {"steps": 30}},
-        environment={"torch": "x"},
-        metrics={"this model": 1.5, "xz -9e": 1.6},
-        completions=[{"prompt": "def f(", "text": EVIL}],
+    facts = {
+        "environment": {"torch": "x"},
+        "held_out_bits_per_byte": {"this model": 1.5, "xz -9e": 1.6},
+        "completions": [{"prompt": "def f(", "text": EVIL}],
+    }
+    full = RunRecord(
+        name=f"run {EVIL}",
         command="textwright train",
+        config={"data": [EVIL], "training": {"steps": 30}},
+        journal=rows(30),
+        samples=[{"step": step, "text": f"sample {step} {EVIL}"} for step in range(20)],
+        facts=facts,
     )
+    write_run_report(tmp_path / "report.html", full)
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -122,6 +131,27 @@ def test_bars_are_in_the_given_order_and_the_first_is_marked() -> None:
     assert "ours: 1 (0.9 to 1.2)" in drawn
 
 
+def test_bars_of_several_are_told_apart_by_colour() -> None:
+    drawn = bar_chart([Bar("a, one", 1.0, colour=0), Bar("a, two", 2.0, colour=1)], x="bits")
+    assert re.findall(r"class='bar (\w+)'", drawn) == ["c0", "c1"]
+
+
+def test_a_histogram_counts_every_value_once() -> None:
+    values = [0.0, 1, 1, 2, 5, 40, 63, 64, 64, 64]
+    drawn = histogram(values, x="tokens", y="answers")
+    counts = [int(tip.split(": ")[1]) for tip in re.findall(r"<title>(.*?)</title>", drawn)]
+    assert sum(counts) == len(values)
+    assert counts[0] == 4
+    assert "0 to 4: 4" in drawn
+    assert histogram([7.0], x="tokens", y="answers").count("<rect") == 1
+
+
+def test_a_matrix_tells_what_was_said_that_is_no_label() -> None:
+    drawn = matrix_chart(["cat", "dog"], [[8, 2, 1], [0, 5, 0]], rows="is", columns="said", others="neither")
+    assert "cat → neither: 1 of 11" in drawn
+    assert drawn.count("cell right") == 2
+
+
 def test_a_matrix_tells_who_was_taken_for_whom() -> None:
     drawn = matrix_chart(["cat", "dog"], [[8, 2], [0, 5]], rows="is", columns="said")
     assert "cat → dog: 2 of 10" in drawn
@@ -137,27 +167,43 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
 
 
 def test_a_run_that_ended_before_its_first_step_has_a_report_too(tmp_path: Path) -> None:
-    empty: dict[str, Any] = {"config": {}, "environment": {}, "metrics": {}, "completions": [], "command": "x"}
-    write_run_report(tmp_path / "report.html", title="t", journal_rows=[], samples=[], **empty)
-    assert "<h1>t</h1>" in (tmp_path / "report.html").read_text()
+    write_run_report(tmp_path / "report.html", record([]))
+    assert "<h1>run</h1>" in (tmp_path / "report.html").read_text()
 
 
-def test_two_events_of_one_step_and_second_are_both_told(tmp_path: Path) -> None:
+def test_two_events_of_one_step_and_second_are_both_told() -> None:
     events = [
         {"kind": "event", "step": 3, "elapsed_s": 1.0, "event": "skipped", "message": "the first of them"},
         {"kind": "event", "step": 3, "elapsed_s": 1.2, "event": "skipped", "message": "the second of them"},
     ]
-    write_run_report(
-        tmp_path / "report.html",
-        title="run",
-        journal_rows=events,
-        samples=[],
-        config={},
-        environment={},
-        metrics={},
-        completions=[],
-        command="textwright train",
-    )
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = "".join(run_parts(record(events)))
     assert "the first of them" in page
     assert "the second of them" in page
+
+
+def test_tasks_are_curves_and_losses_have_one_each() -> None:
+    journal = [row | {"loss_nats/code": 2.0, "loss_nats/prose": 3.0} for row in rows(4) if row["kind"] == "train"]
+    for step, accuracy in ((2, 0.25), (4, 0.75)):
+        figures = {"classification.accuracy": accuracy, "translation.bleu": 12.0, "reviews.accuracy": 0.5}
+        journal.append({"kind": "val", "step": step, "elapsed_s": 1.0, "val_loss_nats": 5.0 - step} | figures)
+    drawn = html.unescape("".join(run_parts(record(journal))))
+    for label in ("accuracy", "bleu", "training loss, nats per token"):
+        assert f"aria-label='{label}'" in drawn
+    assert "step 2\nclassification.accuracy: 0.25\nreviews.accuracy: 0.5" in drawn
+    assert "code: 2\nprose: 3" in drawn
+    assert "<td>classification.accuracy</td><td>0.7500</td><td>0.2500</td>" in drawn
+    assert "No intervals while it trains" in drawn
+
+
+def test_a_run_of_a_hundred_thousand_rows_stays_small_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    journal = rows(100_000)
+    journal += [row | {"event": "skipped", "message": "x" * 5000} for row in journal[-1:] for _ in range(1000)]
+    settings = {"data": [f"file {number}" for number in range(5000)], "note": "y" * 100_000}
+    long = [{"step": step, "text": "z" * 100_000} for step in range(500)]
+    big = RunRecord(name="r", command="c", config=settings, journal=journal, samples=long)
+    write_run_report(tmp_path / "report.html", big)
+    assert (tmp_path / "report.html").stat().st_size < 1_500_000
+    page = (tmp_path / "report.html").read_text()
+    assert f"{1001 - MAX_EVENTS:,} in between are left out" in page
+    assert "5,000: file 0, file 1, ..., file 4999" in page
+    assert "98,800 characters left out" in page

@@ -15,6 +15,7 @@ from typing import Any
 from textwright.api.config import FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.given import EXAMPLES, given_examples, paths_in
+from textwright.api.run_result import write_report
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
@@ -157,7 +158,7 @@ def fit(
         for line in evaluator.lines(training):
             display.note(line)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
-        return run_loop(
+        report = run_loop(
             add_loss(network, training),
             make_batches(data.train, training, network.context_length),
             training,
@@ -165,6 +166,9 @@ def fit(
             callbacks=callbacks,
             fingerprint=evaluator.fingerprint(data),
         )
+    if run is not None and report.end_reason != "interrupted":
+        write_report(run.folder)
+    return report
 
 
 def begin_fit_run(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from textwright.api.draft_model import DraftModel
 from textwright.api.fit_run import encode_examples, fit, fit_config
 from textwright.api.given import Examples, given_ids, given_prompts, given_texts
 from textwright.api.hub import download
@@ -29,15 +30,7 @@ from textwright.evaluation.language_modelling import TextScore, score_text
 from textwright.generation.ensemble import EnsembleDecoder
 from textwright.generation.generate import Completion, generate
 from textwright.generation.request import Request, SamplingConfig
-from textwright.generation.speculative import (
-    NUM_SPECULATIVE_TOKENS,
-    Draft,
-    ModelDrafter,
-    Pick,
-    PromptLookup,
-    Speculation,
-)
-from textwright.generation.text_index import TextIndex
+from textwright.generation.speculative import NUM_SPECULATIVE_TOKENS, PromptLookup, Speculation
 from textwright.models.language_model import LanguageModel
 from textwright.models.protocols import Decoder
 from textwright.runs.run_folder import Run, is_run
@@ -155,8 +148,7 @@ class Model:
         if kept is None or kept[0] != version:
             if name == "cpu" and not are_compiled():
                 stderr_console().print(COMPILING)
-            is_as_read = version == self._version_of_files and self._files is not None and self._files.are_unchanged()
-            kept = (version, make_decoder(self.network, name, precision, self._files if is_as_read else None))
+            kept = (version, make_decoder(self.network, name, precision, self.files))
             self._decoders[name, precision] = kept
         return kept[1]
 
@@ -196,7 +188,7 @@ class Model:
         engine = engine or EngineConfig()
         if choose_engine(draft.network, engine) == "cpu":
             engine = engine.model_copy(update={"precision": "int8"})
-        return Speculation(_DraftModel(draft, engine, self.tokenizer.vocab_size), num_speculative_tokens)
+        return Speculation(DraftModel(draft, engine, self.tokenizer.vocab_size), num_speculative_tokens)
 
     @property
     def _version(self) -> "_Version":
@@ -346,6 +338,12 @@ class Model:
             self._files, self._version_of_files = ModelFiles.of(Path(folder)), self._version
 
     @property
+    def files(self) -> ModelFiles | None:
+        """What the model was read from, where both are as they were."""
+        is_as_read = self._version == self._version_of_files and self._files is not None and self._files.are_unchanged()
+        return self._files if is_as_read else None
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.network.parameters()).device
@@ -354,24 +352,6 @@ class Model:
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         family = self.network.config.family
         return f"Model({family}, {parameters:,} parameters, vocabulary {self.network.vocab_size:,}, {self.device})"
-
-
-class _DraftModel:
-    """A drafter that follows its model: what it has of the model is made anew once that has changed."""
-
-    def __init__(self, model: Model, engine: EngineConfig, vocab_size: int) -> None:
-        self._model, self._engine, self._vocab_size = model, engine, vocab_size
-        self._renew()
-
-    def draft(self, text: TextIndex, count: int, pick: Pick) -> Draft:
-        """See ``Drafter``. Only declared changes are looked for: it is called for every few tokens."""
-        if self._model._num_changes != self._num_changes:
-            self._renew()
-        return self._drafter.draft(text, count, pick)
-
-    def _renew(self) -> None:
-        self._num_changes = self._model._num_changes
-        self._drafter = ModelDrafter(self._model.decoder(self._engine), self._vocab_size)
 
 
 @checks_kinds

@@ -1,7 +1,6 @@
 """A run that ended, for those who called for it: its figures, where everything is, and its report."""
 
 import platform
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 import torch
 
 from textwright import __version__
-from textwright.core.config import read_toml_values
+from textwright.checkpoint.model_folder import add_facts
 from textwright.core.device import processor_name
 from textwright.core.errors import InputError
-from textwright.core.journal import read_rows
 from textwright.core.kinds import checks_kinds
 from textwright.data.dataset import DataSplits
+from textwright.runs.model_card import renew_card
+from textwright.runs.record import read_run_record
 from textwright.runs.report import write_run_report
 from textwright.runs.run_folder import Run
 from textwright.tokens import Tokenizer
@@ -65,29 +65,24 @@ class RunResult:
 
 
 def write_report(
-    result: RunResult, *, metrics: dict[str, float] | None = None, completions: list[dict[str, str]] | None = None
+    folder: Path, *, metrics: dict[str, float] | None = None, completions: list[dict[str, str]] | None = None
 ) -> Path:
-    """Write the run's ``report.html`` from what is in its folder.
+    """Write a run's ``report.html`` and its model's card, from what is in its folder; and remember what made it.
 
     Args:
-        result: the run.
-        metrics: figures to show side by side, by name.
+        folder: the run, which ended on this machine.
+        metrics: bits per byte of held-out text to show side by side, by name, the model's first.
         completions: ``prompt`` and ``text`` of completions to show.
     """
-    run = Run.open(result.run)
-    config = read_toml_values(run.config)
-    again = f"textwright train --config {shlex.quote(str(run.config))} --out NEW_RUN"
-    write_run_report(
-        run.report,
-        title=result.run.name,
-        journal_rows=list(read_rows(run.journal)),
-        samples=list(read_rows(run.samples)),
-        config=config,
-        environment=environment(),
-        metrics=metrics or {},
-        completions=completions or [],
-        command="in Python: model.fit(texts)" if "begun_by" in config else again,
-    )
+    run = Run.open(folder)
+    if run.model.is_dir():
+        measured = {"held_out_bits_per_byte": metrics, "completions": completions}
+        facts = {name: value for name, value in measured.items() if value is not None}
+        add_facts(run.model, {"environment": environment(), **facts})
+    record = read_run_record(run)
+    write_run_report(run.report, record)
+    if run.model.is_dir():
+        renew_card(run, record)
     return run.report
 
 

@@ -266,7 +266,7 @@ def _train(
         )
     result = RunResult(run.folder, run.model, report, data, tokenizer)
     if report.end_reason != "interrupted":
-        write_report(result)
+        write_report(run.folder)
     return result
 
 

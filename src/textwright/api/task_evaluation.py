@@ -2,13 +2,14 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from textwright.api.evaluation_facts import facts_of_evaluation
 from textwright.api.given import given_names, given_paths
 from textwright.api.model import Model
 from textwright.core.config import read_config
@@ -18,14 +19,21 @@ from textwright.core.kinds import checks_kinds
 from textwright.core.progress import bar
 from textwright.core.user_paths import given_path
 from textwright.engines.config import EngineConfig
-from textwright.evaluation.evaluation_folder import PREDICTIONS, Predictions
-from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, sampling_of
+from textwright.evaluation.evaluation_folder import PREDICTIONS, REPORT, Predictions, read_evaluation
+from textwright.evaluation.figures_table import as_plain
+from textwright.evaluation.metrics.base import Metric
+from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, Row, sampling_of
 from textwright.evaluation.predictions import prediction_of
+from textwright.evaluation.report import write_evaluation_report
 from textwright.evaluation.sandbox import Sandbox
-from textwright.evaluation.score import Scored, find_metrics, score
+from textwright.evaluation.score import Judgement, Scored, find_metrics, judge
+from textwright.evaluation.shown_examples import best_and_worst, rank_examples, wanted_probabilities
 from textwright.generation.request import SamplingConfig
 from textwright.tasks.base import Task
 from textwright.tasks.catalog import find_task
+
+NUM_SHOWN = 5
+"""Of the best examples, and of the worst, in a report."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,11 @@ class TaskReport:
     num_tokens: int
     """That the model wrote in this call."""
 
+    @property
+    def page(self) -> Path:
+        """The report, for a browser."""
+        return self.folder / REPORT
+
     def as_json(self) -> dict[str, Any]:
         """By the names that others rely on."""
         return {
@@ -54,6 +67,7 @@ class TaskReport:
             "num_examples": self.num_examples,
             "num_skipped": self.num_skipped,
             "predictions": str(self.folder / PREDICTIONS),
+            "report": str(self.page),
         }
 
 
@@ -80,7 +94,7 @@ def evaluate_task(
         model: writes the answers, or chooses among the options.
         task: its name, a TOML file, or an object of your own.
         data: files of examples.
-        out: a new folder for the predictions, or that of the same evaluation.
+        out: a new folder for the predictions and their report, or that of the same evaluation.
         metrics: instead of the task's own.
         limit: judge so many examples, the first ones.
         skip_long: leave examples out that are longer than the context; otherwise they are an error.
@@ -102,22 +116,49 @@ def evaluate_task(
     sandbox = Sandbox(trusts_code=trust_code) if chosen.runs_code else None
     predictor = Predictor(model.decoder(engine), model.tokenizer, chosen, config, sandbox)
     kept, num_skipped = _fitting(predictor, chosen, paths, limit, skips=skip_long)
+    found = [(path, _hash_of(path)) for path in paths]
     settings = {
         "model": fingerprint_of(model),
         "task": chosen.name,
-        "data": [_hash_of(path) for path in paths],
+        "data": [sha256 for _, sha256 in found],
         "sampling": config.model_dump(mode="json"),
         "engine": engine.model_dump(mode="json"),
     }
-    predictions = Predictions(Path(out), settings)
+    given = {"metrics": metrics, "limit": limit, "skip_long": skip_long, "trust_code": trust_code} | sampling
+    about = facts_of_evaluation(model, task, chosen, found, metrics=[*chosen_metrics], given=given, engine=engine)
+    predictions = Predictions(Path(out), settings, about)
     _check_are_the_same(predictions, kept)
-    left = [placed for placed in kept if placed.place not in predictions.done]
-    num_tokens = _predict(predictor, predictions, left, len(kept), quiet=quiet)
+    num_tokens = _predict(predictor, predictions, kept, quiet=quiet)
+    figures = _judged(predictions, kept, chosen_metrics, num_skipped)
+    seconds = time.monotonic() - begun_s
+    return TaskReport(chosen.name, figures, len(kept), num_skipped, predictions.folder, seconds, num_tokens)
+
+
+def _judged(
+    predictions: Predictions, kept: Sequence[Placed], metrics: Mapping[str, Metric], num_skipped: int
+) -> dict[str, Scored]:
+    """The figures of what was said to these examples, written down with the page that shows them."""
     rows = _rows_of(predictions, kept)
     judged = [prediction_of(row, place, f"{predictions.path}:{place}") for place, row in enumerate(rows, start=1)]
-    figures = score([one.judged for one in judged], chosen_metrics, [one.document for one in judged])
-    seconds = time.monotonic() - begun_s
-    return TaskReport(chosen.name, figures, len(rows), num_skipped, predictions.folder, seconds, num_tokens)
+    judgement = judge([one.judged for one in judged], metrics, [one.document for one in judged])
+    _report(predictions, judgement, rows, num_skipped)
+    return judgement.figures
+
+
+def _report(predictions: Predictions, judgement: Judgement, rows: Sequence[Row], num_skipped: int) -> None:
+    """Write down what the evaluation came to, and the page that shows it."""
+    figures, values = {name: one.figure for name, one in judgement.figures.items()}, dict(judgement.of_examples)
+    for name, (figure, found) in wanted_probabilities(rows).items():  # before all but the first
+        figures[name], values = figure, dict([*list(values.items())[:1], (name, found), *list(values.items())[1:]])
+    ranking = rank_examples(figures, values)
+    predictions.remember(
+        {
+            "num_skipped": num_skipped,
+            "figures": {name: as_plain(one) for name, one in judgement.figures.items()},
+            "examples": best_and_worst(ranking, [int(row["place"]) for row in rows], NUM_SHOWN),
+        }
+    )
+    write_evaluation_report(read_evaluation(predictions.folder))
 
 
 def _check_are_the_same(predictions: Predictions, kept: Sequence[Placed]) -> None:
@@ -162,10 +203,9 @@ def _placed(task: Task, paths: Sequence[Path], limit: int | None) -> Iterator[Pl
         yield Placed(place, example)
 
 
-def _predict(
-    predictor: Predictor, predictions: Predictions, left: Sequence[Placed], num_all: int, *, quiet: bool
-) -> int:
+def _predict(predictor: Predictor, predictions: Predictions, kept: Sequence[Placed], *, quiet: bool) -> int:
     """Have what is left predicted, and kept; returns the tokens that were written."""
+    left, num_all = [placed for placed in kept if placed.place not in predictions.done], len(kept)
     num_tokens, num_done = 0, num_all - len(left)
     if not left:
         return 0

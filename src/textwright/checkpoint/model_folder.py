@@ -10,6 +10,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from textwright.checkpoint.safetensors_folder import SINGLE, other_format, read_
 from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
-from textwright.core.files import TEMPORARY, atomic_folder, write_atomically
+from textwright.core.files import TEMPORARY, atomic_folder, sha256_file, write_atomically
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.models.catalog import adapter_of, build_uninitialised, find_adapter
 from textwright.models.config import ModelConfig
@@ -32,6 +33,8 @@ from textwright.tokens import Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
 OURS = "textwright.json"
+README, CARD_HASHES = "README.md", "card_sha256"
+"""A model's card, and what ``textwright.json`` remembers of the one that ``model_card.write_card`` wrote."""
 ADAPTER = "adapter_config.json"
 """What makes transformers add matrices of low rank to the model that this names, whatever else lies there."""
 WRITTEN_BY_MODELS = re.compile(
@@ -68,8 +71,8 @@ def save_model(
       ``vocab.bpe``, ``tokenizer.model``;
     - ``cache/int8``, which was made of the older weights.
 
-    All other files and folders stay, such as ``README.md``, ``LICENSE``, ``.git``, ``onnx``. A link to a folder is
-    followed.
+    All others stay, such as ``README.md``, ``LICENSE``, ``.git``, ``onnx``; but a card that we made of the older model,
+    and nobody changed, goes with it. A link to a folder is followed.
 
     Args:
         model: any family of the catalogue. One that was read from a folder keeps what its ``config.json`` said.
@@ -88,7 +91,7 @@ def save_model(
     _check_replaceable(folder)
     adapter = adapter_of(model.config)
     tensors = adapter.to_hf({name: value.cpu() for name, value in model.exported_tensors().items()}, model.config)
-    with atomic_folder(folder, keeps=_is_no_models) as new:
+    with atomic_folder(folder, keeps=_stays_in(folder)) as new:
         cast = {name: _cast(name, tensor, DTYPES[dtype]) for name, tensor in tensors.items()}
         write_safetensors(new / SINGLE, cast, metadata={"format": "pt"})
         config = adapter.write_config(model.config, end_id=tokenizer.end_id, dtype=dtype, foreign=model.foreign_config)
@@ -138,6 +141,12 @@ def _is_model_folder(folder: Path) -> bool:
             return {}
 
     return isinstance(read("config.json").get("model_type"), str) or isinstance(read(OURS).get("model"), dict)
+
+
+def _stays_in(folder: Path) -> Callable[[Path], bool]:
+    """What of a model folder is none of the model's own, by its path in it; as it is now."""
+    goes = {Path(README)} if has_card_of_ours(folder) else set[Path]()
+    return lambda path: _is_no_models(path) and path not in goes
 
 
 def _is_no_models(path: Path) -> bool:
@@ -215,6 +224,25 @@ def read_facts(folder: Path) -> dict[str, Any]:
     content = _read_json(folder / OURS) if (folder / OURS).is_file() else {}
     facts = content.get("facts", {})
     return facts if isinstance(facts, dict) else {}
+
+
+def described_files(folder: Path) -> dict[str, Any]:
+    """Size and SHA-256 of the files of a model of ours, by name, as it was written; nothing for a foreign folder."""
+    content = _read_json(folder / OURS) if (folder / OURS).is_file() else {}
+    files = content.get("files", {})
+    return files if isinstance(files, dict) else {}
+
+
+def has_card_of_ours(folder: Path) -> bool:
+    """Whether a model's card is there, as we wrote it: its hash is one that ``textwright.json`` remembers."""
+    card = folder / README
+    if not card.is_file():
+        return False
+    try:
+        hashes = read_facts(folder).get(CARD_HASHES, [])
+    except InputError:
+        return False
+    return isinstance(hashes, list) and sha256_file(card) in hashes
 
 
 def add_facts(folder: Path, facts: dict[str, Any]) -> None:

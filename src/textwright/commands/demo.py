@@ -155,7 +155,7 @@ def measure(run: "RunResult", prompts: tuple[str, ...] | None, *, seed: int, dev
     engine = EngineConfig(engine="auto" if are_compiled() else "torch")
     completions = model.complete(prompts, engine=engine, max_new_tokens=80, temperature=0.7, top_p=0.95, seed=seed)
     shown = [{"prompt": completion.prompt, "text": completion.text} for completion in completions]
-    report = write_report(run, metrics=bits_per_byte, completions=shown)
+    report = write_report(run.run, metrics=bits_per_byte, completions=shown)
     return Measured(score, bits_per_byte, shown, report)
 
 

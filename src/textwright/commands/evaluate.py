@@ -107,6 +107,7 @@ class EvaluatedTask(Result):
         show_figures(report.figures)
         skipped = f", {report.num_skipped:,} left out: longer than the context" if report.num_skipped else ""
         notes.print(f"{report.num_examples:,} examples{skipped}; predictions in {report.folder / PREDICTIONS}")
+        notes.print(f"report   {report.page}   (open it in a browser)")
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _evaluate_task(
     """A task of the table, or of a file."""
     if task not in TASKS and not task.endswith(".toml"):
         raise unknown_name("task", task, [*TASKS, *LAST_WORDS])
-    chosen = find_task(task)
+    find_task(task)
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.model import load
         from textwright.api.task_evaluation import evaluate_task
@@ -260,7 +261,7 @@ def _evaluate_task(
     names = [name.strip() for name in options.metrics.split(",")] if options.metrics is not None else None
     report = evaluate_task(
         loaded,
-        chosen,
+        task,
         list(paths),
         out=out,
         metrics=names,

@@ -1,9 +1,13 @@
 """Figures as a person reads them: name, value, interval; and beside them what they depend on."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from textwright.core.console import stderr_console, stdout_console
 from textwright.evaluation.score import Scored
+
+Shown = Mapping[str, Any]
+"""A figure as plain values: see ``as_plain``."""
 
 
 def show_figures(figures: Mapping[str, Scored]) -> None:
@@ -21,3 +25,42 @@ def show_figures(figures: Mapping[str, Scored]) -> None:
             notes.print(f"{name}: {one.signature}", soft_wrap=True)
     for reason in dict.fromkeys(one.why_no_interval for one in figures.values() if one.why_no_interval):
         notes.print(f"no interval: {reason}", soft_wrap=True)
+
+
+def as_plain(one: Scored) -> dict[str, Any]:
+    """A figure with all that a report says of it."""
+    return one.as_json() | {
+        "why_no_interval": one.why_no_interval,
+        "undefined": one.figure.undefined,
+        "least": one.figure.low,
+        "most": one.figure.high,
+        "higher_is_better": one.figure.higher_is_better,
+    }
+
+
+def number(value: float | None) -> str:
+    """A figure's value, with about four digits."""
+    if value is None:
+        return "–"
+    size = abs(value)
+    return f"{value:,.{4 if size < 1 else 3 if size < 10 else 2 if size < 100 else 1}f}"
+
+
+def interval(one: Shown, none: str = "none") -> str:
+    """The ends of a figure's interval, or why there are none.
+
+    Args:
+        one: the figure.
+        none: what stands where there is none; with it, the reason.
+    """
+    if one["low"] is not None and one["high"] is not None:
+        return f"{number(one['low'])} to {number(one['high'])}"
+    if not none:
+        return none
+    reason = one["why_no_interval"] or ("it has no meaning here" if one["value"] is None else "a single unit alone")
+    return f"{none}: {reason}"
+
+
+def better(one: Shown) -> str:
+    """Which way a figure is better."""
+    return "–" if one["higher_is_better"] is None else "more" if one["higher_is_better"] else "less"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from textwright.evaluation.metrics.base import Figure, Judged, Metric
 from textwright.evaluation.metrics.catalog import find_metric
@@ -39,6 +40,16 @@ class Scored:
         }
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """Figures of all predictions, and of each of them."""
+
+    figures: dict[str, Scored]
+    of_examples: dict[str, Float[np.ndarray, " examples"]]
+    """By the figures' names, of each example by itself: NaN where it has none. Figures that are no sums over examples
+    are not among them."""
+
+
 def find_metrics(names: str) -> dict[str, Metric]:
     """Metrics by their names, with commas between.
 
@@ -66,17 +77,44 @@ def score(
     Raises:
         InputError: an example that a metric cannot judge, by its place.
     """
+    return judge(examples, metrics, documents, num_resamples=num_resamples).figures
+
+
+def judge(
+    examples: Sequence[Judged],
+    metrics: Mapping[str, Metric],
+    documents: Sequence[str] = (),
+    *,
+    num_resamples: int = 1000,
+) -> Judgement:
+    """The figures of all examples, as ``score`` has them, and those of each by itself.
+
+    Raises:
+        InputError: an example that a metric cannot judge, by its place.
+    """
     clusters = clusters_of(documents) if any(documents) else None
     found: dict[str, Scored] = {}
+    of_examples: dict[str, np.ndarray] = {}
     for metric in metrics.values():
         statistics = metric.measure(examples)
         values = metric.values(statistics.sum(axis=0))
         low, high, reason = _interval(metric, statistics, clusters, num_resamples)
+        signature = _signature(metric, examples)
+        alone = _of_each(metric, statistics)
         for place, figure in enumerate(metric.figures):
             ends = (_known(low[place]), _known(high[place]))
-            signature = _signature(metric, examples)
             found[figure.name] = Scored(figure, float(values[place]), *ends, reason, len(examples), signature)
-    return found
+            if alone is not None:
+                of_examples[figure.name] = alone[:, place]
+    return Judgement(found, of_examples)
+
+
+def _of_each(metric: Metric, statistics: np.ndarray) -> np.ndarray | None:
+    """The figures of each example by itself; None where an example has none."""
+    if not metric.is_additive:
+        return None
+    with np.errstate(all="ignore"):  # of one example alone much is nothing of nothing
+        return metric.values(statistics)
 
 
 def _interval(

@@ -41,6 +41,8 @@ class Bar:
     low: float | None = None
     """The interval that the value lies in; None where there is none."""
     high: float | None = None
+    colour: int | None = None
+    """The number of what it belongs to, by which bars of several are told apart; None: the first bar is marked out."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def bar_chart(bars: Sequence[Bar], *, x: str) -> str:
             parts.append(_text(zero + 6, middle + 4, "no meaning here"))
             continue
         end = across.place(bar.value)
-        kind = "c0" if number == 0 else "plain"
+        kind = ("plain" if number else "c0") if bar.colour is None else f"c{bar.colour % NUM_COLOURS}"
         tip = _tip(f"{bar.name}: {show_number(bar.value)}{_interval(bar)}")
         begin, size = min(zero, end), abs(end - zero)
         parts.append(
@@ -132,36 +134,67 @@ def bar_chart(bars: Sequence[Bar], *, x: str) -> str:
     return _svg(height, x, parts)
 
 
-def matrix_chart(labels: Sequence[str], counts: Sequence[Sequence[float]], *, rows: str, columns: str) -> str:
-    """A square of counts, the larger the darker, as a confusion matrix.
+def matrix_chart(
+    labels: Sequence[str], counts: Sequence[Sequence[float]], *, rows: str, columns: str, others: str = ""
+) -> str:
+    """Counts of labels by labels, the larger the darker, as a confusion matrix.
 
     Args:
         labels: of rows and columns.
-        counts: [row][column].
+        counts: [row][column]; with ``others`` each row has one more, the last.
         rows: what a row is.
         columns: what a column is.
+        others: the name of that column, for all that is none of the labels.
     """
-    cell = max(18.0, min(64.0, 560 / max(1, len(labels))))
-    longest = max((len(label) for label in labels), default=0)
+    names = [*labels, others] if others else [*labels]
+    cell = max(18.0, min(64.0, 560 / max(1, len(names))))
+    longest = max(map(len, names), default=0)
     left, top = 40 + min(220.0, CHARACTER * longest), 40 + min(160.0, CHARACTER * longest)
     parts = [_text(left, 16, f"{columns} →"), _text(8, top - 8, f"{rows} ↓")]
+    for column, name in enumerate(names):
+        x = left + cell * column + cell / 2
+        parts.append(
+            f"<g transform='translate({x + 4:.1f},{top - 6:.1f}) rotate(-55)'>{_text(0, 0, _shortened(name, 24))}</g>"
+        )
     for row, (label, values) in enumerate(zip(labels, counts, strict=True)):
         total, y = sum(values) or 1.0, top + cell * row
         parts.append(_text(left - 8, y + cell / 2 + 4, _shortened(label, 30), "end"))
-        x = left + cell * row + cell / 2
-        parts.append(
-            f"<g transform='translate({x + 4:.1f},{top - 6:.1f}) rotate(-55)'>{_text(0, 0, _shortened(label, 24))}</g>"
-        )
-        for column, value in enumerate(values):
+        for column, (name, value) in enumerate(zip(names, values, strict=True)):
             place = left + cell * column
-            tip = _tip(f"{label} → {labels[column]}: {show_number(value)} of {show_number(total)}")
+            tip = _tip(f"{label} → {name}: {show_number(value)} of {show_number(total)}")
             kind, size = "cell right" if row == column else "cell", f"{cell - 1:.1f}"
             where = f"x='{place:.1f}' y='{y:.1f}' width='{size}' height='{size}'"
             parts.append(f"<rect class='{kind}' {where} fill-opacity='{value / total:.3f}'>{tip}</rect>")
             if cell >= 30 and value:
                 parts.append(_text(place + cell / 2, y + cell / 2 + 4, show_number(value), "middle", "count"))
-    side = cell * len(labels)
-    return _svg(round(top + side + 16), f"{rows} by {columns}", parts, width=max(WIDTH, round(left + side + 100)))
+    height, width = top + cell * len(labels) + 16, left + cell * len(names) + 100
+    return _svg(round(height), f"{rows} by {columns}", parts, width=max(WIDTH, round(width)))
+
+
+def histogram(values: Sequence[float], *, x: str, y: str) -> str:
+    """How often values come up, in about 24 ranges of one width.
+
+    Args:
+        values: at least one, whole numbers.
+        x: what they are, with its unit.
+        y: what is counted.
+    """
+    ticks = nice_ticks(min(values), max(values), 24)
+    step = max(1.0, ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0
+    first = math.floor(min(values) / step) * step
+    counts = [0] * (int((max(values) - first) // step) + 1)
+    for value in values:
+        counts[int((value - first) // step)] += 1
+    across = _Axis(first, first + step * len(counts), LEFT, WIDTH - RIGHT)
+    up = _Axis(0.0, max(counts) * 1.05, HEIGHT - BOTTOM, TOP)
+    parts = [_grid(across, up, x, y)]
+    for number, count in enumerate(counts):
+        low, height = first + number * step, HEIGHT - BOTTOM - up.place(count)
+        begin, width = across.place(low), across.place(low + step) - across.place(low)
+        said = show_number(low) if step == 1 else f"{show_number(low)} to {show_number(low + step - 1)}"
+        where = f"x='{begin + 1:.1f}' y='{up.place(count):.1f}' width='{max(1.0, width - 2):.1f}' height='{height:.1f}'"
+        parts.append(f"<rect class='bar c0' {where}>{_tip(f'{said}: {show_number(count)}')}</rect>")
+    return _svg(HEIGHT, x, parts)
 
 
 def show_number(value: float) -> str:

@@ -13,8 +13,8 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 80px; }
-h1 { font-size: 1.9rem; margin: 0 0 4px; letter-spacing: -0.02em; }
-h2 { font-size: 1.15rem; margin: 40px 0 12px; }
+h1 { font-size: 1.9rem; margin: 0 0 4px; letter-spacing: -0.02em; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 40px 0 12px; overflow-wrap: anywhere; }
 p.soft, .soft { color: var(--soft); }
 section.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 18px 20px;
   margin: 12px 0; overflow-x: auto; }
@@ -29,6 +29,16 @@ table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 td, th { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; }
+th { color: var(--soft); font-weight: 500; }
+table.grid td, table.grid th { overflow-wrap: normal; font-variant-numeric: tabular-nums; }
+table.grid td.long { overflow-wrap: anywhere; min-width: 180px; color: var(--soft); font-size: 0.85rem; }
+p.note { color: var(--soft); margin: 6px 0 10px; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(260px, 100%), 1fr)); gap: 12px 24px; }
+.beside > div, .said > div { min-width: 0; }
+.said { display: grid; grid-template-columns: minmax(84px, max-content) minmax(0, 1fr); gap: 6px 16px; }
+.said > span { color: var(--soft); font-size: 0.85rem; }
+@media (max-width: 520px) { .said { grid-template-columns: minmax(0, 1fr); gap: 2px; }
+  .said pre { margin-bottom: 8px; } }
 details > summary { cursor: pointer; color: var(--soft); }
 .chart { overflow-x: auto; }
 .chart svg { display: block; width: 100%; min-width: 620px; height: auto; font: 13px system-ui, sans-serif; }
@@ -39,30 +49,43 @@ details > summary { cursor: pointer; color: var(--soft); }
 .chart .c3 { stroke: var(--c3); } .chart .c4 { stroke: var(--c4); }
 .chart .point { fill: var(--card); stroke-width: 2; }
 .chart .bar { stroke: none; fill: var(--soft); fill-opacity: 0.55; }
-.chart .bar.c0 { fill: var(--c0); fill-opacity: 1; }
+.chart .bar.c0 { fill: var(--c0); fill-opacity: 1; } .chart .bar.c1 { fill: var(--c1); fill-opacity: 1; }
+.chart .bar.c2 { fill: var(--c2); fill-opacity: 1; } .chart .bar.c3 { fill: var(--c3); fill-opacity: 1; }
+.chart .bar.c4 { fill: var(--c4); fill-opacity: 1; }
 .chart .interval { fill: none; stroke: var(--ink); stroke-width: 1.5; }
 .chart .cell { fill: var(--c4); stroke: var(--line); } .chart .cell.right { fill: var(--c2); }
 .chart .tip rect { fill: transparent; } .chart .tip path { stroke: var(--soft); opacity: 0; }
 .chart .tip:hover path { opacity: 1; }
 """
+MAX_LISTED, MAX_READ = 8, 600
+"""Of a list, its values; of a text in a table, its characters."""
+GENERATOR = "<meta name='generator' content='Textwright'>"
+"""By which a page is known for one of ours."""
 
 
 def page(title: str, parts: Sequence[str]) -> str:
     """The whole file. ``parts`` are what the functions below, and those of ``chart``, return."""
     return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>{GENERATOR}"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'; "
         'img-src data:">'
+        # Without it a browser would ask whoever serves the page for a picture.
+        "<link rel='icon' href='data:,'>"
         f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>"
         + "\n".join(parts)
         + "</main></body></html>\n"
     )
 
 
+def is_page(beginning: bytes) -> bool:
+    """Whether a file that begins so is a page of ours."""
+    return GENERATOR.encode() in beginning
+
+
 def text(value: object) -> str:
-    """Anything, as text that cannot be markup."""
-    return html.escape(str(value), quote=True)
+    """Anything, as text that cannot be markup; what is no Unicode text, such as half a surrogate pair, as ``?``."""
+    return html.escape(str(value).encode("utf-8", "replace").decode(), quote=True)
 
 
 def heading(title: str, subtitle: str = "") -> str:
@@ -70,9 +93,10 @@ def heading(title: str, subtitle: str = "") -> str:
     return f"<h1>{text(title)}</h1><p class='soft'>{text(subtitle)}</p>"
 
 
-def section(title: str, *parts: str) -> str:
-    """A titled part of the page."""
-    return f"<h2>{text(title)}</h2>" + "".join(f"<section class='card'>{part}</section>" for part in parts)
+def section(title: str, *parts: str, lead: str = "") -> str:
+    """A titled part of the page; ``lead`` is a sentence before its parts."""
+    cards = "".join(f"<section class='card'>{part}</section>" for part in parts)
+    return f"<h2>{text(title)}</h2>{note(lead) if lead else ''}{cards}"
 
 
 def facts(values: Mapping[str, str]) -> str:
@@ -95,3 +119,62 @@ def passage(prompt: str, continuation: str) -> str:
 def folded(summary: str, part: str) -> str:
     """A part that opens when it is clicked."""
     return f"<details><summary>{text(summary)}</summary>{part}</details>"
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], *, long: Sequence[str] = ()) -> str:
+    """A table with names above its columns.
+
+    Args:
+        columns: the names.
+        rows: as many values each.
+        long: the columns whose texts may be broken anywhere.
+    """
+    kinds = [" class='long'" if name in long else "" for name in columns]
+    head = "".join(f"<th>{text(name)}</th>" for name in columns)
+    lines = []
+    for row in rows:
+        cells = (f"<td{kind}>{text(value)}</td>" for kind, value in zip(kinds, row, strict=True))
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table class='grid'><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def note(sentence: str) -> str:
+    """A sentence about what stands beside it."""
+    return f"<p class='note'>{text(sentence)}</p>"
+
+
+def said(values: Iterable[tuple[str, str]]) -> str:
+    """Texts by their names, each as it was written."""
+    lines = (f"<span>{text(name)}</span><div><pre>{text(value)}</pre></div>" for name, value in values)
+    return f"<div class='said'>{''.join(lines)}</div>"
+
+
+def beside(parts: Iterable[str]) -> str:
+    """Parts side by side where there is room, below each other where there is none."""
+    return f"<div class='beside'>{''.join(f'<div>{part}</div>' for part in parts)}</div>"
+
+
+def excerpt(whole: str, most: int = 1200) -> str:
+    """A text, without its middle where it is longer than so many characters."""
+    half = most // 2
+    if len(whole) <= most:
+        return whole
+    return f"{whole[:half]}\n[ {len(whole) - 2 * half:,} characters left out ]\n{whole[-half:]}"
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested tables as one, with dotted names; what is too long to read is cut."""
+    found: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = _readable(value)
+    return found
+
+
+def _readable(value: object) -> object:
+    """A list too long to read as its length and its ends, and a long text without its middle."""
+    if isinstance(value, (list, tuple)) and len(value) > MAX_LISTED:
+        value = f"{len(value):,}: {value[0]}, {value[1]}, ..., {value[-1]}"
+    return excerpt(str(value), MAX_READ) if isinstance(value, (str, list, tuple)) else value

@@ -1,0 +1,187 @@
+"""``textwright report``: a page of a run or an evaluation from what lies on the disk, or of several side by side."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from textwright.core.console import stderr_console, stdout_console
+from textwright.core.errors import InputError
+from textwright.core.files import write_atomically
+from textwright.core.result import Result
+from textwright.core.user_paths import check_can_be_written, given_path
+from textwright.report.html import heading, is_page, page
+from textwright.runs.run_folder import Run, is_run
+
+if TYPE_CHECKING:
+    from textwright.evaluation.evaluation_folder import EvaluationRecord
+    from textwright.runs.record import RunRecord
+
+TOGETHER = Path("report.html")
+"""Where a page of several goes."""
+EVALUATIONS = Path("evaluations")
+"""Where evaluate leaves its folders, when it is not told."""
+
+
+@dataclass(frozen=True)
+class Reported(Result):
+    """Where the page is."""
+
+    report: Path
+    notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"report": str(self.report)}
+
+    def show(self) -> None:
+        stdout_console().print(str(self.report), soft_wrap=True)
+        for note in self.notes:
+            stderr_console().print(note)
+
+
+def report(
+    folders: Annotated[tuple[Path, ...], Parameter(show_default=False)] = (), /, *, out: Path | None = None
+) -> Reported:
+    """Make the report of a run or of an evaluation again; of several, one page with all side by side.
+
+    A run's model card is renewed with it, with the evaluations of its model that are given or lie in evaluations/.
+    A card that you wrote or changed is left alone.
+
+    Parameters
+    ----------
+    folders
+        Run folders, and folders of evaluations.
+    out
+        The file to write. report.html in the folder; of several, in the current one.
+    """
+    from textwright.evaluation.evaluation_folder import is_evaluation, read_evaluation
+    from textwright.runs.record import read_run_record
+
+    _check(folders)
+    runs: dict[Path, RunRecord] = {}
+    evaluations: dict[Path, EvaluationRecord] = {}
+    for folder in folders:
+        with given_path(folder):
+            if is_run(folder):
+                runs[folder] = read_run_record(Run.open(folder))
+            elif is_evaluation(folder):
+                evaluations[folder] = read_evaluation(folder)
+            else:
+                raise _neither(folder)
+    path = out or (folders[0] / "report.html" if len(folders) == 1 else TOGETHER)
+    _check_is_ours(path)
+    content = page(*_page(runs, evaluations))
+    with given_path(path):
+        write_atomically(path, content)
+    notes = [_renew_card(*next(iter(runs.items())), evaluations)] if len(runs) == 1 else []
+    return Reported(path, [note for note in notes if note])
+
+
+def _page(runs: "dict[Path, RunRecord]", evaluations: "dict[Path, EvaluationRecord]") -> tuple[str, list[str]]:
+    """The title and the parts: one by itself, several of a kind side by side, kinds one below the other."""
+    from textwright.evaluation.compared_report import compared_evaluations_parts
+    from textwright.evaluation.report import evaluation_parts
+    from textwright.runs.compared_report import compared_runs_parts
+    from textwright.runs.report import run_parts
+
+    names = _names([*runs, *evaluations])
+    parts: list[str] = []
+    if len(names) > 1:
+        parts.append(heading(" beside ".join(names.values()), "runs and evaluations, by Textwright"))
+    if len(runs) > 1:
+        parts += compared_runs_parts([*runs.values()], [names[folder] for folder in runs])
+    elif runs:
+        parts += run_parts(*runs.values())
+    for task in dict.fromkeys(one.task for one in evaluations.values()):
+        alike = {folder: one for folder, one in evaluations.items() if one.task == task}
+        if len(alike) > 1:
+            parts += compared_evaluations_parts([*alike.values()], [names[folder] for folder in alike])
+        else:
+            parts += evaluation_parts(*alike.values())
+    return next(iter(names.values())) if len(names) == 1 else f"{len(names)} side by side", parts
+
+
+def _names(folders: list[Path]) -> dict[Path, str]:
+    """The folders' own names, or where two have the same their paths."""
+    short = {folder: folder.resolve().name for folder in folders}
+    is_enough = len(set(short.values())) == len(folders)
+    return short if is_enough else {folder: str(folder) for folder in folders}
+
+
+def _check(folders: tuple[Path, ...]) -> None:
+    if not folders:
+        raise InputError("no folder", expected="a run, an evaluation, or several")
+    real = [os.path.realpath(folder) for folder in folders]
+    for place, folder in enumerate(folders):
+        if real[place] in real[:place]:
+            raise InputError(f"{folder} is given twice", expected="different folders")
+
+
+def _neither(folder: Path) -> InputError:
+    if not folder.is_dir():
+        return InputError(f"there is no folder {folder}", expected="a run, or an evaluation", fix="check the path")
+    if is_run(folder.parent):
+        return InputError(f"{folder} is a part of a run", fix=f"name the run: {folder.parent}")
+    return InputError(
+        f"{folder} is neither a run nor an evaluation",
+        expected="a folder with config.toml and journal.jsonl, or with evaluation.json",
+    )
+
+
+def _check_is_ours(path: Path) -> None:
+    """See that a page can be written, and that what is there already is one."""
+    check_can_be_written(path, is_file=True)
+    with given_path(path):
+        if path.exists():
+            with open(path, "rb") as file:
+                beginning = file.read(2000)
+            # Reports of the first releases did not say whose they were.
+            if beginning and not is_page(beginning) and path.name != "report.html":
+                raise InputError(f"{path} is there already, and is no report", fix="choose another --out")
+
+
+def _renew_card(folder: Path, record: "RunRecord", given: "dict[Path, EvaluationRecord]") -> str:
+    """Renew the card of a run's model, where there is one that is ours; returns what a person should know of it."""
+    from textwright.runs.model_card import renew_card
+
+    run = Run.open(folder)
+    if record.facts is None or run.is_running():
+        return ""
+    found = [one for one in {**_evaluations_here(), **given}.values() if _is_of(one, run)]
+    if renew_card(run, record, [_evaluated(one) for one in found]):
+        return f"model card: {run.model / 'README.md'}, with {len(found)} evaluations"
+    return f"model card: {run.model / 'README.md'} is yours, and was left as it is"
+
+
+def _evaluations_here() -> "dict[Path, EvaluationRecord]":
+    """Those that evaluate left where it does by itself; what does not read is passed over."""
+    from textwright.evaluation.evaluation_folder import is_evaluation, read_evaluation
+
+    found: dict[Path, EvaluationRecord] = {}
+    for folder in sorted(EVALUATIONS.iterdir()) if EVALUATIONS.is_dir() else ():
+        try:
+            if is_evaluation(folder):
+                found[folder] = read_evaluation(folder)
+        except InputError:
+            continue
+    return found
+
+
+def _is_of(evaluation: "EvaluationRecord", run: Run) -> bool:
+    """Whether an evaluation is of the model that the run ended with, by the hash of its weights."""
+    from textwright.checkpoint.model_folder import described_files
+
+    files: dict[str, str] = evaluation.about.get("model", {}).get("files", {})
+    known = described_files(run.model)
+    return bool(files) and all(known.get(name, {}).get("sha256") == sha256 for name, sha256 in files.items())
+
+
+def _evaluated(one: "EvaluationRecord") -> Any:
+    from textwright.runs.model_card import Evaluated
+
+    data = one.about.get("data", [])
+    names = ", ".join(Path(str(file["path"])).name for file in data)
+    hashes = " ".join(str(file["sha256"]) for file in data)
+    return Evaluated(one.task, f"{names}, {len(one.rows):,} examples", hashes, one.figures)
