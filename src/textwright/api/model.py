@@ -249,8 +249,7 @@ class Model:
 
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
-            validation: the same for what is not learned; the model is left as it was at its best on it. Nothing is
-                learned from a file that is named here too.
+            validation: the same for what is not learned: the model is left at its best on it. Its files are not learned.
             steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
             epochs: passes over the texts, instead of ``steps``.
             minutes: wall-clock time, instead of ``steps``.
