@@ -127,6 +127,7 @@ def test_resume_refuses_every_option_that_it_would_not_heed(textwright: Run, fin
         "invalid_utf8": ("--invalid-utf8", "replace"),
         "quoting": ("--quoting", "none"),
         "null_text": ("--null-text", "skip"),
+        "tasks": ("--tasks", "classification=x.tsv"),
         "model": ("--model.preset", "nano"),
         "config": ("--config", "x.toml"),
     }

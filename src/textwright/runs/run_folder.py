@@ -195,7 +195,7 @@ class Run:
 
     def sweep(self) -> None:
         """Delete what killed processes left half-written. Only while the run is locked."""
-        for folder in (self.folder, self.checkpoints, self.best):
+        for folder in (self.folder, self.checkpoints, self.best, self.model):
             sweep(folder)
 
     def newest_checkpoint(self) -> tuple[Path | None, list[str]]:
