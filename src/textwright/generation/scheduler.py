@@ -30,13 +30,13 @@ from textwright.generation.text_index import length_in_common
 from textwright.models.protocols import Cache, Decoder
 from textwright.tokens.tokenizer import Tokenizer
 
-MAX_NUM_SEQS, MAX_NUM_SEQS_ON_A_CPU = 256, 64
+MAX_NUM_SEQS, MAX_NUM_SEQS_ON_A_CPU = 256, 128
 """Slots that are made by default, at most."""
 KV_CACHE_BYTES = 2 << 30
 """About how much memory they may take then."""
 MAX_PREFILL_TOKENS, IDLE_PREFILL_TOKENS = 512, 2048
 """Of prompts, read in one step beside those that run; and where none does, so that nobody waits."""
-MIN_SHARED_TOKENS = 16
+MIN_SHARED_TOKENS = 8
 """A shorter beginning is sooner read again than waited for and copied."""
 
 
