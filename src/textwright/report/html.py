@@ -32,6 +32,7 @@ tr:last-child td { border-bottom: 0; }
 th { color: var(--soft); font-weight: 500; }
 table.grid td, table.grid th { overflow-wrap: normal; font-variant-numeric: tabular-nums; }
 table.grid td.long { overflow-wrap: anywhere; min-width: 180px; color: var(--soft); font-size: 0.85rem; }
+table.grid td.long:last-child { min-width: 520px; }
 p.note { color: var(--soft); margin: 6px 0 10px; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(260px, 100%), 1fr)); gap: 12px 24px; }
 .beside > div, .said > div { min-width: 0; }
