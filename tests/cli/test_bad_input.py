@@ -232,3 +232,9 @@ def test_a_corrupt_checkpoint_is_passed_over_and_training_goes_on(
     done = textwright("train", "--resume", run, "--steps", 10, "--json")
     assert done.json["steps"] == 10
     assert torch.isfinite(torch.tensor(done.json["val_loss_nats"]))
+
+
+def test_a_run_and_a_mistyped_folder_are_answered_with_the_model(textwright: Run, finished_run: Path) -> None:
+    assert_one_line(textwright("generate", finished_run, "a"), f"{finished_run} is a run", f"{finished_run}/model")
+    mistyped = textwright("generate", finished_run / "modle", "a")
+    assert_one_line(mistyped, "there is no model folder", f"did you mean {finished_run}/model?")

@@ -93,3 +93,13 @@ def test_predictions_for_other_examples_are_refused(tmp_path: Path, rows: list[A
     with pytest.raises(InputError) as caught:
         in_order_of(first, other, "b.jsonl")
     assert said in str(caught.value)
+
+
+def test_the_answers_of_an_evaluation_are_read_in_the_order_of_its_examples(tmp_path: Path) -> None:
+    """They are written as they are done; an interval would be another for every order."""
+    path = tmp_path / "predictions.jsonl"
+    rows = [{"id": str(place), "place": place, "prediction": f"p{place}", "references": ["r"]} for place in (2, 0, 1)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [one.judged.prediction for one in read_predictions(path)] == ["p0", "p1", "p2"]
+    path.write_text("".join(json.dumps({**row, "place": None}) + "\n" for row in rows))
+    assert [one.judged.prediction for one in read_predictions(path)] == ["p2", "p0", "p1"]

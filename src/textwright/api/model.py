@@ -18,7 +18,7 @@ from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_
 from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
-from textwright.core.errors import InputError
+from textwright.core.errors import InputError, nearest
 from textwright.core.kinds import checks_kinds
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
@@ -249,7 +249,7 @@ class Model:
 
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
-            validation: the same for what is not learned: the model is left at its best on it. Its files are not learned.
+            validation: the same for what is not learned: the model is left at its best on it.
             steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
             epochs: passes over the texts, instead of ``steps``.
             minutes: wall-clock time, instead of ``steps``.
@@ -368,9 +368,21 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
     with given_path(folder):
         is_there = folder.exists()
     if not is_there:
+        _check_is_no_typo(folder)
         folder = download(str(source))
+    elif is_run(folder):
+        raise InputError(f"{folder} is a run", expected="a model folder", fix=f"name its model: {Run(folder).model}")
     files = ModelFiles.of(folder)  # before they are read: what is put in their place meanwhile is not what was read
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))
     for note in tokenizer.notes:
         stderr_console().print(f"{folder}: {note}")
     return Model(network.eval(), tokenizer, read_dialogue(folder), files=files)
+
+
+def _check_is_no_typo(folder: Path) -> None:
+    """See that what is not there may be a name on the hub: not a folder missing among others that are."""
+    parent = folder.parent
+    if parent != Path() and parent.is_dir():
+        close = nearest(folder.name, sorted(path.name for path in parent.iterdir() if path.is_dir()))
+        fix = f"did you mean {parent / close}?" if close else "check the path"
+        raise InputError(f"there is no model folder {folder}", fix=fix)

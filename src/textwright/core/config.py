@@ -201,7 +201,9 @@ def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputEr
     # What is missing may be there under a mistyped name.
     unknown = [one for one in found if one["type"] == "extra_forbidden"] if found[0]["type"] == "missing" else []
     first = (unknown or found)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    # Of a list's value the list is named: the value is shown.
+    path = first["loc"][:-1] if first["loc"] and isinstance(first["loc"][-1], int) else first["loc"]
+    key = ".".join(str(part) for part in path)
     if first["type"] == "renamed":
         group = f"{key}." if key else ""
         return InputError(f"{group}{first['ctx']['old']} is now {group}{first['ctx']['new']}", where=where)

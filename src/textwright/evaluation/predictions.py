@@ -156,15 +156,23 @@ def _different(one: Prediction, other: Prediction) -> Iterator[str]:
 
 
 def _read_rows(lines: Iterator[tuple[int, str]], path: Path) -> list[Prediction]:
+    """In the order of the file; those of an evaluation, which come as they are done, in that of their examples."""
     found: dict[str, Prediction] = {}
+    places = list[int]()
     for number, line in lines:
         if line.strip():
             where = f"{path}:{number}"
-            one = prediction_of(_object_of(line, where), len(found) + 1, where)
+            row = _object_of(line, where)
+            if isinstance(row.get("place"), int):
+                places.append(row["place"])
+            one = prediction_of(row, len(found) + 1, where)
             if one.id in found:
                 raise InputError(f"the id {one.id!r} comes twice", where=where, expected="one prediction")
             found[one.id] = one
-    return list(found.values())
+    rows = list(found.values())
+    if len(places) < len(rows):
+        return rows
+    return [rows[number] for number in sorted(range(len(rows)), key=places.__getitem__)]
 
 
 def _object_of(line: str, where: str) -> dict[str, Any]:
