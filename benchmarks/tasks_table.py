@@ -157,7 +157,9 @@ def clustered(name: str, row: TaskRow, folder: Path) -> dict[str, Any]:
         "left_out": 0,
         "figures": numbers(report["metrics"]),
         "baseline": "random",
-        "baseline_figures": numbers(report["baseline"]),
+        "baseline_figures": {
+            name: {"value": value, "low": None, "high": None} for name, value in report["baselines"]["random"].items()
+        },
         "train_s": 0.0,
         "evaluate_s": round(time.monotonic() - begun_s, 1),
         "versions": {"torch": version("torch"), "scikit-learn": version("scikit-learn")},
