@@ -9,6 +9,7 @@ from textwright.engines.cpu.kernels.layout import ACTIVATIONS, ModelDims
 from textwright.engines.cpu.kernels.numba_intrinsics import (
     Floats,
     check_index,
+    float_at,
     float_of_bits,
     floats,
     ints,
@@ -89,28 +90,60 @@ def apply_rope(vector: Floats, cosines: Floats, sines: Floats) -> None:
 
 @jit
 def activate(dims: ModelDims, args: Any, first: int, last: int) -> None:
-    """The activation of ``up`` from column ``first`` to ``last``; of ``gate``, times ``up``, where there is a gate."""
+    """The activation of ``up`` from column ``first`` to ``last``; of ``gate``, times ``up``, where there is a gate.
+
+    Each loop is over one kind and from 0 on, and reads what it writes by one name: or a compiler takes the numbers one
+    by one.
+    """
     for n in range(args.count):
-        up = row_of(args.up, n, dims.intermediate_size)
-        inner = row_of(args.gate, n, dims.intermediate_size) if dims.is_qwen3 else up
-        if dims.activation == GELU_TANH:
-            for i in range(first, last):
-                v = inner[i]
-                z = np.float32(1.5957691216057308) * (v + np.float32(0.044715) * v * v * v)
-                active = v / (ONE + exponential(-z))  # (1 + tanh(z / 2)) / 2 is 1 / (1 + exp(-z))
-                up[i] = active * up[i] if dims.is_qwen3 else active
+        start = n * dims.intermediate_size + first
+        up = floats(float_at(args.up, start), last - first)
+        if dims.is_qwen3:
+            _activate_gate(dims.activation, floats(float_at(args.gate, start), last - first), up)
+        elif dims.activation == GELU_TANH:
+            for i in range(len(up)):
+                up[i] = _gelu_tanh(up[i])
         elif dims.activation == SILU:
-            for i in range(first, last):
-                active = inner[i] / (ONE + exponential(-inner[i]))
-                up[i] = active * up[i] if dims.is_qwen3 else active
+            for i in range(len(up)):
+                up[i] = _silu(up[i])
         elif dims.activation == RELU:
-            for i in range(first, last):
-                active = max(inner[i], ZERO)
-                up[i] = active * up[i] if dims.is_qwen3 else active
+            for i in range(len(up)):
+                up[i] = max(up[i], ZERO)
         else:
-            for i in range(first, last):
-                active = np.float32(0.5) * inner[i] * (ONE + np.float32(math.erf(inner[i] * ROOT_HALF)))
-                up[i] = active * up[i] if dims.is_qwen3 else active
+            for i in range(len(up)):
+                up[i] = _gelu(up[i])
+
+
+@jit
+def _activate_gate(activation: int, gate: Floats, up: Floats) -> None:
+    if activation == GELU_TANH:
+        for i in range(len(up)):
+            up[i] *= _gelu_tanh(gate[i])
+    elif activation == SILU:
+        for i in range(len(up)):
+            up[i] *= _silu(gate[i])
+    elif activation == RELU:
+        for i in range(len(up)):
+            up[i] *= max(gate[i], ZERO)
+    else:
+        for i in range(len(up)):
+            up[i] *= _gelu(gate[i])
+
+
+@jit
+def _gelu_tanh(v: float) -> float:
+    z = np.float32(1.5957691216057308) * (v + np.float32(0.044715) * v * v * v)
+    return v / (ONE + exponential(-z))  # (1 + tanh(z / 2)) / 2 is 1 / (1 + exp(-z))
+
+
+@jit
+def _silu(v: float) -> float:
+    return v / (ONE + exponential(-v))
+
+
+@jit
+def _gelu(v: float) -> float:
+    return np.float32(0.5) * v * (ONE + np.float32(math.erf(v * ROOT_HALF)))
 
 
 @jit

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from textwright.engines.cpu.kernels.elementwise import ZERO, max_abs
-from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
+from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR, INPUT_SHIFT
 from textwright.engines.cpu.kernels.gemm_microkernels import (
     BFLOAT16,
     BLOCK,
@@ -96,25 +96,35 @@ def pack_inputs(dims: ModelDims, args: Any, source: int, num_columns: int, n: in
     per_line = LANES if are_floats else VALUES_PER_LINE[dims.kind]
     lines = num_lines(dims.kind, num_columns) * (VALUES_PER_LINE[dims.kind] // per_line)
     target = line_at(args.packed_inputs, first * lines + n - first)  # and every ``size`` lines from there
-    x = row_of(source, n, num_columns)
     if dims.kind == INT8:
-        _quantize_inputs(args, x, target, size, lines, n)
+        _quantize_inputs(args, row_of(source, n, num_columns), target, size, lines, n)
         return
     for line in range(lines):
-        start, end = line * per_line, min(num_columns, (line + 1) * per_line)
+        start = line * per_line
+        count = max(0, min(per_line, num_columns - start))
+        # From 0 on, and of a whole line so many as a compiler knows: then it is one vector.
+        values = floats(float_at(source, n * num_columns + start), per_line)
         if are_floats:
             out = floats(line_at(target, line * size), LANES)
-            for i in range(start, end):
-                value = x[i] * INPUT_FACTOR
-                out[i - start] = value if dims.kind == FLOAT32 else as_bfloat16(value)
-            for i in range(max(0, end - start), LANES):
-                out[i] = ZERO
+            if count == LANES:
+                for i in range(LANES):
+                    out[i] = _packed_float(dims.kind, values[i])
+            else:
+                for i in range(count):
+                    out[i] = _packed_float(dims.kind, values[i])
+                for i in range(count, LANES):
+                    out[i] = ZERO
         else:
             halves = shorts(line_at(target, line * size), 2 * LANES)
-            for i in range(start, end):
-                halves[i - start] = rounded_to_bfloat16(x[i] * INPUT_FACTOR)
-            for i in range(end - start, 2 * LANES):
+            for i in range(count):
+                halves[i] = rounded_to_bfloat16(values[i] * INPUT_FACTOR)
+            for i in range(count, 2 * LANES):
                 halves[i] = np.int16(0)
+
+
+@jit
+def _packed_float(kind: int, value: float) -> float:
+    return value * INPUT_FACTOR if kind == FLOAT32 else as_bfloat16(value * INPUT_FACTOR)
 
 
 @jit
@@ -274,19 +284,31 @@ def add_outliers(
     panel, num_panels = row // LANES, padded_rows(kind, num_rows) // LANES
     starts = ints32(outliers, num_panels + 1)
     entries = ints32(outliers + 4 * (num_panels + 1), 2 * starts[num_panels])
-    totals = floats(sums, size * LANES)
+    per_line = LANES if are_floats else VALUES_PER_LINE[kind]
     for entry in range(starts[panel], starts[panel + 1]):
         column, lane = entries[2 * entry] // LANES, entries[2 * entry] % LANES
-        weight = float_of_bits(entries[2 * entry + 1]) / INPUT_FACTOR
-        per_line = LANES if are_floats else VALUES_PER_LINE[kind]
-        line = line_at(inputs, size * (column // per_line))
+        weight = float_of_bits(entries[2 * entry + 1])
+        line, place = line_at(inputs, size * (column // per_line)), column % per_line
         for n in range(size):
+            total = floats(float_at(line_at(sums, n), lane), 1)
             if are_floats:
-                value = floats(line_at(line, n), LANES)[column % per_line]
+                value = floats(float_at(line_at(line, n), place), 1)[0]
             else:
-                half = np.int32(shorts(line_at(line, n), 2 * LANES)[column % per_line])
+                half = np.int32(shorts(line_at(line, n) + 2 * place, 1)[0])
                 value = float_of_bits(half << np.int32(16))
-            totals[n * LANES + lane] += weight * value
+            total[0] += weight * _unscaled(value)
+
+
+@jit
+def _unscaled(value: float) -> float:
+    """A packed input as it was, or zero where it was too small for that.
+
+    By its bits: a compiler would divide the weight instead, which is then below the smallest normal float. That costs
+    it digits, and some processors a hundred times as long as a product.
+    """
+    bits = bits_of_float(value)
+    is_normal = (bits & np.int32(0x7F800000)) > np.int32(INPUT_SHIFT << 23)
+    return float_of_bits(bits - np.int32(INPUT_SHIFT << 23)) if is_normal else ZERO
 
 
 @jit
