@@ -118,6 +118,19 @@ def test_outliers_count_in_products_whatever_is_beside_them(precision: DecodingP
     assert torch.equal(fed(decoder, ids, (1,) * 20), fed(decoder, ids, (20,)))
 
 
+@pytest.mark.parametrize("pieces", [(1,), (4,), (16,)])
+def test_an_outlier_keeps_all_its_digits(pieces: tuple[int, ...]) -> None:
+    """The weight times its row's factor would lie below the smallest normal float, which has few."""
+    model, tiny = make_model("gpt2"), 1.2345678 * 2.0**-30
+    with torch.no_grad():
+        model.final_norm.get_parameter("weight").zero_()
+        model.final_norm.get_parameter("bias").zero_()[3] = 1.0
+        model.head_weight[5] = 1.0
+        model.head_weight[5, 3] = tiny
+    found = fed(CPUDecoder(model), some_ids(), pieces)
+    assert torch.equal(found[..., 5], torch.full_like(found[..., 5], tiny))
+
+
 @pytest.mark.parametrize("size", [1.0, 1e4, 1e-12])
 def test_inputs_may_be_large_and_small(size: float) -> None:
     model, ids = make_model("gpt2"), some_ids()
