@@ -9,7 +9,7 @@
     print(model.evaluate(["a sentence it has not seen"]).perplexity_per_token)
     print(model.generate("This is a test sentence", max_new_tokens=40))
 
-Whole runs: ``train``, ``resume``, ``plan`` and ``verify``, with a ``RunConfig``. How well a model does a task:
+Whole runs: ``train``, ``resume``, ``plan`` and ``verify``, with a ``RunConfig``; ``finetune``, with ``FineTuneOptions``. How well a model does a task:
 ``evaluate_task``, which gives a ``TaskReport``. What a user can mend is raised as ``InputError``; every error raised on
 purpose is a ``TextwrightError``.
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from textwright.api import Clusters as Clusters
     from textwright.api import Completion as Completion
     from textwright.api import EngineConfig as EngineConfig
+    from textwright.api import FineTuneConfig as FineTuneConfig
+    from textwright.api import FineTuneOptions as FineTuneOptions
     from textwright.api import InputError as InputError
     from textwright.api import Model as Model
     from textwright.api import ModelOptions as ModelOptions
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from textwright.api import TrainReport as TrainReport
     from textwright.api import cluster_texts as cluster_texts
     from textwright.api import evaluate_task as evaluate_task
+    from textwright.api import finetune as finetune
     from textwright.api import load as load
     from textwright.api import load_classifier as load_classifier
     from textwright.api import load_clusters as load_clusters

@@ -30,6 +30,7 @@ from textwright.core.user_paths import explain_os_error
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo:demo", "The main job end to end on real text, with nothing to download."),
     "train": ("train:train", "Train a model on text: a new run, or one resumed."),
+    "finetune": ("finetune:finetune", "Teach a trained model more: texts, pairs or chats."),
     "plan": ("plan:plan", "See what a run would take: tokens, memory, disk, time."),
     "verify": ("verify:verify", "Check every byte of a run against what was written."),
     "evaluate": ("evaluate:evaluate", "Measure a model on a text or a task."),

@@ -16,7 +16,6 @@ from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.models.protocols import Decoder
 from textwright.tokens import make_tokenizer
-from textwright.training.config import TrainConfig
 
 SHAPE = {"vocab_size": 257, "context_length": 32, "num_layers": 2, "num_heads": 2, "hidden_size": 32}
 TEXTS = ["the cat sat on the mat", "the dog sat on the log"]
@@ -204,10 +203,8 @@ def test_every_optimizer_counts_the_versions_of_what_it_moves_up(
     if compiles:  # what would be compiled, as it is
         monkeypatch.setattr(torch, "compile", lambda function, **_: function)
         monkeypatch.setattr("textwright.training.adamw.LARGE", 1)
-    config = TrainConfig.for_fit(steps=1, minutes=None, batch_size=2, sequence_length=16, learning_rate=0.01, seed=0)
-    changes = {"optimizer": optimizer, "compile": compiles}
-    monkeypatch.setattr(TrainConfig, "for_fit", lambda **_: config.model_copy(update=changes))
     versions = {name: parameter._version for name, parameter in model.network.named_parameters()}
-    model.fit(TEXTS)
+    how = {"steps": 1, "batch_size": 2, "sequence_length": 16, "learning_rate": 0.01}
+    model.fit(TEXTS, **how, optimizer=optimizer, compile=compiles)
     for name, parameter in model.network.named_parameters():
         assert parameter._version > versions[name], name

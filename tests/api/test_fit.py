@@ -11,10 +11,12 @@ import torch
 
 import textwright as tw
 from tests.api.test_runs_stay_resumable import interrupt_at, new_model, same, small
-from textwright.api.fit_run import encode_examples, fit_config
+from textwright.api.config import fine_tune_options
+from textwright.api.fit_data import FitData, read_fit_data
+from textwright.api.fit_run import fit_config
 from textwright.api.given import Examples
 from textwright.core.errors import InputError
-from textwright.data.dataset import open_data
+from textwright.data.dataset import DataSplits, open_data
 from textwright.data.documents import rows_of
 from textwright.data.examples import ExampleTokens
 from textwright.engines.config import EngineConfig
@@ -22,8 +24,8 @@ from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.language_model import LanguageModel
 from textwright.text.read import read_texts
-from textwright.text.readers import ReadOptions
 from textwright.tokens import make_tokenizer
+from textwright.training.config import FineTuneConfig
 from textwright.training.from_config import make_batches
 
 FROM_WINDOWS = "\ufeffThe cat\r\nsat.\rThe \x00dog.\r\n"
@@ -41,7 +43,15 @@ def tiny(context_length: int = 64) -> tw.Model:
 
 def encoded(examples: Examples, model: tw.Model | None = None, **reading: Any) -> ExampleTokens:
     model = model or tiny()
-    return encode_examples(examples, "texts", model.network, model.tokenizer, ReadOptions(**reading))
+    options = fine_tune_options(reading, "a test")
+    found = read_fit_data(examples, None, model.network, model.tokenizer, options).splits.train
+    assert isinstance(found, ExampleTokens)
+    return found
+
+
+def training_of(found: ExampleTokens, model: tw.Model) -> FineTuneConfig:
+    options = fine_tune_options({"steps": 1, "batch_size": 1}, "a test")
+    return fit_config(FitData(DataSplits(found, None)), model.network, options).training
 
 
 def documents(examples: Examples, **reading: Any) -> list[str]:
@@ -171,8 +181,7 @@ def test_of_a_pair_the_completion_is_learned_with_its_end() -> None:
     assert found.learned is not None
     is_learned = found.learned.contain(np.arange(found.num_tokens)).tolist()
     assert is_learned == [True] * 6 + [False] * 7 + [True] * 5 + [True] * 10
-    config = fit_config(found, tiny().network, steps=1, epochs=None, minutes=None, batch_size=1)
-    batch = make_batches(found, config.training, 64).batch(0)
+    batch = make_batches(found, training_of(found, tiny()), 64).batch(0)
     weight = {tuple(pair) for pair in zip(batch.target_ids[0].tolist(), batch.loss_weight[0].tolist(), strict=True)}
     assert (ord("Q"), 0.0) in weight
     assert (ord("+"), 0.0) in weight
@@ -216,9 +225,8 @@ def test_a_pair_that_is_too_long_is_refused_by_its_number(tmp_path: Path) -> Non
 def test_rows_are_long_enough_for_the_longest_pair() -> None:
     model = tiny(512)
     found = encoded([("x" * 300, "y" * 20), "z" * 1000], model)
-    how = {"steps": 1, "epochs": None, "minutes": None, "batch_size": 1}
-    assert fit_config(found, model.network, **how).training.sequence_length == 321
-    assert fit_config(encoded(["z" * 1000], model), model.network, **how).training.sequence_length == 256
+    assert training_of(found, model).sequence_length == 321
+    assert training_of(encoded(["z" * 1000], model), model).sequence_length == 256
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> list[dict[str, torch.Tensor]]:

@@ -5,7 +5,7 @@ import pytest
 
 from textwright.core.config import read_config, to_toml
 from textwright.core.errors import InputError
-from textwright.training.config import TrainConfig
+from textwright.training.config import FineTuneConfig, TrainConfig
 
 
 def test_the_config_loads_without_torch() -> None:
@@ -50,6 +50,8 @@ def test_a_short_run_forgets_its_gradients_sooner(steps: int, momentum: float) -
 
 
 def test_fit_is_gentle() -> None:
-    config = TrainConfig.for_fit(steps=50, batch_size=8, learning_rate=3e-4)
-    assert (config.optimizer, config.schedule, config.packing, config.warmup_steps) == ("adamw", "wsd", "documents", 5)
-    assert config.learning_rate == 3e-4
+    config = FineTuneConfig(steps=50)
+    assert (config.optimizer, config.schedule, config.packing) == ("adamw", "wsd", "documents")
+    assert (config.batch_size, config.learning_rate) == (8, 3e-4)
+    resolved = config.resolved(steps=50, sequence_length=64, micro_batch_size=8, precision="float32")
+    assert (resolved.warmup_steps, resolved.decay_fraction) == (5, 0.2)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from textwright.api.clusters import cluster_texts as cluster_texts
     from textwright.api.clusters import load_clusters as load_clusters
     from textwright.api.config import ModelOptions as ModelOptions
+    from textwright.api.config import FineTuneOptions as FineTuneOptions
     from textwright.api.config import RunConfig as RunConfig
+    from textwright.api.fine_tuning import finetune as finetune
     from textwright.api.model import Model as Model
     from textwright.api.model import load as load
     from textwright.api.run_result import RunResult as RunResult
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from textwright.generation.request import Request as Request
     from textwright.generation.request import SamplingConfig as SamplingConfig
     from textwright.runs.verify import CheckResult as CheckResult
+    from textwright.training.config import FineTuneConfig as FineTuneConfig
     from textwright.training.config import TrainConfig as TrainConfig
     from textwright.training.plan import Plan as Plan
     from textwright.training.report import TrainReport as TrainReport
@@ -43,6 +46,8 @@ _PLACES = {
     "Clusters": "api.clusters",
     "Completion": "generation.request",
     "EngineConfig": "engines.config",
+    "FineTuneConfig": "training.config",
+    "FineTuneOptions": "api.config",
     "CheckResult": "runs.verify",
     "InputError": "core.errors",
     "Model": "api.model",
@@ -59,6 +64,7 @@ _PLACES = {
     "TrainReport": "training.report",
     "TrainingStoppedError": "core.errors",
     "evaluate_task": "api.task_evaluation",
+    "finetune": "api.fine_tuning",
     "cluster_texts": "api.clusters",
     "load": "api.model",
     "load_classifier": "api.classifier",
@@ -78,6 +84,8 @@ __all__ = [
     "Clusters",
     "Completion",
     "EngineConfig",
+    "FineTuneConfig",
+    "FineTuneOptions",
     "InputError",
     "Model",
     "ModelOptions",
@@ -94,6 +102,7 @@ __all__ = [
     "TrainingStoppedError",
     "cluster_texts",
     "evaluate_task",
+    "finetune",
     "load",
     "load_classifier",
     "load_clusters",

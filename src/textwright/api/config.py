@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from cyclopts import Parameter
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from textwright.core.config import (
     AS_BEFORE,
@@ -18,12 +18,13 @@ from textwright.core.config import (
     read_toml_values,
 )
 from textwright.core.console import command_line
-from textwright.core.errors import InputError
+from textwright.core.errors import InputError, unknown_name
 from textwright.models.catalog import find_family
 from textwright.models.config import ModelConfig
 from textwright.text.files import expand, is_descriptor
-from textwright.training.config import TrainConfig
+from textwright.training.config import FineTuneConfig, TrainConfig
 
+C = TypeVar("C", bound=Config)
 Paths = Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 Texts = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 """As options: several values after one name."""
@@ -154,20 +155,110 @@ class Resolved(Config):
         return read_stored(find_family(str(values.get("family"))).config, values, "resolved.model")
 
 
-class FitConfig(TaskFiles):
+STOP_ON_PATIENCE = 3
+"""Evaluations in a row without a better figure that end a training by it."""
+PATHS_OF_TEXT = ("data", "val_data", "watch")
+
+
+def _check_replay(entry: str) -> str:
+    path, _, share = entry.rpartition(":")
+    try:
+        fits = bool(path) and 0 < float(share) < 1
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("PATH:SHARE, such as novels.txt:0.05, where the share is above 0 and below 1")
+    return entry
+
+
+ReplayEntries = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_replay)], ...],
+    Parameter(consume_multiple=True, negative="", show_default=False),
+]
+
+
+class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
+    """How a trained model is taught: what it learns from, which of its weights move, and what it must not forget."""
+
+    val_fraction: float | None = Field(default=None, ge=0, lt=1)
+    """Of the examples, held out to validate on where no val_data is given; all with one prompt, or of one document, are
+    on one side. When not given a tenth, and nothing in Python."""
+    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Passes over the examples, instead of steps or minutes."""
+    replay: ReplayEntries = ()
+    """Old text that is mixed in, so that it is not forgotten: PATH:SHARE each, such as novels.txt:0.05, where the share
+    is that of the rows of each step."""
+    watch: Paths = ()
+    """Files and folders of text that is not learned: the loss on each is a curve beside that of what is."""
+    stop_on: str | None = None
+    """A figure of a task, such as classification.accuracy: it chooses the best model, and training ends when three
+    evaluations in a row (early_stopping_patience) found no better one."""
+    training: Annotated[FineTuneConfig, Parameter(name="*")] = FineTuneConfig()
+    """The training."""
+
+    @property
+    def replayed(self) -> dict[Path, float]:
+        """The share of each path that is replayed."""
+        entries = (entry.rpartition(":") for entry in self.replay)
+        return {Path(path): float(share) for path, _, share in entries}
+
+    @property
+    def chosen_training(self) -> FineTuneConfig:
+        """The training, with what ``stop_on`` asks of it."""
+        if self.stop_on is None:
+            return self.training
+        patience = self.training.early_stopping_patience or STOP_ON_PATIENCE
+        return self.training.model_copy(update={"best_by": self.stop_on, "early_stopping_patience": patience})
+
+    def from_anywhere(self) -> Self:
+        """As ``TaskFiles.from_anywhere``, with all other paths too."""
+        whole = {name: tuple(expand(path).absolute() for path in getattr(self, name)) for name in PATHS_OF_TEXT}
+        replay = tuple(f"{expand(path).absolute()}:{share}" for path, share in self.replayed.items())
+        return super().from_anywhere().model_copy(update={**whole, "replay": replay})
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.epochs is not None and (self.training.steps is not None or self.training.minutes is not None):
+            raise ValueError("one of steps, epochs and minutes")
+        if sum(self.replayed.values()) >= 1:
+            raise ValueError("shares of replay that leave room for what is new, below 1 together")
+        if self.stop_on is not None and not self.tasks:
+            raise ValueError("tasks, where stop_on names a figure of one")
+        if self.stop_on is not None and self.training.best_by not in (None, self.stop_on):
+            raise ValueError("stop_on or best_by, or the same figure for both")
+        return self
+
+
+class FitConfig(FineTuneOptions):
     """A run of ``Model.fit``: its texts lie in the run as token shards, and so does the model it began with."""
 
     begun_by: Literal["fit"] = "fit"
     """Tells it from a run of texts in files."""
-    training: TrainConfig = TrainConfig()
-    """The training."""
+    base: str | None = None
+    """The folder that the model it began with was read from."""
+
+
+def fine_tune_options(settings: Mapping[str, Any], where: str) -> FineTuneOptions:
+    """Options from settings of one level, as in Python: those of the training beside all others.
+
+    Raises:
+        InputError: an unknown name, or a value that does not fit.
+    """
+    of_training = FineTuneConfig.model_fields
+    others = FineTuneOptions.model_fields.keys() - {"training", *DataPaths.model_fields}
+    for name in settings:
+        if name not in of_training and name not in others:
+            raise unknown_name("argument", name, [*others, *of_training])
+    training = read_config(FineTuneConfig, {name: settings[name] for name in settings if name in of_training}, where)
+    rest = {name: value for name, value in settings.items() if name in others}
+    return read_config(FineTuneOptions, rest | {"training": training}, where)
 
 
 def read_for_new_run(path: Path) -> dict[str, Any]:
     """The values of a TOML file for a new run: one that was written by hand, or the config.toml of another run.
 
     Raises:
-        InputError: it does not read, is of another schema version, or of a run of fit, which no config begins.
+        InputError: it does not read, or is of another schema version.
     """
     values = read_toml_values(path)
     if SCHEMA_KEY in values:
@@ -175,14 +266,10 @@ def read_for_new_run(path: Path) -> dict[str, Any]:
         del values[SCHEMA_KEY]
     # What followed from the config then is found anew: it may not fit what the command line changes.
     values.pop(RESOLVED, None)
-    if "begun_by" in values:
-        raise InputError(
-            f"{path} is of a run of fit", expected="the config of a run of texts in files", fix="call fit again"
-        )
     return values
 
 
-def default_folder(config: RunConfig) -> Path:
+def default_folder(config: DataPaths) -> Path:
     """``runs/`` and the name of the first data path that has one."""
     paths = [path for path in map(expand, config.data) if not is_descriptor(path)]
     name = paths[0].resolve().name.split(".")[0] if paths else ""
@@ -193,17 +280,47 @@ def merge_run_config(path: Path | None, given: RunConfig | None) -> RunConfig:
     """The file's values with the command line's on top; only what was really given overrides.
 
     Raises:
-        InputError: a value does not fit, or there is no text to train on.
+        InputError: a value does not fit, a run of fit, which this does not begin, or there is no text to train on.
     """
     values = read_for_new_run(path) if path else {}
+    if "begun_by" in values:
+        expected = "the config of a run of texts in files"
+        raise InputError(f"{path} is of a run of fit", expected=expected, fix="give it to finetune, or call fit again")
+    config = _merge(RunConfig, path, values, given)
+    if not config.data:
+        raise no_data("train")
+    return config
+
+
+def merge_fine_tune_options(path: Path | None, given: FineTuneOptions | None) -> FineTuneOptions:
+    """As ``merge_run_config``, for a fine-tuning.
+
+    Raises:
+        InputError: a value does not fit, the config of a training from scratch, or there is nothing to learn from.
+    """
+    values = read_for_new_run(path) if path else {}
+    if "model" in values:
+        expected = "the config of a fine-tuning"
+        raise InputError(f"{path} is of a training from scratch", expected=expected, fix="give it to train --config")
+    for name in ("begun_by", "base"):
+        values.pop(name, None)
+    options = _merge(FineTuneOptions, path, values, given)
+    if not options.data:
+        raise no_data("finetune", "MODEL")
+    return options
+
+
+def no_data(*command: str) -> InputError:
+    """The error for a command without any text."""
+    return InputError(
+        "no --data", expected="files or folders of text", fix=command_line(*command, "--data", "FILE_OR_FOLDER")
+    )
+
+
+def _merge(cls: type[C], path: Path | None, values: Mapping[str, Any], given: Config | None) -> C:
     if given is not None:
         values = _merged(values, given.model_dump(exclude_unset=True))
-    config = read_config(RunConfig, values, str(path) if path else "the command line")
-    if not config.data:
-        raise InputError(
-            "no --data", expected="files or folders of text", fix=command_line("train", "--data", "FILE_OR_FOLDER")
-        )
-    return config
+    return read_config(cls, values, str(path) if path else "the command line")
 
 
 def _merged(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

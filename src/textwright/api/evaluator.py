@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from textwright.api.config import TaskFiles
@@ -30,12 +30,14 @@ class Evaluator:
         tasks: what else the model is put to.
         best_by: the metric that says which model is the best.
         higher_is_better: which way.
+        watched: other text whose loss is looked at, by name: it chooses nothing.
     """
 
     val: TokenDataset | None
     tasks: TrackedTasks | None = None
     best_by: str = VAL_LOSS
     higher_is_better: bool = False
+    watched: Mapping[str, TokenDataset] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -84,7 +86,7 @@ class Evaluator:
 
     def added_to(self, callbacks: Callbacks) -> Callbacks:
         """The callbacks with evaluations, where there is anything to look at."""
-        if self.val is None and self.tasks is None:
+        if self.val is None and self.tasks is None and not self.watched:
             return callbacks
         return replace(callbacks, evaluate=self.evaluate, time_tasks=self.tasks.time if self.tasks else None)
 
@@ -99,6 +101,8 @@ class Evaluator:
         """The figures of a model as it is now; see ``Callbacks.evaluate``."""
         assert isinstance(model, LanguageModel)
         metrics = evaluate_tokens(model, self.val, config) if self.val is not None else {}
+        for name, tokens in self.watched.items():
+            metrics[f"{VAL_LOSS}/{name}"] = evaluate_tokens(model, tokens, config)[VAL_LOSS]
         if self.tasks is not None:
             metrics |= self.tasks.values(model, config.task_examples)
         return Evaluation(metrics, self.best_by, self.higher_is_better)

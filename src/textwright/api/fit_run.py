@@ -1,184 +1,137 @@
-"""``Model.fit``, and the run that it leaves: texts and model were given in Python, so it holds them itself.
+"""``Model.fit`` and ``textwright finetune``, and the run that they leave: it holds its texts and its model itself.
 
 ::
 
     examples --ids--> RUN/data/        network --> RUN/base/        config --> RUN/config.toml
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textwright.api.config import FitConfig, Resolved
+from textwright.api.config import FineTuneOptions, FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
-from textwright.api.given import EXAMPLES, given_examples, paths_in
+from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, write_fit_data
 from textwright.api.run_result import write_report
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
-from textwright.core.config import read_config
+from textwright.core.config import changed
 from textwright.core.errors import InputError
-from textwright.data.dataset import DataSplits, find_data_corruption, open_data
 from textwright.data.examples import ExampleTokens
-from textwright.data.prepare import write_tokens
+from textwright.evaluation.tracked_tasks import TaskExamples
 from textwright.models.language_model import LanguageModel
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.text.dialogue import DialogueFormat
-from textwright.text.files import VALIDATED_ON, describe_left_out, none_left, search
-from textwright.text.options import ReadOptions
+from textwright.text.files import VALIDATED_ON, describe_left_out
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
-from textwright.training.config import TrainConfig
-from textwright.training.from_config import add_loss, make_batches
+from textwright.training.from_config import add_loss
 from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
 
 FIT_STEPS = 100
+"""Where nobody says how long."""
 FIT_TOKENS_PER_ROW = 256
 """At most, but where a pair is longer: one that is cut would be learned without its prompt."""
 
 
-def encode_examples(
-    examples: Any,
-    name: str,
-    network: LanguageModel,
-    tokenizer: Tokenizer,
-    options: ReadOptions,
-    *,
-    validation: Any = None,
-) -> ExampleTokens:
-    """What was given to learn from, or to validate on, as token ids.
+@dataclass(frozen=True)
+class Taught:
+    """What is taught: a network, what makes its tokens, and how dialogues are written down for it."""
 
-    Args:
-        examples: see ``given.Examples``.
-        name: what they were given as.
-        network: the model.
-        tokenizer: its tokenizer.
-        options: how files and rows are read.
-        validation: what is validated on, of which no file is learned from.
+    network: LanguageModel
+    tokenizer: Tokenizer
+    dialogue: DialogueFormat | None
+
+
+def read_fit_tasks(options: FineTuneOptions) -> list[TaskExamples]:
+    """The examples of the tasks that a model is put to while it is taught.
 
     Raises:
-        InputError: no text at all, something else than examples, or a pair that is longer than the model's context.
+        InputError: see ``read_tasks``.
     """
-    but = paths_in(validation)
-    given = given_examples(examples, name, options, but=but)
-    found = ExampleTokens(given, tokenizer, max_pair_tokens=network.context_length)
-    if but and (paths := paths_in(examples)):
-        found.validated_on = search(paths, but=but).left_out.get(VALIDATED_ON, [])
-    if not found.num_documents:
-        if found.validated_on:
-            raise none_left(paths_in(examples))
-        purpose = "learn from" if name == "texts" else "validate on"
-        raise InputError(f"no text to {purpose}", expected=f"{EXAMPLES}, at least one that is not empty")
-    return found
+    return read_tasks(options, options.chosen_training)
 
 
-def fit_config(
-    tokens: ExampleTokens,
-    network: LanguageModel,
-    *,
-    steps: int | None,
-    epochs: float | None,
-    minutes: float | None,
-    batch_size: int,
-    tasks: Mapping[str, Any] | None = None,
-    **values: Any,
-) -> FitConfig:
-    """How to learn, and the tasks that the model is put to meanwhile.
+def fit_config(data: FitData, network: LanguageModel, options: FineTuneOptions, *, base: str | None = None) -> FitConfig:
+    """How to teach, with how long rows are and how many steps there are.
 
     Args:
-        tokens: what is learned from.
+        data: what is learned from.
         network: the model.
-        steps: how long; without ``steps``, ``epochs`` and ``minutes`` it is 100.
-        epochs: instead of steps.
-        minutes: instead of steps.
-        batch_size: rows of a step.
-        tasks: their files, by name.
-        **values: further fields of the training config.
+        options: as they were given.
+        base: the folder that the model was read from.
 
     Raises:
-        InputError: more than one of steps, epochs and minutes, or a value outside its range.
+        InputError: rows that are longer than the model's context.
     """
-    if sum(given is not None for given in (steps, epochs, minutes)) > 1:
-        raise InputError("more than one of steps, epochs and minutes", expected="one of them")
-    longest_row = max(FIT_TOKENS_PER_ROW, tokens.longest_pair)
-    time = min(network.context_length, longest_row, tokens.num_tokens)
-    if epochs is not None:
-        if not 0 < epochs < math.inf:
-            raise InputError(f"epochs = {epochs}", where="the arguments of fit", expected="a number above 0")
-        steps = max(1, round(epochs * tokens.num_tokens / max(1, batch_size * time)))
-    if steps is None and minutes is None:
-        steps = FIT_STEPS
-    values |= {"steps": steps, "minutes": minutes, "batch_size": batch_size, "sequence_length": time}
-    given = {"training": TrainConfig.for_fit(**values), "tasks": tasks or ()}
-    return read_config(FitConfig, given, "the arguments of fit")
+    training, where = options.chosen_training, "the arguments of fit"
+    tokens = data.splits.train
+    longest_pair = tokens.longest_pair if isinstance(tokens, ExampleTokens) else 0
+    length = training.sequence_length
+    if length is not None and length > network.context_length:
+        raise InputError(
+            f"sequence_length = {length}", where=where, expected=f"at most {network.context_length}, the model's context"
+        )
+    length = length or min(network.context_length, max(FIT_TOKENS_PER_ROW, longest_pair), tokens.num_tokens)
+    training = changed(training, {"sequence_length": length}, where)
+    if options.epochs is not None:
+        steps = max(1, round(options.epochs * data.steps_per_epoch(training, network.context_length)))
+        training = changed(training, {"steps": steps}, where)
+    elif training.steps is None and training.minutes is None:
+        training = changed(training, {"steps": FIT_STEPS}, where)
+    values = {name: getattr(options, name) for name in FineTuneOptions.model_fields}
+    return FitConfig(**values | {"training": training, "epochs": None, "base": base})
 
 
 def fit(
-    network: LanguageModel,
-    tokenizer: Tokenizer,
-    dialogue: DialogueFormat | None,
-    train: ExampleTokens,
-    val: ExampleTokens | None,
+    taught: Taught,
+    data: FitData,
     config: FitConfig,
+    tasks: list[TaskExamples],
     *,
     out: Path | None,
     quiet: bool,
 ) -> TrainReport:
     """Train a network on examples, in place; it is left in training mode, and as it was at its best where there are
-    some, or tasks, to tell it by.
+    some held out, or tasks, to tell it by.
 
     Args:
-        network: the model.
-        tokenizer: its tokenizer.
-        dialogue: its format.
-        train: what is learned from.
-        val: what is validated on.
-        config: how to train, and the tasks that the model is put to meanwhile.
+        taught: the model.
+        data: what is learned from, and looked at.
+        config: how to train.
+        tasks: what the model is put to meanwhile.
         out: the folder for a run; without it nothing is written.
         quiet: show no progress.
     """
-    run, data, config = None, DataSplits(train, val), config.from_anywhere()
-    evaluator = Evaluator.of(val, read_tasks(config, config.training), config.training, network, tokenizer)
+    run, network = None, taught.network
+    evaluator = Evaluator.of(data.splits.val, tasks, config.training, network, taught.tokenizer)
     training = evaluator.applied_to(config.training)
-    if out is not None:
-        run, data = begin_fit_run(out, network, tokenizer, dialogue, data, config)
-        evaluator = replace(evaluator, val=data.val)
-    callbacks = fit_callbacks(run, config, network, tokenizer, dialogue, evaluator)
-    display = None if quiet else TrainingDisplay("fit" if run is None else str(run.folder))
+    display = None if quiet else TrainingDisplay("fit" if out is None else str(out))
     if display is not None:
-        callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
-        for name, tokens in (("texts", train), ("validation", val)):
-            if tokens is not None and tokens.num_left_out:
-                display.note(f"{name}: {tokens.num_left_out:,} without any text left out")
-            if tokens is not None and tokens.validated_on:
-                display.note(f"{name}: {describe_left_out({VALIDATED_ON: tokens.validated_on})}")
-        for line in evaluator.lines(training):
+        for line in [*_left_out(data), *evaluator.lines(training)]:
             display.note(line)
+    if out is not None:
+        run, data = begin_fit_run(out, taught, data, config)
+    evaluator = replace(evaluator, val=data.splits.val, watched=data.watch)
+    callbacks = fit_callbacks(run, config, taught, evaluator, display)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
         report = run_loop(
             add_loss(network, training),
-            make_batches(data.train, training, network.context_length),
+            data.batches(training, network.context_length),
             training,
             run=run,
             callbacks=callbacks,
-            fingerprint=evaluator.fingerprint(data),
+            fingerprint=evaluator.fingerprint(data.splits),
         )
     if run is not None and report.end_reason != "interrupted":
         write_report(run.folder)
     return report
 
 
-def begin_fit_run(
-    folder: Path,
-    network: LanguageModel,
-    tokenizer: Tokenizer,
-    dialogue: DialogueFormat | None,
-    data: DataSplits,
-    config: FitConfig,
-) -> tuple[Run, DataSplits]:
+def begin_fit_run(folder: Path, taught: Taught, data: FitData, config: FitConfig) -> tuple[Run, FitData]:
     """A run with all that it needs to be gone on with, there at once or not at all; and its data.
 
     Raises:
@@ -186,11 +139,11 @@ def begin_fit_run(
     """
 
     def fill(run: Run) -> None:
-        write_tokens(data.train, tokenizer, run.data, val=data.val)
-        save_model(network, tokenizer, run.base, dialogue=dialogue)
+        write_fit_data(run, data, taught.tokenizer)
+        save_model(taught.network, taught.tokenizer, run.base, dialogue=taught.dialogue)
 
-    run = Run.create(folder, config, resolved=_resolved(network), fill=fill)
-    return run, open_data(run.data)
+    run = Run.create(folder, config, resolved=_resolved(taught.network), fill=fill)
+    return run, open_fit_data(run, config)
 
 
 def check_fit_run(run: Run) -> None:
@@ -199,7 +152,7 @@ def check_fit_run(run: Run) -> None:
     Raises:
         InputError: it is not.
     """
-    found = find_data_corruption(run.data) or damage_of_model(run.base)
+    found = damage_of_fit_data(run) or damage_of_model(run.base)
     if found is not None:
         raise InputError(found, fix="put the folder back, or call fit again")
 
@@ -212,29 +165,37 @@ def restore_base(run: Run, network: LanguageModel) -> None:
 
 
 def fit_callbacks(
-    run: Run | None,
-    config: FitConfig,
-    network: LanguageModel,
-    tokenizer: Tokenizer,
-    dialogue: DialogueFormat | None,
-    evaluator: Evaluator,
+    run: Run | None, config: FitConfig, taught: Taught, evaluator: Evaluator, display: TrainingDisplay | None
 ) -> Callbacks:
-    """What the loop asks for while it fits."""
+    """What the loop asks for while it teaches."""
     callbacks = evaluator.added_to(Callbacks())
+    if display is not None:
+        callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
     if run is None:
         return callbacks
     return replace(
         callbacks,
         on_resolved=lambda resolved: run.write_config(
-            config.model_copy(update={"training": resolved}), _resolved(network)
+            config.model_copy(update={"training": resolved}), _resolved(taught.network)
         ),
-        save_model=lambda network, folder: save_model(network, tokenizer, folder, dialogue=dialogue),
+        save_model=lambda network, folder: save_model(network, taught.tokenizer, folder, dialogue=taught.dialogue),
     )
 
 
 def dialogue_of(run: Run) -> DialogueFormat | None:
     """How dialogues are written down for the model that the run began with."""
     return read_dialogue(run.base)
+
+
+def _left_out(data: FitData) -> Sequence[str]:
+    """What was given and is not learned, for people."""
+    found = list[str]()
+    for name, tokens in (("texts", data.splits.train), ("validation", data.splits.val)):
+        if isinstance(tokens, ExampleTokens) and tokens.num_left_out:
+            found.append(f"{name}: {tokens.num_left_out:,} without any text left out")
+        if isinstance(tokens, ExampleTokens) and tokens.validated_on:
+            found.append(f"{name}: {describe_left_out({VALIDATED_ON: tokens.validated_on})}")
+    return found
 
 
 def _resolved(network: LanguageModel) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from textwright.api.config import FineTuneOptions, fine_tune_options
 from textwright.api.draft_model import DraftModel
-from textwright.api.fit_run import encode_examples, fit, fit_config
+from textwright.api.fit_data import read_fit_data
+from textwright.api.fit_run import Taught, fit, fit_config, read_fit_tasks
 from textwright.api.given import Examples, given_ids, given_prompts, given_texts
 from textwright.api.hub import download
 from textwright.checkpoint.model_files import ModelFiles
@@ -35,7 +37,6 @@ from textwright.models.language_model import LanguageModel
 from textwright.models.protocols import Decoder
 from textwright.runs.run_folder import Run, is_run
 from textwright.text.dialogue import DialogueFormat
-from textwright.text.options import OnInvalid, ReadOptions
 from textwright.tokens import Tokenizer
 from textwright.training.report import TrainReport
 from textwright.training.signals import obey
@@ -228,19 +229,9 @@ class Model:
         texts: Examples,
         *,
         validation: Examples | None = None,
-        steps: int | None = None,
-        epochs: float | None = None,
-        minutes: float | None = None,
-        batch_size: int = 8,
-        learning_rate: float = 3e-4,
-        seed: int = 0,
-        text_field: str = "text",
-        invalid_utf8: OnInvalid = "error",
         out: Path | str | None = None,
-        tasks: Mapping[str, Any] | None = None,
-        task_examples: int | None = None,
-        best_by: str | None = None,
         quiet: bool = False,
+        **settings: Any,
     ) -> TrainReport:
         """Train on texts, in place.
 
@@ -250,39 +241,43 @@ class Model:
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
             validation: the same for what is not learned: the model is left at its best on it.
-            steps: optimizer steps; without ``steps``, ``epochs`` and ``minutes`` it is 100.
-            epochs: passes over the texts, instead of ``steps``.
-            minutes: wall-clock time, instead of ``steps``.
-            batch_size: rows of a step, each at most 256 tokens (or the longest pair) or the model's context.
-            learning_rate: at its highest.
-            seed: fixes the order of the data and the dropout.
-            text_field: the field that holds the text, of rows and in files of rows.
-            invalid_utf8: ``error`` refuses a file with bytes that are not UTF-8; ``replace`` puts U+FFFD for them.
             out: a folder for the run (journal, checkpoints, model, the texts as tokens and the model as it was), which
                 ``textwright train --resume`` goes on with; without it nothing is written.
-            tasks: what the model is put to at every evaluation: tasks' names, or TOML files, each with the path of its
-                data, or a list of paths. Figures come into the journal as ``TASK.METRIC``.
-            task_examples: of each task at most, the first ones; 200 when not given, fewer where ``minutes`` are few.
-            best_by: what tells the best model: the loss on ``validation`` when not given, or the first task's figure.
             quiet: show no progress.
+            **settings: the fields of ``FineTuneOptions`` and of its training, ``FineTuneConfig``: ``steps`` (100),
+                ``epochs`` or ``minutes``, ``batch_size`` (8), ``learning_rate`` (3e-4), ``seed``, ``tasks``,
+                ``best_by``, ``replay``, ``text_field``, ...
 
         Raises:
             InputError: no text at all, what is no text, a pair longer than the context, or values that cannot be.
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
-        network, tokenizer, options = self.network, self.tokenizer, ReadOptions(invalid_utf8, text_field)
-        train = encode_examples(texts, "texts", network, tokenizer, options, validation=validation)
-        val = None if validation is None else encode_examples(validation, "validation", network, tokenizer, options)
-        values: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes, "batch_size": batch_size}
-        values |= {"learning_rate": learning_rate, "seed": seed, "task_examples": task_examples, "best_by": best_by}
-        config, folder = fit_config(train, network, tasks=tasks, **values), None if out is None else Path(out)
-        try:
-            report = fit(network, tokenizer, self.dialogue, train, val, config, out=folder, quiet=quiet)
-        finally:
-            self.changed()
-            network.eval()
+        options = fine_tune_options(settings, "the arguments of fit")
+        report = self.fine_tune(texts, validation, options, out=None if out is None else Path(out), quiet=quiet)
         obey(report.signal_number)
         return report
+
+    def fine_tune(
+        self,
+        texts: Any,
+        validation: Any,
+        options: FineTuneOptions,
+        *,
+        out: Path | None,
+        quiet: bool = False,
+    ) -> TrainReport:
+        """As ``fit``, but Ctrl-C and SIGTERM end it with a report: ``signal_number`` says so."""
+        options = options.from_anywhere()
+        tasks = read_fit_tasks(options)
+        data = read_fit_data(texts, validation, self.network, self.tokenizer, options)
+        base = None if self._files is None else str(self._files.folder)
+        config = fit_config(data, self.network, options, base=base)
+        taught = Taught(self.network, self.tokenizer, self.dialogue)
+        try:
+            return fit(taught, data, config, tasks, out=out, quiet=quiet)
+        finally:
+            self.changed()
+            self.network.eval()
 
     @torch.inference_mode()
     def logits(

@@ -61,6 +61,7 @@ class RunResult:
             "val_bits_per_byte": self.report.best.get("val_bits_per_byte"),
             "tokens_per_s": self.report.tokens_per_s,
             "peak_memory_bytes": self.report.peak_memory_bytes,
+            "trained_parameters": self.report.trained_parameters,
         }
 
 

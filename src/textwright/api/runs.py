@@ -15,7 +15,8 @@ import torch
 
 from textwright.api.config import FitConfig, Resolved, RunConfig
 from textwright.api.evaluator import Evaluator, read_tasks
-from textwright.api.fit_run import check_fit_run, dialogue_of, fit_callbacks, restore_base
+from textwright.api.fit_data import open_fit_data
+from textwright.api.fit_run import Taught, check_fit_run, dialogue_of, fit_callbacks, restore_base
 from textwright.api.run_callbacks import RunCallbacks
 from textwright.api.run_result import RunResult, write_report
 from textwright.core.config import changed, read_stored
@@ -249,15 +250,16 @@ def _train(
         if display is not None:
             display.screen.print("\n".join([describe(model, tokenizer, data), *evaluator.lines(training)]))
         if isinstance(config, FitConfig):
-            callbacks = fit_callbacks(run, config, model, tokenizer, dialogue_of(run), evaluator)
-            callbacks = (
-                replace(callbacks, on_row=display.show, on_note=display.note) if display is not None else callbacks
-            )
+            read_again = open_fit_data(run, config)
+            evaluator = replace(evaluator, watched=read_again.watch)
+            callbacks = fit_callbacks(run, config, Taught(model, tokenizer, dialogue_of(run)), evaluator, display)
+            batches = read_again.batches(training, model.context_length)
         else:
             callbacks = RunCallbacks(run, config, model.config, tokenizer, data, evaluator, display).as_callbacks()
+            batches = make_batches(data.train, training, model.context_length)
         report = run_loop(
             add_loss(model, training),
-            make_batches(data.train, training, model.context_length),
+            batches,
             training,
             run=run,
             callbacks=callbacks,

@@ -116,7 +116,8 @@ def _manifest(folder: Path) -> DataManifest | None:
 
 
 def _command(run: Run, config: Mapping[str, Any]) -> str:
-
-    if "begun_by" in config:
+    if "begun_by" in config and not config.get("data"):
         return "in Python: model.fit(texts, out=NEW_RUN), with the texts it was given and the model in base/"
+    if "begun_by" in config:
+        return shlex.join(["textwright", "finetune", str(run.base), "--config", str(run.config), "--out", "NEW_RUN"])
     return f"textwright train --config {shlex.quote(str(run.config))} --out NEW_RUN"

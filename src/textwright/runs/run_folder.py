@@ -9,6 +9,7 @@
           best/step-N/       the weights of the best evaluation
           data/              the text as token shards
           base/              the model that a run of ``fit`` began with
+          replay/, watch/    what such a run mixes in, and what it looks at, as token shards
           model/             the finished model
           report.html
 """
@@ -37,7 +38,10 @@ from textwright.core.files import (
 from textwright.core.journal import read_rows
 from textwright.core.user_paths import check_can_be_written, given_path
 
-PARTS = ("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "base", "data", "report.html")
+PARTS = (
+    *("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "base", "data", "replay"),
+    *("watch", "report.html"),
+)
 """Everything a run folder may hold, hidden files such as the lock aside. What holds anything else is not deleted."""
 
 
@@ -82,12 +86,7 @@ class Run:
         Raises:
             InputError: something is there already.
         """
-        check_can_be_written(folder)
-        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-            fix = f"resume it with --resume {folder}, or choose another --out"
-            if not is_run(folder):
-                fix = "choose another --out"
-            raise InputError(f"{folder} is there already", fix=fix)
+        cls.check_is_free(folder)
         with atomic_folder(folder) as new:
             run = cls(new)
             run.write_config(config, resolved)
@@ -95,6 +94,20 @@ class Run:
             if fill is not None:
                 fill(run)
         return cls(folder)
+
+    @staticmethod
+    def check_is_free(folder: Path) -> None:
+        """See that a run can be made there.
+
+        Raises:
+            InputError: something is there already, or it cannot be written.
+        """
+        check_can_be_written(folder)
+        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+            fix = f"resume it with --resume {folder}, or choose another --out"
+            if not is_run(folder):
+                fix = "choose another --out"
+            raise InputError(f"{folder} is there already", fix=fix)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -144,6 +157,14 @@ class Run:
     @property
     def base(self) -> Path:
         return self.folder / "base"
+
+    @property
+    def replay(self) -> Path:
+        return self.folder / "replay"
+
+    @property
+    def watch(self) -> Path:
+        return self.folder / "watch"
 
     @property
     def report(self) -> Path:

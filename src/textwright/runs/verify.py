@@ -32,8 +32,8 @@ def verify_run(run: Run, read_config: Callable[[Run], object]) -> list[CheckResu
     """
     found = [CheckResult(run.config, _damage_of_config(run, read_config))]
     found += [CheckResult(path, damage(path)) for part in (run.checkpoints, run.best) for path in checkpoints(part)]
-    if run.data.exists():
-        found.append(CheckResult(run.data, find_data_corruption(run.data)))
+    shards = [run.data, *(folder for part in (run.replay, run.watch) for folder in sorted(part.glob("*")))]
+    found += [CheckResult(folder, find_data_corruption(folder)) for folder in shards if folder.exists()]
     for model in (run.base, run.model):
         if model.exists():
             found.append(CheckResult(model, damage_of_model(model)))

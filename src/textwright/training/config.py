@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from textwright.core.config import Config, changed, read_config
+from textwright.core.config import Config, changed
 from textwright.core.errors import InputError, nearest, unknown_name
 from textwright.data.sources.catalog import SOURCES
 from textwright.training.losses.catalog import with_all_settings
@@ -136,18 +136,6 @@ class TrainConfig(Config):
         check_plan(plan)
         return plan
 
-    @classmethod
-    def for_fit(cls, **values: Any) -> Self:
-        """The defaults for teaching a trained model a few texts.
-
-        AdamW at a rate that warms up over a tenth, stays, and falls over the last fifth; packed documents.
-        """
-        steps = values.get("steps")
-        gentle = {"optimizer": "adamw", "schedule": "wsd", "decay_fraction": 0.2, "packing": "documents"}
-        if steps is not None:
-            gentle["warmup_steps"] = steps // 10
-        return read_config(cls, gentle | values, "the arguments of fit")
-
     def resolved(
         self,
         *,
@@ -176,7 +164,7 @@ class TrainConfig(Config):
             "compile": compiles,
             "learning_rate": LEARNING_RATES[self.optimizer],
             "muon_momentum": 1 - 1 / span_steps,
-            "warmup_steps": min(math.ceil(steps / 20), 200),
+            "warmup_steps": self.usual_warmup_steps(steps),
             "evaluate_every": part,
             "sample_every": part,
             "checkpoint_every": min(part, 500),
@@ -184,6 +172,10 @@ class TrainConfig(Config):
         }
         given = {name: value for name, value in self.model_dump().items() if value is not None}
         return ResolvedTrainConfig.model_validate(follows | given | found)
+
+    def usual_warmup_steps(self, steps: int) -> int:
+        """Over how many of its steps the learning rate rises, where it was not told."""
+        return min(math.ceil(steps / 20), 200)
 
     @property
     def resumable_changes(self) -> frozenset[str]:
@@ -206,6 +198,31 @@ class TrainConfig(Config):
         # Steps that are given take the place of the minutes that a run was planned by.
         also = {"minutes": None} if changes.get("steps") is not None else {}
         return changed(self, dict(changes) | also, "what is to change")
+
+
+class FineTuneConfig(TrainConfig):
+    """How a trained model is taught: gently, by defaults of its own."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Rows of text in one optimizer step."""
+    sequence_length: int | None = Field(default=None, ge=1)
+    """Tokens in a row; 256, or those of the longest example of which only a part is learned, and at most the model's
+    context, when not given."""
+    packing: str = "documents"
+    """documents: whole documents, which do not see each other. none: rows are cut from one stream of documents. Or a
+    further row of the table of sources."""
+    optimizer: Literal["muon", "adamw"] = "adamw"
+    """adamw: AdamW for everything. muon: Muon for hidden matrices and AdamW for the rest, best from scratch."""
+    learning_rate: float | None = Field(default=3e-4, ge=0)
+    """AdamW's learning rate at its highest."""
+    warmup_steps: int | None = Field(default=None, ge=0)
+    """Steps over which the learning rate rises in a line; a tenth of the steps when not given."""
+    decay_fraction: float = Field(default=0.2, ge=0, le=1)
+    """The last part of the steps, 0 to 1, over which wsd falls."""
+
+    def usual_warmup_steps(self, steps: int) -> int:
+        """A tenth: what is trained already is soon hurt."""
+        return steps // 10
 
 
 class ResolvedTrainConfig(TrainConfig):

@@ -35,6 +35,8 @@ class TrainReport:
     """Checkpoints that the disk did not take in this session."""
     peak_memory_bytes: int
     """The most memory this process (or its GPU) used."""
+    trained_parameters: int
+    """How many numbers were trained, in the stage in which most were."""
     signal_number: int | None = None
     """The signal that ended the run."""
 

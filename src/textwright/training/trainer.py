@@ -74,6 +74,7 @@ class Trainer:
         self.earlier_s = 0.0
         check_world(config, world)
         config = prepare_step(model_with_loss, config, callbacks)
+        self.trained_parameters = model_with_loss.num_trained
         self.threads = Threads(config.threads, self.device, change_s=COMPILED_CHANGE_S if config.compile else 0.0)
         saves = run is not None
         decision = resolve_config(
@@ -360,6 +361,7 @@ class Trainer:
             skipped_steps=progress.skipped_steps,
             failed_saves=self.failed_saves,
             peak_memory_bytes=peak_bytes(self.device),
+            trained_parameters=self.trained_parameters,
             signal_number=stop_request.number if stop_reason == "interrupted" else None,
         )
 

@@ -1,0 +1,52 @@
+"""A fine-tuning from a model's folder and files to the run that it leaves."""
+
+from pathlib import Path
+
+from textwright.api.config import FineTuneOptions
+from textwright.api.fit_run import read_fit_tasks
+from textwright.api.model import load
+from textwright.api.run_result import RunResult
+from textwright.core.kinds import checks_kinds
+from textwright.data.dataset import open_data
+from textwright.runs.run_folder import Run
+from textwright.text.files import expand
+from textwright.tokens import load_tokenizer
+from textwright.training.signals import obey
+
+
+@checks_kinds
+def finetune(
+    model: Path | str, options: FineTuneOptions, out: Path | str, *, device: str = "auto", quiet: bool = False
+) -> RunResult:
+    """Teach a trained model what files hold, and keep the run.
+
+    Args:
+        model: its folder, or its name on Hugging Face's hub.
+        options: what is learned, and how.
+        out: the run folder; it must not hold anything yet.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        quiet: show no progress.
+
+    Raises:
+        InputError: the model, the files or the options cannot be as they were given; nothing is left behind then.
+        TrainingStoppedError: the loss or the gradient was not finite for many steps in a row; the run stays.
+        KeyboardInterrupt: Ctrl-C, once the step in hand was finished and saved; ``resume`` goes on from there.
+    """
+    result = fine_tune_until_signal(model, options, Path(out), device=device, quiet=quiet)
+    obey(result.report.signal_number)
+    return result
+
+
+def fine_tune_until_signal(
+    model: Path | str, options: FineTuneOptions, out: Path, *, device: str = "auto", quiet: bool = False
+) -> RunResult:
+    """As ``finetune``, but Ctrl-C and SIGTERM end it with a result: ``report.signal_number`` says so."""
+    folder = expand(out)
+    Run.check_is_free(folder)
+    read_fit_tasks(options)  # what is wrong with them shows before a model is loaded
+    loaded = load(model, device=device)
+    validation = [expand(path) for path in options.val_data] or None
+    texts = [expand(path) for path in options.data]
+    report = loaded.fine_tune(texts, validation, options, out=folder, quiet=quiet)
+    run = Run(folder)
+    return RunResult(run.folder, run.model, report, open_data(run.data), load_tokenizer(run.data))

@@ -1,0 +1,49 @@
+"""``textwright finetune``: teach a trained model more."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from textwright.api.config import FineTuneOptions, default_folder, merge_fine_tune_options
+from textwright.commands.train import Trained
+from textwright.core.console import stderr_console
+from textwright.text.files import expand, find_files
+
+HELD_OUT = 0.1
+"""Of the examples, where no text to validate on was given."""
+
+
+def finetune(
+    model: str,
+    *,
+    options: Annotated[FineTuneOptions | None, Parameter(name="*")] = None,
+    out: Path | None = None,
+    config: Path | None = None,
+    device: str = "auto",
+) -> Trained:
+    """Teach a trained model texts, pairs or chats.
+
+    Parameters
+    ----------
+    model
+        The model's folder, one of transformers too, or its name on Hugging Face's hub.
+    options
+        What is learned, and how.
+    out
+        The run folder to write; runs/NAME by default, after the first data path. textwright train --resume goes on
+        with it.
+    config
+        A TOML file such as the config.toml of a fine-tuning; the command line wins over it.
+    """
+    chosen = merge_fine_tune_options(config, options)
+    if chosen.val_fraction is None:
+        chosen = chosen.model_copy(update={"val_fraction": 0.0 if chosen.val_data else HELD_OUT})
+    find_files(chosen.data, but=chosen.val_data)
+    for path in (*chosen.val_data, *chosen.watch, *chosen.replayed):
+        find_files([path])
+    folder = out or default_folder(chosen)
+    with stderr_console().announced("loading torch ..."):
+        from textwright.api.fine_tuning import fine_tune_until_signal
+
+    return Trained(fine_tune_until_signal(model, chosen, expand(folder), device=device))
