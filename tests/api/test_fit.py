@@ -345,13 +345,13 @@ def test_files_to_validate_on_are_not_learned_from(tmp_path: Path, capsys: pytes
     [
         ({"validation": []}, "no text to validate on"),
         ({"validation": ["", " "]}, "no text to validate on"),
-        ({"epochs": 0}, "epochs = 0.0; in the arguments of fit; expected a number above 0"),
-        ({"epochs": -1}, "epochs = -1.0"),
+        ({"epochs": 0}, "epochs = 0; in the arguments of fit; expected greater than 0"),
+        ({"epochs": -1}, "epochs = -1"),
         ({"epochs": float("nan")}, "epochs = nan"),
         ({"epochs": float("inf")}, "epochs = inf"),
         ({"steps": 0}, "steps = 0"),
         ({"seed": -1}, "seed = -1"),
-        ({"invalid_utf8": "ignore"}, "invalid_utf8 is 'ignore'.*expected 'error' or 'replace'"),
+        ({"invalid_utf8": "ignore"}, "invalid_utf8 = 'ignore'.*expected 'error' or 'replace'"),
     ],
 )
 def test_values_that_cannot_be_are_one_line(options: dict[str, Any], message: str) -> None:
