@@ -167,7 +167,7 @@ def test_what_was_cut_is_counted_and_what_has_no_interval_says_why() -> None:
     rows = rows_of(["a b c d"] * 3 + ["e"], ["a b c e"] * 4, num_tokens=5, finish_reason="stop")
     rows[0] |= {"num_tokens": 8, "finish_reason": "length"}
     page = html.unescape("".join(evaluation_parts(record(rows, "accuracy,distinct_n"))))
-    assert "1 of 4 were cut at 8 tokens (max_new_tokens)" in page
+    assert "1 of 4 was cut at 8 tokens (max_new_tokens)" in page
     assert "5 to 8 tokens, half of them at most 5" in page
     assert "none: what is new in one text depends on all others" in page
     assert "answers cut by max_new_tokens" in page

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from textwright.core.errors import InputError
+from textwright.core.words import counted
 from textwright.evaluation.comparison import Compared, compare_predictions
 from textwright.evaluation.evaluation_folder import EvaluationRecord
 from textwright.evaluation.figures_table import interval, number
@@ -93,7 +94,7 @@ def _verdicts(
         yield (
             note(f"A: {names[a]}; B: {names[b]}")
             + grid(columns, (_row(name, one) for name, one in found.items()), long=("verdict",))
-            + note(f"{len(same[a]):,} examples; p by approximate randomisation, corrected for all figures here (Holm).")
+            + note(f"{counted(len(same[a]), 'example')}; p by approximate randomisation, corrected for all figures here (Holm).")
         )
 
 

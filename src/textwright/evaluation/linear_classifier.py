@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
+from textwright.core.words import counted
 
 NUM_FOLDS = 5
 REGULARISATIONS = tuple(10.0**power for power in range(-5, 3))
@@ -116,7 +117,7 @@ def held_out_places(texts: Sequence[str], labels: Sequence[str]) -> list[int]:
                 left[label] -= 1
     if not chosen:
         raise InputError(
-            f"{len(texts)} texts, of which none can be held out",
+            f"{counted(len(texts), 'text')}, of which none can be held out",
             expected="a label with two different texts",
             fix="give more, or others to judge by with --val-data",
         )

@@ -20,6 +20,7 @@ import numpy as np
 
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError
+from textwright.core.words import counted
 from textwright.evaluation.sandbox import Sandbox
 from textwright.generation.request import Completion, Request, SamplingConfig
 from textwright.generation.scheduler import Scheduler
@@ -95,13 +96,14 @@ class Predictor:
             fix = "leave such examples out with --skip-long"
         else:
             # The last token that is written is not read again.
-            num_new, beside = self._sampling.max_new_tokens, f"{self._sampling.max_new_tokens:,} new ones"
+            num_new = self._sampling.max_new_tokens
+            beside = "a new one" if num_new == 1 else f"{num_new:,} new ones"
             fix = "leave such examples out with --skip-long, or ask for fewer with --max-new-tokens"
         if len(ids) + num_new > context + 1:
             raise LongerThanContextError(
-                f"a prompt of {len(ids):,} tokens, and {beside}",
+                f"a prompt of {counted(len(ids), 'token')}, and {beside}",
                 where=name_of(placed),
-                expected=f"together at most {context + 1:,}, what the model sees",
+                expected=f"together at most {context + 1:,}: the model sees {context:,}, and the last one is never read",
                 fix=fix,
             )
         return replace(placed, prompt_ids=array("I", ids))

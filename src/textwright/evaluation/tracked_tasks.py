@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from textwright.core.errors import InputError
+from textwright.core.words import counted
 from textwright.engines.catalog import choose_engine, make_decoder
 from textwright.engines.config import EngineConfig
 from textwright.engines.cpu.kernels import are_compiled
@@ -153,8 +154,7 @@ class TrackedTask:
 
     def summary(self, num_examples: int | None) -> str:
         """What is put to the model, in a line, where an evaluation takes so many examples at most."""
-        number = len(self.examples[:num_examples])
-        parts = [f"task {self.name}: {number:,} example{'s' if number != 1 else ''}"]
+        parts = [f"task {self.name}: {counted(len(self.examples[:num_examples]), 'example')}"]
         if self.num_left_out:
             parts.append(f"{self.num_left_out:,} left out: longer than the context")
         if self._read.left_out:
