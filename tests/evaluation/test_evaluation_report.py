@@ -95,7 +95,8 @@ def test_the_command_in_the_report_repeats_the_evaluation(
     asked = ("evaluate", folder, "--task", "summarisation", "--data", pairs, *given, "--out", "first", "--json")
     first = textwright(*asked)
     assert first.code == 0, first.err
-    assert set(first.json) == {"task", "metrics", "num_examples", "num_skipped", "predictions", "report"}
+    assert set(first.json) == {"task", "metrics", "num_examples", "num_skipped", "num_predictions", "predictions",
+                               "report"}  # fmt: skip
     assert Path(first.json["report"]).is_file()
     command = shlex.split(json.loads((tmp_path / "first" / SETTINGS).read_text())["about"]["command"])
     assert command[0] == "textwright"

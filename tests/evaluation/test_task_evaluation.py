@@ -11,7 +11,7 @@ from textwright.api.model import Model
 from textwright.api.task_evaluation import evaluate_task
 from textwright.core.errors import InputError
 from textwright.evaluation.evaluation_folder import PREDICTIONS
-from textwright.evaluation.predict import Placed, Predictor, probabilities, sampling_of
+from textwright.evaluation.predict import Placed, Predictor, probabilities
 from textwright.evaluation.sandbox import why_not_isolated
 from textwright.generation.request import SamplingConfig
 from textwright.generation.scoring import ScoredText, score

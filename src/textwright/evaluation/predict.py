@@ -9,10 +9,9 @@ Rows come as they are done, in any order. What is held of the examples are those
 """
 
 import itertools
-import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -256,13 +255,3 @@ def _check_options(options: tuple[str, ...], where: str) -> None:
                 expected="options of which none begins another: the longer one is never likelier",
                 fix="end each with a mark, such as a full stop",
             )
-
-
-def sampling_of(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a task's texts are written with: its own, greedy, but for those that are given."""
-    usual: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": task.max_new_tokens, "stop": task.stop}
-    if task.regex is not None:
-        usual["regex"] = task.regex
-    if task.json_schema is not None:
-        usual["json_schema"] = json.dumps(task.json_schema)
-    return usual | dict(given)
