@@ -76,10 +76,7 @@ def fit_classifier(
     Raises:
         InputError: fewer than two labels.
     """
-    names = tuple(sorted(set(labels)))
-    if len(names) < 2:
-        what = f"texts of the label {names[0]!r} alone" if names else "no text"
-        raise InputError(what, expected="texts of two labels or more")
+    names = check_labels(labels)
     wide = vectors.astype(np.float64)
     mean, scale = wide.mean(axis=0), wide.std(axis=0)
     scale[scale == 0] = 1.0
@@ -91,6 +88,19 @@ def fit_classifier(
     weight, bias = _of_all_labels(fitted, len(names))
     arrays = (one.astype(np.float32) for one in (weight, bias, mean, scale))
     return FittedClassifier(LinearClassifier(names, *arrays), chosen)
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The different labels of texts, in order.
+
+    Raises:
+        InputError: fewer than two.
+    """
+    names = tuple(sorted(set(labels)))
+    if len(names) < 2:
+        what = f"texts of the label {names[0]!r} alone" if names else "no text"
+        raise InputError(what, expected="texts of two labels or more")
+    return names
 
 
 NUM_FITS = NUM_FOLDS * len(REGULARISATIONS) + 1
