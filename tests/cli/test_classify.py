@@ -66,6 +66,38 @@ def test_a_classifier_is_trained_judged_and_applied(textwright: Run, base: Path,
     assert [line.split()[3] for line in shown.out.splitlines()[1:]] == ["letters", "digits"]
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1, "one text says nothing of how good it is, and makes no interval"),
+        (2, "2 texts say little of how good it is"),
+        (30, None),
+    ],
+)
+def test_of_few_texts_it_is_said_that_they_are_few(
+    textwright: Run, base: Path, table: Path, tmp_path: Path, number: int, said: str | None
+) -> None:
+    judged = write_table(tmp_path / "judged.tsv", number)
+    done = textwright("classify", "train", base, "--data", table, "--val-data", judged, "--out", tmp_path / "made")
+    assert done.code == 0, done.err
+    err = " ".join(done.err.split())
+    assert f"2 labels, learned from 60 texts (C = " in err
+    assert f"judged on {number} other{'' if number == 1 else 's'};" in err
+    assert ("--val-data" in err) == (said is not None)
+    if said is not None:
+        assert said in err
+
+
+def test_one_text_is_one_text(textwright: Run, classifier: Path, base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "said.jsonl"
+    assert "1 prediction in" in textwright("classify", "apply", classifier, "aa", "--out", out).err
+    (tmp_path / "one.txt").write_text("one\n")
+    done = textwright("cluster", "train", base, "--data", tmp_path / "one.txt", "--clusters", 1)
+    assert "1 text; silhouette" in done.err
+    alone = textwright("cluster", "train", base, "--data", tmp_path / "one.txt", "--clusters", 2)
+    assert_one_line(alone, "--clusters 2 of 1 different text; expected at most as many")
+
+
 def test_what_it_said_is_a_file_of_predictions(textwright: Run, classifier: Path, base: Path, tmp_path: Path) -> None:
     asked = ("--metrics", "accuracy,f1,calibration_error", "--json")
     first = textwright("score", "--predictions", classifier / "predictions.jsonl", *asked).json["metrics"]

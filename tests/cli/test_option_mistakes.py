@@ -44,3 +44,10 @@ def test_a_command_without_its_first_argument_says_what_that_is(textwright: Run)
     done = textwright("classify", "train", "--data", "x", "--out", "y")
     assert done.code == 2
     assert done.err.startswith("textwright: classify train without MODEL; expected a model folder, or a Hugging Face")
+
+
+def test_the_help_of_evaluate_shows_what_tasks_are_done_with(textwright: Run) -> None:
+    done = textwright("evaluate", "--help")
+    shown = " ".join(done.out.replace("│", " ").split())
+    assert "Most tokens to write for each answer. [default: the task's]" in shown
+    assert "higher is wilder. [default: 0.0]" in shown

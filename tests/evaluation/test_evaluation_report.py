@@ -23,22 +23,17 @@ from textwright.evaluation.predictions import prediction_of
 from textwright.evaluation.report import evaluation_parts, write_evaluation_report
 from textwright.evaluation.score import find_metrics, judge
 from textwright.evaluation.shown_examples import best_and_worst, rank_examples, wanted_probabilities
-from textwright.models.catalog import build
-from textwright.models.presets import preset
-from textwright.tokens import make_tokenizer
 
 __all__ = ["textwright"]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 ROWS = "".join(f"{text}\t{label}\n" for text, label in [("fine", "good"), ("dull", "bad"), ("great", "good")] * 2)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def folder(nano: Model, tmp_path: Path) -> Path:
     """A model's folder."""
-    tokenizer = make_tokenizer("byte", lambda: iter(()))
-    path = tmp_path_factory.mktemp("models") / "nano"
-    Model(build(preset("nano", vocab_size=tokenizer.vocab_size), seed=2).eval(), tokenizer).save(path)
-    return path
+    nano.save(tmp_path / "nano")
+    return tmp_path / "nano"
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from textwright.evaluation.evaluation_folder import EvaluationRecord
     from textwright.runs.record import RunRecord
 
+    Evaluations = dict[Path, EvaluationRecord]
+
 REPORT = "report.html"
 TOGETHER = Path(REPORT)
 """Where a page of several goes."""
@@ -40,7 +42,7 @@ class Reported(Result):
     def show(self) -> None:
         stdout_console().print(str(self.report), soft_wrap=True)
         for note in self.notes:
-            stderr_console().print(note)
+            stderr_console().print(note, soft_wrap=True)
 
 
 def report(
@@ -63,7 +65,7 @@ def report(
 
     _check(folders)
     runs: dict[Path, RunRecord] = {}
-    evaluations: dict[Path, EvaluationRecord] = {}
+    evaluations: Evaluations = {}
     for folder in folders:
         with given_path(folder):
             if is_run(folder):
@@ -83,13 +85,13 @@ def report(
     return Reported(path, notes)
 
 
-def _torn(runs: "dict[Path, RunRecord]", evaluations: "dict[Path, EvaluationRecord]") -> list[str]:
+def _torn(runs: "dict[Path, RunRecord]", evaluations: "Evaluations") -> list[str]:
     """Where last lines were cut short, but for a run that is still writing."""
     of_runs = [where for folder, one in runs.items() if not Run.open(folder).is_running() for where in one.torn]
     return of_runs + [one.torn for one in evaluations.values() if one.torn]
 
 
-def _page(runs: "dict[Path, RunRecord]", evaluations: "dict[Path, EvaluationRecord]") -> tuple[str, list[str]]:
+def _page(runs: "dict[Path, RunRecord]", evaluations: "Evaluations") -> tuple[str, list[str]]:
     """The title and the parts: one by itself, several of a kind side by side, kinds one below the other."""
     from textwright.evaluation.compared_report import compared_evaluations_parts
     from textwright.evaluation.report import evaluation_parts
@@ -163,7 +165,7 @@ def _check_is_ours(path: Path, folders: tuple[Path, ...]) -> bool:
     return bool(beginning)
 
 
-def _renew_card(folder: Path, record: "RunRecord", given: "dict[Path, EvaluationRecord]") -> list[str]:
+def _renew_card(folder: Path, record: "RunRecord", given: "Evaluations") -> list[str]:
     """Renew the card of a run's model, where there is one that is ours; returns what a person should know of it."""
     from textwright.runs.model_card import remember_evaluations, renew_card
 
@@ -178,7 +180,7 @@ def _renew_card(folder: Path, record: "RunRecord", given: "dict[Path, Evaluation
     return [f"model card: {card}, with {counted(len(found), 'evaluation')}", *notes]
 
 
-def _evaluations_of(run: Run, given: "dict[Path, EvaluationRecord]") -> "tuple[dict[Path, EvaluationRecord], list[str]]":
+def _evaluations_of(run: Run, given: "Evaluations") -> "tuple[Evaluations, list[str]]":
     """The evaluations of a run's model by where they are, and why others are left out: those that evaluate left where
     it does by itself, those that its card had before, and those that are given."""
     from textwright.evaluation.evaluation_folder import NotEndedError, is_evaluation, read_evaluation
@@ -186,7 +188,7 @@ def _evaluations_of(run: Run, given: "dict[Path, EvaluationRecord]") -> "tuple[d
 
     here = [one for one in sorted(EVALUATIONS.iterdir()) if is_evaluation(one)] if EVALUATIONS.is_dir() else []
     before = {one.resolve(): one for one in remembered_evaluations(run)}
-    records: dict[Path, EvaluationRecord] = {}
+    records: Evaluations = {}
     left_out: dict[Path, str] = {}
     for place, folder in (before | {one.resolve(): one for one in here}).items():
         try:
@@ -197,9 +199,10 @@ def _evaluations_of(run: Run, given: "dict[Path, EvaluationRecord]") -> "tuple[d
             left_out[place] = str(error)
     records |= {folder.resolve(): one for folder, one in given.items()}
     found = {place: one for place, one in sorted(records.items()) if _is_of(one, run)}
-    left_out |= {place: f"{before[place]} is of another model now" for place in before if place in records.keys() - found}
-    words = {place: "not in the model card any more" if place in before else "not in the model card" for place in left_out}
-    return found, [f"{words[place]}: {reason}" for place, reason in sorted(left_out.items())]
+    for place in before.keys() & records.keys() - found.keys():
+        left_out[place] = f"{before[place]} is of another model now"
+    any_more = {place: " any more" if place in before else "" for place in left_out}
+    return found, [f"not in the model card{any_more[place]}: {reason}" for place, reason in sorted(left_out.items())]
 
 
 def _is_of(evaluation: "EvaluationRecord", run: Run) -> bool:
