@@ -202,7 +202,7 @@ def test_all_that_fits_is_seen_whole(nano: Model, tmp_path: Path) -> None:
     (alone,) = nano.complete([longest.prompt], max_new_tokens=6, temperature=0, stop=("\n",))
     assert row["text"] == alone.text
     assert not alone.context_shifted
-    message = f"together at most {context + 1}: the model sees {context}, and the last one is never read"
+    message = f"together at most {context + 1}: the model sees {context}, and never the last one"
     with pytest.raises(InputError, match=message):
         predictor.encoded(Placed(0, Example(longest.prompt + "x")))
 

@@ -1,4 +1,4 @@
-"""A model's evaluation by a task, as it is asked for: all that can be seen of it before there is a model. Torch-free."""
+"""An evaluation by a task, as it is asked for: all that can be seen of it before there is a model. Torch-free."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -120,7 +120,8 @@ class PairsFile(Result):
 
     def show(self) -> None:
         notes = stderr_console()
-        notes.print(f"{counted(self.num_pairs, 'pair')} of {counted(self.num_examples, 'example')} written to {self.out}")
+        pairs = f"{counted(self.num_pairs, 'pair')} of {counted(self.num_examples, 'example')}"
+        notes.print(f"{pairs} written to {self.out}")
         # So that no prompt is torn from its completion.
         notes.show_command("next:  ", "train", "--data", self.out, "--packing", "documents")
 

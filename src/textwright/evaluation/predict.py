@@ -102,7 +102,7 @@ class Predictor:
             raise LongerThanContextError(
                 f"a prompt of {counted(len(ids), 'token')}, and {beside}",
                 where=name_of(placed),
-                expected=f"together at most {context + 1:,}: the model sees {context:,}, and the last one is never read",
+                expected=f"together at most {context + 1:,}: the model sees {context:,}, and never the last one",
                 fix=fix,
             )
         return replace(placed, prompt_ids=array("I", ids))
