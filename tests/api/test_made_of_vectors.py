@@ -39,9 +39,7 @@ def clusters(model: Model) -> Clusters:
     return cluster_texts(model, TEXTS, 2)
 
 
-def test_what_is_read_says_the_same(
-    model: Model, classifier: Classifier, clusters: Clusters, tmp_path: Path
-) -> None:
+def test_what_is_read_says_the_same(model: Model, classifier: Classifier, clusters: Clusters, tmp_path: Path) -> None:
     classifier.save(tmp_path / "classifier")
     clusters.save(tmp_path / "clusters")
     again = load_classifier(tmp_path / "classifier", model)

@@ -61,7 +61,7 @@ class Free(Task):
 
     name = "free"
     summary = "go on"
-    metrics = ("length",)
+    metrics = ("repetition",)
 
     def examples(self, paths: Sequence[Path]) -> Iterator[Example]:
         for line in paths[0].read_text().splitlines():
@@ -71,7 +71,7 @@ class Free(Task):
 def test_an_example_without_a_reference_is_named_where_a_metric_compares(reviews: Path, tmp_path: Path) -> None:
     assert len(read_task_request(Free(), [reviews], out=tmp_path / "out").examples) == 4
     with pytest.raises(InputError, match="no reference for bleu; in example 1; expected one at least"):
-        read_task_request(Free(), [reviews], out=tmp_path / "out", metrics=["length", "bleu"])
+        read_task_request(Free(), [reviews], out=tmp_path / "out", metrics=["repetition", "bleu"])
 
 
 def test_all_of_it_is_seen_without_torch(reviews: Path, tmp_path: Path) -> None:

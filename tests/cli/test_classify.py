@@ -81,7 +81,7 @@ def test_of_few_texts_it_is_said_that_they_are_few(
     done = textwright("classify", "train", base, "--data", table, "--val-data", judged, "--out", tmp_path / "made")
     assert done.code == 0, done.err
     err = " ".join(done.err.split())
-    assert f"2 labels, learned from 60 texts (C = " in err
+    assert "2 labels, learned from 60 texts (C = " in err
     assert f"judged on {number} other{'' if number == 1 else 's'};" in err
     assert ("--val-data" in err) == (said is not None)
     if said is not None:

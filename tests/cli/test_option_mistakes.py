@@ -21,7 +21,7 @@ from tests.cli.conftest import Run
         ("evaluate m --text x --window abc", "--window abc; expected a whole number"),
         ("evaluate m --text x --window", "--window without a value; expected a whole number"),
         ("evaluate m --text x --window 3 --window 4", "--window is given twice; expected it once"),
-        ("evaluate m --task classification --data x --skip-long=perhaps", "--skip-long perhaps; expected true or false"),
+        ("evaluate m --task x --data x --skip-long=perhaps", "--skip-long perhaps; expected true or false"),
         ("evaluate m --task classification --data x --temperature hot", "--temperature hot; expected a number"),
         ("evaluate m --task classification --data x --stop-token-ids x", "--stop-token-ids x; expected a whole number"),
         ("evaluate m --texd x", "unknown option --texd; did you mean --text?"),
@@ -31,7 +31,8 @@ from tests.cli.conftest import Run
         ("compare-scores a.jsonl b.jsonl c.jsonl", "'c.jsonl' is one argument too many; "
                                                    "textwright compare-scores --help shows what there is"),
         ("train --data x --model.position-encoding learnt", "--model.position-encoding learnt; expected 'learned', "
-                                                            "'sinusoidal', 'rotary' or 'none'; did you mean 'learned'?"),
+                                                            "'sinusoidal', 'rotary' or 'none'; did you mean "
+                                                            "'learned'?"),
         ("--nothing", "unknown option --nothing; textwright --help shows what there is"),
     ],
 )  # fmt: skip

@@ -57,9 +57,7 @@ def test_what_is_whole_is_read(folder: Path) -> None:
         (lambda rows: [rows[0], *rows[2:]], r"predictions.jsonl holds 3 of 4 predictions that were judged; call eval"),
     ],
 )  # fmt: skip
-def test_a_line_that_is_damaged_is_named(
-    folder: Path, change: Callable[[list[str]], list[str]], message: str
-) -> None:
+def test_a_line_that_is_damaged_is_named(folder: Path, change: Callable[[list[str]], list[str]], message: str) -> None:
     damaged(folder / PREDICTIONS, change)
     with pytest.raises(InputError, match=message):
         read_evaluation(folder)
@@ -80,7 +78,7 @@ def test_a_last_line_that_was_cut_short_is_left_out_and_told(folder: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text[:30], r"evaluation.json does not read: .*line 2"),
+        (lambda text: text[:30], r"evaluation.json does not read: .*line \d"),
         (lambda _text: "[]", "evaluation.json names no task"),
         (lambda text: text.replace('"about": {', '"about": 1, "x": {'), "evaluation.json names no task"),
         (lambda text: text.replace('"n": 4,', ""), "figures that are not whole in .*evaluation.json"),
@@ -111,9 +109,9 @@ def test_fewer_are_judged_after_a_smaller_limit(folder: Path) -> None:
 
 
 def test_while_predictions_are_made_there_are_no_figures(folder: Path) -> None:
-    with Predictions(folder, {"task": "toy", "model": "0"}).opened():
-        with pytest.raises(NotEndedError, match="has not ended"):
-            read_evaluation(folder)
+    predictions = Predictions(folder, {"task": "toy", "model": "0"})
+    with predictions.opened(), pytest.raises(NotEndedError, match="has not ended"):
+        read_evaluation(folder)
 
 
 def test_a_folder_for_predictions_is_new_empty_or_an_evaluations(folder: Path, tmp_path: Path) -> None:

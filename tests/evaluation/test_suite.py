@@ -290,7 +290,7 @@ def test_a_table_of_clozes_reads_as_json_does(tmp_path: Path) -> None:
         ({"text": "a _", "options": ["a"], "answer": "a"}, "one option alone: 'a'; .*expected two options or more"),
         ({"text": "a _", "options": ["a", " "], "answer": "a"}, "option 2 of 2 is empty; .*none of them empty"),
         ({"text": "a _", "options": "a|", "answer": "a"}, "option 2 of 2 is empty"),
-        ({"text": "a _", "answer": "a"}, "no field 'options' among text, answer; .*expected {\"text\": \"a _ here\""),
+        ({"text": "a _", "answer": "a"}, 'no field \'options\' among text, answer; .*expected {"text": "a _ here"'),
         ({"text": "a _", "optoins": ["a", "b"], "answer": "a"}, "no field 'options' among .*did you mean 'optoins'"),
         ({"text": "a _", "options": ["a", "b"]}, "no field 'answer' among text, options"),
         ({"text": "a _", "options": ["cat", "dog"], "answer": "cats"}, "did you mean 'cat'"),

@@ -260,9 +260,7 @@ def test_programs_are_not_run_where_nothing_holds_them_in(
     assert report.figures["pass@1"].value == 1
 
 
-def test_an_unknown_task_or_metric_is_one_line_before_anything_is_done(
-    nano: Model, data: Path, tmp_path: Path
-) -> None:
+def test_an_unknown_task_or_metric_is_one_line_before_anything_is_done(nano: Model, data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown task 'clasification'.*did you mean 'classification'"):
         evaluate_task(nano, "clasification", data, out=tmp_path / "out", quiet=True)
     with pytest.raises(InputError, match="unknown metric 'blue'.*did you mean 'bleu'"):

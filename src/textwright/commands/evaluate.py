@@ -162,8 +162,7 @@ def evaluate(
     text
         Files and folders of text to predict.
     task
-        A task instead: a name of `textwright task list`, a TOML file that describes one, or lambada (the last word of
-        each passage).
+        A task instead: a name of `textwright task list`, a TOML file that describes one, or lambada (last words).
     suite
         Figures that papers and programs quote, by the protocols of each, side by side: gpt2.
     files
@@ -179,8 +178,7 @@ def evaluate(
     options
         How a task is done.
     sampling
-        How answers are written, where it is not as the task says: the likeliest token each time, up to the end that
-        the task has.
+        How answers are written, where it is not as the task says: the likeliest token each time.
     engine
         What computes, and how exactly.
     """
