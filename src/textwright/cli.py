@@ -13,15 +13,28 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from types import NoneType
-from typing import Annotated, Any, NoReturn, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    RepeatArgumentError,
+    Token,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 from cyclopts.argument import Argument
 from pydantic import ValidationError
 
 from textwright import __version__
-from textwright.core.errors import TextwrightError, unknown_name
+from textwright.core.config import expected_of
+from textwright.core.errors import InputError, TextwrightError, nearest, unknown_name
+from textwright.core.kinds import words_of
 from textwright.core.renamed import new_option
 from textwright.core.result import Result
 from textwright.core.user_paths import explain_os_error
@@ -195,18 +208,91 @@ def _check_verb(arguments: list[str]) -> None:
 
 
 def _in_one_line(error: CycloptsError) -> str:
-    """What is wrong with an argument; what a config class says of a value comes with the option's name."""
-    if isinstance(error, UnknownOptionError):
-        option = (error.token.keyword or error.token.value).partition("=")[0]
-        if (new := new_option(option)) is not None and _is_option(error, new.partition(" ")[0]):
-            return f"{option} is now {new}"
-    if isinstance(error.__cause__, ValidationError) and error.argument is not None:
-        first = error.__cause__.errors()[0]
-        group = error.argument.name.strip("-*")
-        path = [*([group] if group else []), *(str(part).replace("_", "-") for part in first["loc"])]
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        return f"{_option(error.argument, path)} {first['input']}; expected {message}" if first["loc"] else message
+    """What is wrong with an argument: what was given, what is expected, and the nearest that there is."""
+    command = " ".join(error.command_chain or ())
+    match error:
+        case UnknownOptionError():
+            return _unknown_option((error.token.keyword or error.token.value).partition("=")[0], command, error)
+        case MissingArgumentError() if error.argument is not None:
+            return _missing(error, error.argument, command)
+        case CycloptsError(argument=Argument() as argument, __cause__=ValidationError() as cause):
+            return _refused_by_config(cause, argument)
+        case CoercionError(token=Token() as token, argument=Argument() as argument, msg=None):
+            close = nearest(token.value, _texts_of(argument.hint))
+            given = f"{token.keyword or argument.name} {token.value or repr('')}"
+            fix = f"did you mean {close!r}?" if close else ""
+            return str(InputError(given, expected=_words_of(argument.hint), fix=fix))
+        case RepeatArgumentError():
+            return str(InputError(f"{error.token.keyword} is given twice", expected="it once"))
+        case UnknownCommandError() if error.unused_tokens:  # commands are looked at before: this is an option
+            return str(InputError(f"unknown option {error.unused_tokens[0]}", fix=_see_help(command)))
+        case UnusedCliTokensError() if error.unused_tokens:
+            return str(InputError(f"{error.unused_tokens[0]!r} is one argument too many", fix=_see_help(command)))
     return " ".join(str(error).split())
+
+
+def _unknown_option(option: str, command: str, error: UnknownOptionError) -> str:
+    new = new_option(option)
+    if new is not None and _is_option(error, new.partition(" ")[0]):
+        return f"{option} is now {new}"
+    known = [name for argument in error.argument_collection if argument.parse for name in argument.names]
+    close = nearest(option, known, at_least=0.6)
+    return str(InputError(f"unknown option {option}", fix=f"did you mean {close}?" if close else _see_help(command)))
+
+
+def _missing(error: MissingArgumentError, argument: Argument, command: str) -> str:
+    """An option without its value, or one that must be there and is not."""
+    if error.keyword is not None:
+        return str(InputError(f"{error.keyword} without a value", expected=_words_of(argument.hint)))
+    mistyped = nearest(argument.name, filter(_has_dashes, error.unused_tokens or ()), at_least=0.6)
+    if mistyped is not None:
+        return str(InputError(f"unknown option {mistyped}", fix=f"did you mean {argument.name}?"))
+    known = error.app.assemble_argument_collection(parse_docstring=True) if error.app is not None else ()
+    told = next((one.parameter.help for one in known if one.name == argument.name), None) or _words_of(argument.hint)
+    first = told.split(". ")[0].rstrip(".")
+    expected = first if first[1:2].isupper() else first[:1].lower() + first[1:]
+    return str(InputError(f"{command} without {argument.name}", expected=expected))
+
+
+def _refused_by_config(cause: ValidationError, argument: Argument) -> str:
+    """What a config class says of a value, with the option's name."""
+    first = cause.errors()[0]
+    group = argument.name.strip("-*")
+    # Of a list's value the list is named: the value is shown.
+    parts = [str(part).replace("_", "-") for part in first["loc"] if not isinstance(part, int)]
+    path, expected = [*([group] if group else []), *parts], expected_of(first)
+    return f"{_option(argument, path)} {first['input']}; expected {expected}" if first["loc"] else expected
+
+
+def _see_help(command: str) -> str:
+    return f"textwright {command} --help shows what there is"
+
+
+def _has_dashes(token: str) -> bool:
+    return token.startswith("--")
+
+
+def _words_of(hint: Any) -> str:
+    """What an option takes, in words; of a list what one value is."""
+    words: dict[Any, str] = {bool: "true or false", dict: "NAME=VALUE"}
+    kinds = [kind for kind in _kinds_of(hint) if kind is not NoneType]
+    return " or ".join(dict.fromkeys(words.get(get_origin(kind) or kind) or words_of(kind) for kind in kinds))
+
+
+def _texts_of(hint: Any) -> list[str]:
+    """The names among what an option takes."""
+    kinds = _kinds_of(hint)
+    return [one for kind in kinds if get_origin(kind) is Literal for one in get_args(kind) if isinstance(one, str)]
+
+
+def _kinds_of(hint: Any) -> Iterator[Any]:
+    """The kinds of value of an annotation, one by one."""
+    if get_origin(hint) in (Union, UnionType, Annotated, tuple, list):
+        inner = get_args(hint)
+        for one in inner[:1] if get_origin(hint) is Annotated else inner:
+            yield from _kinds_of(one)
+    elif hint is not Ellipsis:
+        yield hint
 
 
 def _option(argument: Argument, path: list[str]) -> str:

@@ -1,6 +1,7 @@
 """``textwright classify`` and ``cluster``: what a model's vectors tell, kept in folders that other commands read."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,39 @@ def test_a_classifier_is_trained_judged_and_applied(textwright: Run, base: Path,
     assert sum(texts[0]["probabilities"].values()) == pytest.approx(1)
     shown = textwright(*asked[:-1])
     assert [line.split()[3] for line in shown.out.splitlines()[1:]] == ["letters", "digits"]
+
+
+@pytest.mark.parametrize(
+    ("number", "judged", "said"),
+    [
+        (10, None, "judged on 1 other; one text says nothing of how good it is, and makes no interval"),
+        (60, 2, "judged on 2 others; 2 texts say little of how good it is"),
+        (60, 30, None),
+    ],
+)
+def test_of_few_texts_it_is_said_that_they_are_few(
+    textwright: Run, base: Path, tmp_path: Path, number: int, judged: int | None, said: str | None
+) -> None:
+    given = ["--data", write_table(tmp_path / "learned.tsv", number), "--out", tmp_path / "made"]
+    if judged is not None:
+        given += ["--val-data", write_table(tmp_path / "judged.tsv", judged)]
+    done = textwright("classify", "train", base, *given)
+    assert done.code == 0, done.err
+    err = re.sub(r"predictions in \S+\s+", "", " ".join(done.err.split()))
+    assert f"2 labels, learned from {number if judged else number - 1} texts (C = " in err
+    assert ("--val-data" in err) == (said is not None)
+    if said is not None:
+        assert said in err
+
+
+def test_one_text_is_one_text(textwright: Run, classifier: Path, base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "said.jsonl"
+    assert "1 prediction in" in textwright("classify", "apply", classifier, "aa", "--out", out).err
+    (tmp_path / "one.txt").write_text("one\n")
+    done = textwright("cluster", "train", base, "--data", tmp_path / "one.txt", "--clusters", 1)
+    assert "1 text; silhouette" in done.err
+    alone = textwright("cluster", "train", base, "--data", tmp_path / "one.txt", "--clusters", 2)
+    assert_one_line(alone, "--clusters 2 of 1 different text; expected at most as many")
 
 
 def test_what_it_said_is_a_file_of_predictions(textwright: Run, classifier: Path, base: Path, tmp_path: Path) -> None:

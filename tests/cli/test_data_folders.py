@@ -67,7 +67,7 @@ def test_standard_input_is_a_file(textwright: Run, tmp_path: Path, monkeypatch: 
     assert (tmp_path / "runs" / "text" / "model").is_dir()
     done = textwright("train", "--resume", tmp_path / "runs" / "text", "--steps", 3)
     assert done.code == 0, done.err
-    assert_one_line(textwright("generate", tmp_path, "-"), "Unknown option: -")
+    assert_one_line(textwright("generate", tmp_path, "-"), "unknown option -")
 
 
 def test_rows_without_text_are_passed_over_when_asked(textwright: Run, finished_run: Path, tmp_path: Path) -> None:

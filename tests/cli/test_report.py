@@ -11,6 +11,7 @@ from tests.cli.test_bad_input import assert_one_line
 from tests.report.browser import open_page
 from textwright.checkpoint.model_card import MARK
 from textwright.checkpoint.model_folder import damage_of_model, load_folder, save_model
+from textwright.runs.run_folder import PARTS
 
 ROWS = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in [("cat", "good"), ("log", "bad")] * 4)
 
@@ -64,6 +65,43 @@ def test_the_card_has_the_evaluations_of_its_model_and_is_renewed(textwright: Ru
     assert card.read_text() == before  # that was another model
 
 
+def test_an_evaluation_that_was_given_once_stays_in_the_card(textwright: Run, run: Path, evaluated: Path) -> None:
+    card = run / "model" / "README.md"
+    elsewhere = Path("kept/reviews")
+    elsewhere.parent.mkdir()
+    evaluated.rename(elsewhere)
+    assert textwright("report", run).code == 0
+    assert "accuracy" not in card.read_text()
+    given = textwright("report", run, elsewhere, "--out", "both.html")
+    assert "with 1 evaluation\n" in given.err
+    with_it = card.read_text()
+    assert "accuracy (95 % interval" in with_it
+    assert "with 1 evaluation\n" in textwright("report", run).err
+    assert card.read_text() == with_it
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} <= set(PARTS)
+    settings = (elsewhere / "evaluation.json").read_text()
+    (elsewhere / "evaluation.json").write_text(settings[:40])
+    done = textwright("report", run)
+    assert done.code == 0
+    assert "not in the model card any more: " in done.err
+    assert "evaluation.json does not read" in done.err
+    assert "accuracy" not in card.read_text()
+    assert "any more" not in textwright("report", run).err  # it is said once
+
+
+def test_what_of_evaluations_is_left_out_of_the_card_is_told(textwright: Run, run: Path, evaluated: Path) -> None:
+    shutil.copytree(evaluated, "evaluations/broken")
+    rows = Path("evaluations/broken/predictions.jsonl")
+    rows.write_text("{\n" + rows.read_text())
+    done = textwright("report", run)
+    assert "with 1 evaluation\n" in done.err
+    assert "not in the model card: a damaged line" in done.err
+    shutil.rmtree(evaluated)
+    done = textwright("report", run)
+    assert "with 0 evaluations" in done.err
+    assert "not in the model card any more: there is no file" in done.err
+
+
 @pytest.mark.parametrize("text", ["mine\n", "changed"])
 def test_a_card_that_somebody_wrote_or_changed_is_never_touched(textwright: Run, run: Path, text: str) -> None:
     card = run / "model" / "README.md"
@@ -98,7 +136,36 @@ def test_several_are_one_page(textwright: Run, run: Path, evaluated: Path) -> No
         assert shown in page
     assert card.read_bytes() == before
     assert textwright("report", run, "dogs").out.strip() == "report.html"
-    assert textwright("report", run, "dogs").code == 0  # a page of ours may be written anew
+    again = textwright("report", run, "dogs")  # a page of ours may be written anew
+    assert (again.code, again.err) == (0, "report.html was a report already: replaced\n")
+
+
+def test_a_page_that_is_not_ours_or_of_something_else_is_not_replaced(
+    textwright: Run, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run, "dogs")
+    Path("report.html").write_text("<html>years of work</html>")
+    assert_one_line(textwright("report", run, "dogs"), "report.html is there already, and is no report", "--out")
+    assert Path("report.html").read_text() == "<html>years of work</html>"
+    before = Path("dogs/report.html").read_text()
+    monkeypatch.chdir("dogs")
+    assert_one_line(textwright("report", "../cats", "."), "report.html is the report of the run that it lies in")
+    assert_one_line(textwright("report", "../cats", "--out", "report.html"), "the report of the run that it lies in")
+    assert Path("report.html").read_text() == before
+    assert textwright("report", ".", "--out", "report.html").code == 0
+
+
+def test_a_damaged_line_of_a_journal_is_named_and_a_torn_end_told(textwright: Run, run: Path) -> None:
+    journal = run / "journal.jsonl"
+    whole = journal.read_text()
+    journal.write_text(whole + '{"kind": "tra')
+    number = whole.count("\n") + 1
+    done = textwright("report", run)
+    assert done.code == 0
+    assert f"journal.jsonl:{number} was cut short, as kills leave it" in done.err
+    first, rest = whole.split("\n", 1)
+    journal.write_text(f"{first[:10]}\n{rest}")
+    assert_one_line(textwright("report", run), "a damaged line", "journal.jsonl:1", "delete that line")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +176,7 @@ def test_several_are_one_page(textwright: Run, run: Path, evaluated: Path) -> No
         (("cats", "cats/"), "is given twice"),
         (("cats/model",), "is a part of a run; name the run: cats"),
         (("empty",), "neither a run nor an evaluation"),
-        (("broken",), "does not read"),
+        (("broken",), "broken/evaluation.json does not read: "),
         (("cats", "--out", "mine.txt"), "mine.txt is there already, and is no report"),
         (("cats", "--out", "no/where.html"), "there is no folder no"),
     ],

@@ -24,9 +24,12 @@ def test_figures_come_into_the_journal_and_are_shown_when_it_is_watched(
 ) -> None:
     run = tmp_path / "run"
     tasks = ("--tasks", f"classification={reviews}", "--best-by", "classification.accuracy", "--task-examples", 2)
-    done = textwright("train", "--data", text_file, *QUICK, *tasks, "--out", run)
+    done = textwright("train", "--data", text_file, *QUICK, *tasks, "--out", run, "--json")
     assert done.code == 0, done.err
     assert "task classification: 2 examples" in done.err
+    metrics = done.json["metrics"]
+    assert metrics["classification.accuracy"] in (0, 0.5, 1)
+    assert metrics["val_loss_nats"] == done.json["val_loss_nats"]
     rows = [row for row in read_rows(run / "journal.jsonl") if row["kind"] == "val"]
     assert all(row["classification.accuracy"] in (0, 0.5, 1) for row in rows)
     assert "classification.accuracy" in textwright("runs", "watch", run).err
@@ -53,6 +56,7 @@ def test_a_plan_counts_them_and_a_file_may_hold_them(
         (("--tasks", "reviews.tsv"), "expected NAME=FILE, such as classification=reviews.tsv"),
         (("--tasks", "clasification={reviews}"), "did you mean 'classification'"),
         (("--tasks", "classification=nowhere.tsv"), "nowhere.tsv"),
+        (("--tasks", "lambada={reviews}"), "judge the finished model: evaluate MODEL --task lambada"),
         (
             ("--tasks", "classification={reviews}", "--best-by", "classification.acc"),
             "did you mean 'classification.acc",

@@ -121,7 +121,7 @@ class Numbers(Outer):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"learning_rate": "fast"}, "learning_rate = 'fast'; in the arguments of Outer; expected a valid number"),
+        ({"learning_rate": "fast"}, "learning_rate = 'fast'; in the arguments of Outer; expected a number"),
         ({"learning_rte": 1}, "unknown key 'learning_rte'; in the arguments of Outer"),
         ({"inner": {"width": "wide"}}, "inner.width = 'wide'; in the arguments of Outer"),
         ({"names": 10**5000}, "names = a very large int; in the arguments of Outer"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from textwright.core.journal import Follower, Journal, read_rows
+from textwright.core.errors import InputError
+from textwright.core.journal import Follower, Journal, read_rows, read_undamaged_rows
 
 
 def test_rows_come_back_and_non_finite_numbers_become_null(tmp_path: Path) -> None:
@@ -22,6 +23,19 @@ def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text('{"kind": "train", "step": 1}\n{"kind": "tra')
     assert [row["step"] for row in read_rows(path)] == [1]
+
+
+def test_where_each_line_must_be_a_row_damage_is_named_and_a_torn_end_told(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    assert read_undamaged_rows(path, fix="") == ([], "")
+    path.write_text('{"step": 1}\n{"step": 2}\n')
+    assert read_undamaged_rows(path, fix="") == ([{"step": 1}, {"step": 2}], "")
+    path.write_text('{"step": 1}\n{"st')
+    assert read_undamaged_rows(path, fix="") == ([{"step": 1}], f"{path}:2")
+    for broken in ('{"st\n', "\n", "1\n", '{"a": "\x00"}\n', "[" * 100_000 + "\n"):
+        path.write_text('{"step": 1}\n' + broken + '{"step": 3}\n')
+        with pytest.raises(InputError, match=r"journal\.jsonl:2; .*; delete it$"):
+            read_undamaged_rows(path, fix="delete it")
 
 
 def test_cutting_back_drops_later_steps_and_goes_on(tmp_path: Path) -> None:

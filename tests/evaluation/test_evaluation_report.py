@@ -23,22 +23,17 @@ from textwright.evaluation.predictions import prediction_of
 from textwright.evaluation.report import evaluation_parts, write_evaluation_report
 from textwright.evaluation.score import find_metrics, judge
 from textwright.evaluation.shown_examples import best_and_worst, rank_examples, wanted_probabilities
-from textwright.models.catalog import build
-from textwright.models.presets import preset
-from textwright.tokens import make_tokenizer
 
 __all__ = ["textwright"]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 ROWS = "".join(f"{text}\t{label}\n" for text, label in [("fine", "good"), ("dull", "bad"), ("great", "good")] * 2)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def folder(nano: Model, tmp_path: Path) -> Path:
     """A model's folder."""
-    tokenizer = make_tokenizer("byte", lambda: iter(()))
-    path = tmp_path_factory.mktemp("models") / "nano"
-    Model(build(preset("nano", vocab_size=tokenizer.vocab_size), seed=2).eval(), tokenizer).save(path)
-    return path
+    nano.save(tmp_path / "nano")
+    return tmp_path / "nano"
 
 
 @pytest.fixture
@@ -95,7 +90,8 @@ def test_the_command_in_the_report_repeats_the_evaluation(
     asked = ("evaluate", folder, "--task", "summarisation", "--data", pairs, *given, "--out", "first", "--json")
     first = textwright(*asked)
     assert first.code == 0, first.err
-    assert set(first.json) == {"task", "metrics", "num_examples", "num_skipped", "predictions", "report"}
+    assert set(first.json) == {"task", "metrics", "num_examples", "num_skipped", "num_predictions", "predictions",
+                               "report"}  # fmt: skip
     assert Path(first.json["report"]).is_file()
     command = shlex.split(json.loads((tmp_path / "first" / SETTINGS).read_text())["about"]["command"])
     assert command[0] == "textwright"
@@ -167,7 +163,7 @@ def test_what_was_cut_is_counted_and_what_has_no_interval_says_why() -> None:
     rows = rows_of(["a b c d"] * 3 + ["e"], ["a b c e"] * 4, num_tokens=5, finish_reason="stop")
     rows[0] |= {"num_tokens": 8, "finish_reason": "length"}
     page = html.unescape("".join(evaluation_parts(record(rows, "accuracy,distinct_n"))))
-    assert "1 of 4 were cut at 8 tokens (max_new_tokens)" in page
+    assert "1 of 4 was cut at 8 tokens (max_new_tokens)" in page
     assert "5 to 8 tokens, half of them at most 5" in page
     assert "none: what is new in one text depends on all others" in page
     assert "answers cut by max_new_tokens" in page

@@ -80,8 +80,8 @@ def test_predictions_are_matched_by_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([ROW], "1 predictions; in b.jsonl; expected 2"),
-        ([ROW, ROW | {"id": "y"}], "1 of 2 ids of the other file are missing, the first 'x2'"),
+        ([ROW], "1 prediction; in b.jsonl; expected 2"),
+        ([ROW, ROW | {"id": "y"}], "1 of 2 ids of the other file is missing, the first 'x2'"),
         ([ROW, ROW | {"id": "x2", "references": ["a"]}], "'x2' has another references"),
         ([ROW, ROW | {"id": "x2", "document": "e"}], "'x2' has another document"),
         ([ROW, ROW | {"id": "x2", "source": ""}], "'x2' has another source"),

@@ -17,10 +17,11 @@ from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.evaluation.catalog import SUITES, find_suite
 from textwright.evaluation.suite.base import SuiteFigure
-from textwright.evaluation.suite.cloze import Cloze, cloze_figures, option_texts, read_cloze
+from textwright.evaluation.suite.cloze import cloze_figures, cloze_notes, option_texts
+from textwright.evaluation.suite.cloze_file import Cloze, read_cloze
 from textwright.evaluation.suite.detokenise import clean_as_lm_eval, detokenise, tokenise
 from textwright.evaluation.suite.files import SuiteFiles
-from textwright.evaluation.suite.gpt2 import gpt2_suite
+from textwright.evaluation.suite.gpt2 import Gpt2Suite
 from textwright.evaluation.suite.last_words import WordScore, as_gpt2, lambada_figures, stop_tokens, word_scores
 from textwright.evaluation.suite.wikitext import WikiText, read_wikitext, strided_windows
 from textwright.models.catalog import build
@@ -116,9 +117,8 @@ def test_wikitext_by_each_protocol(model: LanguageModel, tokenizer: Tokenizer, t
     text = read_wikitext(tmp_path / "wiki.test.tokens")
     assert text.articles == [0, 5]
     window, stride = 16, 8
-    report = gpt2_suite(
-        model, tokenizer, SuiteFiles(wikitext=tmp_path / "wiki.test.tokens"), window=window, stride=stride
-    )
+    suite = Gpt2Suite(SuiteFiles(wikitext=tmp_path / "wiki.test.tokens"))
+    report = suite.measure(model, tokenizer, window=window, stride=stride)
     found = by_name(report.figures)
     # GPT-2's: one stream of plain text, for each word and line end.
     ids = [tokenizer.end_id, *tokenizer.encode("".join(f"{detokenise(line)}\n" for line in WIKI))]
@@ -216,7 +216,8 @@ def test_bits_per_byte_with_windows_that_overlap_and_in_turn(
 ) -> None:
     raw = "<page>caf\N{LATIN SMALL LETTER E WITH ACUTE} the cat</page>\n" * 10
     (tmp_path / "enwik").write_text(raw, encoding="utf-8")
-    report = gpt2_suite(model, tokenizer, SuiteFiles(bytes=tmp_path / "enwik"), window=CONTEXT, stride=1)
+    suite = Gpt2Suite(SuiteFiles(bytes=tmp_path / "enwik"))
+    report = suite.measure(model, tokenizer, window=CONTEXT, stride=1)
     found = by_name(report.figures)
     ids = [tokenizer.end_id, *tokenizer.encode(raw)]
     losses = slow_nats(model, ids, 1, lambda place: max(0, place - CONTEXT))
@@ -264,6 +265,15 @@ def test_options_are_scored_whole_and_in_part(model: LanguageModel, tokenizer: T
     assert "by chance 44.4%" in found["cloze_accuracy", "full"].differs
 
 
+def test_texts_that_partial_scoring_leaves_out_are_told() -> None:
+    ending, other = (Cloze("a ", after, ("b", "c"), 0, "", "here") for after in (" ", " d"))
+    assert cloze_notes([other]) == []
+    assert cloze_notes([ending, other]) == [
+        "cloze: nothing follows the blank in 1 of 2 texts: partial scoring leaves these out"
+    ]
+    assert cloze_notes([ending]) == ["cloze: nothing follows the blank in 1 of 1 text: partial scoring is left out"]
+
+
 def test_a_table_of_clozes_reads_as_json_does(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("sentence\toption1\toption2\tanswer\nthe _ sat\tcat\tmat\t2\n")
     (tmp_path / "b.tsv").write_text("text\toptions\tanswer\nthe _ sat\tcat|mat\tmat\n")
@@ -276,7 +286,13 @@ def test_a_table_of_clozes_reads_as_json_does(tmp_path: Path) -> None:
     [
         ({"text": "no gap", "options": ["a", "b"], "answer": "a"}, "no blank in 'no gap'.*expected one, written _"),
         ({"text": "_ and _", "options": ["a", "b"], "answer": "a"}, "2 blanks"),
-        ({"text": "a _", "options": ["a", "a"], "answer": "a"}, "two different ones"),
+        ({"text": "a _", "options": ["a", "b", "a"], "answer": "a"}, "the option 'a' comes twice; .*different ones"),
+        ({"text": "a _", "options": ["a"], "answer": "a"}, "one option alone: 'a'; .*expected two options or more"),
+        ({"text": "a _", "options": ["a", " "], "answer": "a"}, "option 2 of 2 is empty; .*none of them empty"),
+        ({"text": "a _", "options": "a|", "answer": "a"}, "option 2 of 2 is empty"),
+        ({"text": "a _", "answer": "a"}, 'no field \'options\' among text, answer; .*expected {"text": "a _ here"'),
+        ({"text": "a _", "optoins": ["a", "b"], "answer": "a"}, "no field 'options' among .*did you mean 'optoins'"),
+        ({"text": "a _", "options": ["a", "b"]}, "no field 'answer' among text, options"),
         ({"text": "a _", "options": ["cat", "dog"], "answer": "cats"}, "did you mean 'cat'"),
         ({"texts": "a _"}, "no field 'text'"),
     ],

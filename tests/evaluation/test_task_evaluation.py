@@ -10,15 +10,15 @@ import pytest
 from textwright.api.model import Model
 from textwright.api.task_evaluation import evaluate_task
 from textwright.core.errors import InputError
-from textwright.evaluation.evaluation_folder import PREDICTIONS
-from textwright.evaluation.predict import Placed, Predictor, probabilities, sampling_of
+from textwright.evaluation.evaluation_folder import PREDICTIONS, NotEndedError, read_evaluation
+from textwright.evaluation.predict import Placed, Predictor, probabilities
 from textwright.evaluation.sandbox import why_not_isolated
+from textwright.evaluation.task_sampling import sampling_of
 from textwright.generation.request import SamplingConfig
 from textwright.generation.scoring import ScoredText, score
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.tasks.base import Answer, Example, Task
-from textwright.tokens import make_tokenizer
 
 
 class Writing(Task):
@@ -67,12 +67,6 @@ class Programs(Task):
 
 
 @pytest.fixture
-def model() -> Model:
-    tokenizer = make_tokenizer("byte", lambda: iter(()))
-    return Model(build(preset("nano", vocab_size=tokenizer.vocab_size), seed=2).eval(), tokenizer)
-
-
-@pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "lines.txt"
     path.write_text("".join(f"{word}\n" for word in ("one", "two", "three", "four", "five")))
@@ -83,12 +77,12 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / PREDICTIONS).read_text().splitlines()]
 
 
-def test_each_example_has_the_text_that_the_model_writes_alone(model: Model, data: Path, tmp_path: Path) -> None:
-    report = evaluate_task(model, Writing(), data, out=tmp_path / "out", quiet=True)
+def test_each_example_has_the_text_that_the_model_writes_alone(nano: Model, data: Path, tmp_path: Path) -> None:
+    report = evaluate_task(nano, Writing(), data, out=tmp_path / "out", quiet=True)
     rows = sorted(rows_of(tmp_path / "out"), key=lambda row: row["place"])
     assert [row["id"] for row in rows] == [f"line {number}" for number in range(5)]
     for row in rows:
-        (alone,) = model.complete([row["prompt"]], max_new_tokens=6, temperature=0, stop=("\n",))
+        (alone,) = nano.complete([row["prompt"]], max_new_tokens=6, temperature=0, stop=("\n",))
         assert (row["text"], row["prediction"]) == (alone.text, alone.text.strip())
         assert (row["num_tokens"], row["references"]) == (alone.num_tokens, [row["prompt"].split("\n")[0]])
         assert row["text_logprob"] == pytest.approx(alone.logprob, abs=1e-3)
@@ -98,17 +92,17 @@ def test_each_example_has_the_text_that_the_model_writes_alone(model: Model, dat
     assert figure.low <= figure.value <= 1
 
 
-def test_one_that_was_stopped_goes_on_and_says_the_same(model: Model, data: Path, tmp_path: Path) -> None:
-    whole = evaluate_task(model, Writing(), data, out=tmp_path / "whole", quiet=True, temperature=0.9, seed=3)
+def test_one_that_was_stopped_goes_on_and_says_the_same(nano: Model, data: Path, tmp_path: Path) -> None:
+    whole = evaluate_task(nano, Writing(), data, out=tmp_path / "whole", quiet=True, temperature=0.9, seed=3)
     part = tmp_path / "part"
-    evaluate_task(model, Writing(), data, out=part, quiet=True, limit=2, temperature=0.9, seed=3)
+    evaluate_task(nano, Writing(), data, out=part, quiet=True, limit=2, temperature=0.9, seed=3)
     path = part / PREDICTIONS
     path.write_text(path.read_text() + '{"id": "line 2", "pla')  # killed while it wrote
     written = list[int]()
     task = Writing()
     read = task.read_answer
     task.read_answer = lambda text, example: written.append(1) or read(text, example)  # type: ignore[method-assign,func-returns-value,assignment]
-    again = evaluate_task(model, task, data, out=part, quiet=True, temperature=0.9, seed=3)
+    again = evaluate_task(nano, task, data, out=part, quiet=True, temperature=0.9, seed=3)
     assert len(written) == 3
     assert sorted(rows_of(part), key=lambda row: row["place"]) == sorted(
         rows_of(tmp_path / "whole"), key=lambda row: row["place"]
@@ -125,47 +119,47 @@ def test_one_that_was_stopped_goes_on_and_says_the_same(model: Model, data: Path
     ],
 )
 def test_a_folder_of_another_evaluation_is_left_as_it_is(
-    model: Model, data: Path, tmp_path: Path, change: dict[str, Any], said: str
+    nano: Model, data: Path, tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
-    evaluate_task(model, Writing(), data, out=tmp_path / "out", quiet=True)
+    evaluate_task(nano, Writing(), data, out=tmp_path / "out", quiet=True)
     before = (tmp_path / "out" / PREDICTIONS).read_bytes()
     task = change.pop("task", Writing())
     with pytest.raises(InputError, match=said):
-        evaluate_task(model, task, data, out=tmp_path / "out", quiet=True, **change)
-    other = Model(build(preset("nano", vocab_size=model.network.vocab_size), seed=5).eval(), model.tokenizer)
+        evaluate_task(nano, task, data, out=tmp_path / "out", quiet=True, **change)
+    other = Model(build(preset("nano", vocab_size=nano.network.vocab_size), seed=5).eval(), nano.tokenizer)
     with pytest.raises(InputError, match="another model"):
         evaluate_task(other, Writing(), data, out=tmp_path / "out", quiet=True)
     assert (tmp_path / "out" / PREDICTIONS).read_bytes() == before
 
 
-def test_a_task_that_was_changed_does_not_go_on_with_its_old_answers(model: Model, data: Path, tmp_path: Path) -> None:
+def test_a_task_that_was_changed_does_not_go_on_with_its_old_answers(nano: Model, data: Path, tmp_path: Path) -> None:
     described = tmp_path / "again.toml"
     text = 'fields = ["text"]\nprompt = "{text}\\nAgain:"\ncompletion = " {text}"\nmetrics = ["edit_distance"]\n'
     text += "max_new_tokens = 4\n"
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "one"}\n{"text": "two"}\n')
     described.write_text(text)
-    evaluate_task(model, described, rows, out=tmp_path / "out", quiet=True)
+    evaluate_task(nano, described, rows, out=tmp_path / "out", quiet=True)
     described.write_text(text.replace("Again:", "Once more:"))
     with pytest.raises(InputError, match="another prompt or reference of"):
-        evaluate_task(model, described, rows, out=tmp_path / "out", quiet=True)
+        evaluate_task(nano, described, rows, out=tmp_path / "out", quiet=True)
 
 
-def test_a_folder_with_other_things_is_not_written_to(model: Model, data: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_things_is_not_written_to(nano: Model, data: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("x")
     with pytest.raises(InputError, match="holds other files"):
-        evaluate_task(model, Writing(), data, out=tmp_path / "full", quiet=True)
+        evaluate_task(nano, Writing(), data, out=tmp_path / "full", quiet=True)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
 
 
-def test_the_likeliest_option_is_chosen(model: Model, data: Path, tmp_path: Path) -> None:
-    report = evaluate_task(model, Choosing(), data, out=tmp_path / "out", quiet=True)
-    encode = model.tokenizer.encode
+def test_the_likeliest_option_is_chosen(nano: Model, data: Path, tmp_path: Path) -> None:
+    report = evaluate_task(nano, Choosing(), data, out=tmp_path / "out", quiet=True)
+    encode = nano.tokenizer.encode
     for row in rows_of(tmp_path / "out"):
         given = encode(row["prompt"])
         texts = [ScoredText([*given, *encode(option)], len(given)) for option in Choosing.options]
-        expected = [float(one.logprobs.sum()) for one in score(model.network, texts)]
+        expected = [float(one.logprobs.sum()) for one in score(nano.network, texts)]
         assert row["prediction"] == ("good" if expected[0] > expected[1] else "bad")
         assert row["probabilities"]["good"] == pytest.approx(probabilities(expected)[0], abs=1e-4)
         assert sum(row["probabilities"].values()) == pytest.approx(1)
@@ -175,104 +169,149 @@ def test_the_likeliest_option_is_chosen(model: Model, data: Path, tmp_path: Path
 
 @pytest.mark.parametrize("options", [(" card", " card arrival"), (" same", " same")])
 def test_an_option_that_begins_another_is_refused(
-    model: Model, data: Path, tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    nano: Model, data: Path, tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Choosing, "options", options)
     with pytest.raises(InputError, match=r"the option '\w+' (is the beginning of|comes twice).*example 1"):
-        evaluate_task(model, Choosing(), data, out=tmp_path / "out", quiet=True)
+        evaluate_task(nano, Choosing(), data, out=tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("task", [Writing, Choosing])
 def test_an_example_longer_than_the_context_is_refused_or_left_out(
-    model: Model, data: Path, tmp_path: Path, task: Callable[[], Task]
+    nano: Model, data: Path, tmp_path: Path, task: Callable[[], Task]
 ) -> None:
     data.write_text(data.read_text() + "x" * 100 + "\n")
     with pytest.raises(InputError, match=r"together at most 65.*example 6|example 6.*together at most 65") as caught:
-        evaluate_task(model, task(), data, out=tmp_path / "out", quiet=True)
+        evaluate_task(nano, task(), data, out=tmp_path / "out", quiet=True)
     assert "--skip-long" in str(caught.value)
     assert not (tmp_path / "out").exists()
-    report = evaluate_task(model, task(), data, out=tmp_path / "out", quiet=True, skip_long=True)
+    report = evaluate_task(nano, task(), data, out=tmp_path / "out", quiet=True, skip_long=True)
     assert (report.num_examples, report.num_skipped) == (5, 1)
     data.write_text("x" * 100 + "\n")
     with pytest.raises(InputError, match="no example that the model can see whole"):
-        evaluate_task(model, task(), data, out=tmp_path / "other", quiet=True, skip_long=True)
+        evaluate_task(nano, task(), data, out=tmp_path / "other", quiet=True, skip_long=True)
 
 
-def test_all_that_fits_is_seen_whole(model: Model, tmp_path: Path) -> None:
-    context = model.network.context_length
+def test_all_that_fits_is_seen_whole(nano: Model, tmp_path: Path) -> None:
+    context = nano.network.context_length
     config = SamplingConfig(**sampling_of(Writing(), {}))
-    predictor = Predictor(model.network, model.tokenizer, Writing(), config)
+    predictor = Predictor(nano.network, nano.tokenizer, Writing(), config)
     longest = Example("x" * (context + 1 - config.max_new_tokens))
     (row,) = predictor.rows([Placed(0, longest)])
-    (alone,) = model.complete([longest.prompt], max_new_tokens=6, temperature=0, stop=("\n",))
+    (alone,) = nano.complete([longest.prompt], max_new_tokens=6, temperature=0, stop=("\n",))
     assert row["text"] == alone.text
     assert not alone.context_shifted
-    with pytest.raises(InputError, match="together at most"):
+    message = f"together at most {context + 1}: the model sees {context}, and never the last one"
+    with pytest.raises(InputError, match=message):
         predictor.encoded(Placed(0, Example(longest.prompt + "x")))
 
 
 @pytest.mark.parametrize("task", [Writing, Choosing])
 def test_nothing_is_made_into_tokens_twice(
-    model: Model, data: Path, tmp_path: Path, task: Callable[[], Task], monkeypatch: pytest.MonkeyPatch
+    nano: Model, data: Path, tmp_path: Path, task: Callable[[], Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, encoded = type(model.tokenizer).encode, list[str]()
+    encode, encoded = type(nano.tokenizer).encode, list[str]()
     monkeypatch.setattr(
-        type(model.tokenizer),
+        type(nano.tokenizer),
         "encode",
         lambda self, text, **named: encoded.append(text) or encode(self, text, **named),
     )
-    evaluate_task(model, task(), data, out=tmp_path / "out", quiet=True)
+    evaluate_task(nano, task(), data, out=tmp_path / "out", quiet=True)
     asked = [row["prompt"] for row in rows_of(tmp_path / "out")]
     options = list(Choosing.options) if task is Choosing else []
     assert sorted(encoded) == sorted([*asked, *options])
 
 
-def test_more_examples_than_go_at_once(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_examples_than_go_at_once(nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("textwright.evaluation.predict.REQUESTS_AT_ONCE", 3)
     monkeypatch.setattr("textwright.evaluation.predict.OPTIONS_AT_ONCE", 3)
     path = tmp_path / "many.txt"
     path.write_text("".join(f"line {number}\n" for number in range(10)))
     for task in (Writing(), Choosing()):
-        evaluate_task(model, task, path, out=tmp_path / task.name, quiet=True)
+        evaluate_task(nano, task, path, out=tmp_path / task.name, quiet=True)
         assert sorted(row["place"] for row in rows_of(tmp_path / task.name)) == list(range(10))
 
 
-def test_several_texts_of_an_example_are_all_kept(model: Model, data: Path, tmp_path: Path) -> None:
-    evaluate_task(model, Writing(), data, out=tmp_path / "out", quiet=True, n=3, temperature=1.0)
+def test_several_texts_of_an_example_are_all_kept(nano: Model, data: Path, tmp_path: Path) -> None:
+    evaluate_task(nano, Writing(), data, out=tmp_path / "out", quiet=True, n=3, temperature=1.0)
     assert all(len(row["predictions"]) == 3 for row in rows_of(tmp_path / "out"))
 
 
 @pytest.mark.skipif(why_not_isolated() is not None, reason=f"no isolation here: {why_not_isolated()}")
-def test_programs_are_run_and_what_passed_counts(model: Model, tmp_path: Path) -> None:
+def test_programs_are_run_and_what_passed_counts(nano: Model, tmp_path: Path) -> None:
     path = tmp_path / "answers.txt"
     path.write_text("3\n4\n1 + 2\n)\n")
-    report = evaluate_task(model, Programs(), path, out=tmp_path / "out", quiet=True)
+    report = evaluate_task(nano, Programs(), path, out=tmp_path / "out", quiet=True)
     assert report.figures["pass@1"].value == 0.5
     rows = sorted(rows_of(tmp_path / "out"), key=lambda row: row["place"])
     assert [row["passed"] for row in rows] == [[True], [False], [True], [False]]
 
 
 def test_programs_are_not_run_where_nothing_holds_them_in(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("textwright.evaluation.sandbox.why_not_isolated", lambda: "no bubblewrap")
     path = tmp_path / "answers.txt"
     path.write_text("3\n")
     with pytest.raises(InputError, match="--trust-code"):
-        evaluate_task(model, Programs(), path, out=tmp_path / "out", quiet=True)
-    report = evaluate_task(model, Programs(), path, out=tmp_path / "out", quiet=True, trust_code=True)
+        evaluate_task(nano, Programs(), path, out=tmp_path / "out", quiet=True)
+    report = evaluate_task(nano, Programs(), path, out=tmp_path / "out", quiet=True, trust_code=True)
     assert report.figures["pass@1"].value == 1
 
 
-def test_an_unknown_task_or_metric_is_one_line_before_anything_is_done(
-    model: Model, data: Path, tmp_path: Path
-) -> None:
+def test_an_unknown_task_or_metric_is_one_line_before_anything_is_done(nano: Model, data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown task 'clasification'.*did you mean 'classification'"):
-        evaluate_task(model, "clasification", data, out=tmp_path / "out", quiet=True)
+        evaluate_task(nano, "clasification", data, out=tmp_path / "out", quiet=True)
     with pytest.raises(InputError, match="unknown metric 'blue'.*did you mean 'bleu'"):
-        evaluate_task(model, Writing(), data, out=tmp_path / "out", metrics=["blue"], quiet=True)
+        evaluate_task(nano, Writing(), data, out=tmp_path / "out", metrics=["blue"], quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_smaller_limit_judges_fewer_and_says_how_many_are_kept(nano: Model, data: Path, tmp_path: Path) -> None:
+    evaluate_task(nano, Writing(), data, out=tmp_path / "out", quiet=True)
+    fewer = evaluate_task(nano, Writing(), data, out=tmp_path / "out", quiet=True, limit=2)
+    assert (fewer.num_examples, fewer.num_predictions) == (2, 5)
+    assert {name: fewer.as_json()[name] for name in ("num_examples", "num_predictions")} == {
+        "num_examples": 2,
+        "num_predictions": 5,
+    }
+    page = fewer.page.read_text(encoding="utf-8")
+    assert "2 examples judged, of the first 2" in page
+    assert "predictions.jsonl keeps 3 predictions more, of a call with a larger limit: not judged here." in page
+
+
+def test_a_metric_that_asks_for_more_than_there_is_ends_it_with_the_first_prediction(
+    nano: Model, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="no 'passed'"):
+        evaluate_task(nano, Writing(), data, out=out, quiet=True, metrics=["pass@k"])
+    assert rows_of(out) == []
+    assert evaluate_task(nano, Writing(), data, out=out, quiet=True).num_examples == 5
+
+
+def test_one_that_goes_on_with_a_larger_limit_has_no_figures_until_it_ends(
+    nano: Model, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    evaluate_task(nano, Writing(), data, out=out, quiet=True, limit=2)
+    task, written = Writing(), list[int]()
+    read = task.read_answer
+
+    def killed(text: str, example: Example) -> Answer:
+        written.append(1)
+        if len(written) > 1:
+            raise KeyboardInterrupt
+        return read(text, example)
+
+    task.read_answer = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_task(nano, task, data, out=out, quiet=True)
+    with pytest.raises(NotEndedError, match="has not ended"):
+        read_evaluation(out)
+    assert evaluate_task(nano, Writing(), data, out=out, quiet=True).num_examples == 5
+    assert len(read_evaluation(out).rows) == 5
 
 
 def test_every_metric_of_every_task_is_in_the_table() -> None:

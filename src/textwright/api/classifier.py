@@ -3,20 +3,20 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from textwright.api.given import given_texts
+from textwright.api.made_of_vectors import MadeOfVectors
 from textwright.api.model import Model
-from textwright.api.task_evaluation import fingerprint_of
 from textwright.core.errors import InputError
 from textwright.core.kinds import checks_kinds
-from textwright.evaluation.embed import POOLING, embed_texts
-from textwright.evaluation.fitted_folder import Fitted, check_is_of_model, read_fitted, write_fitted
+from textwright.core.words import counted
+from textwright.evaluation.embed import embed_texts
+from textwright.evaluation.fitted_folder import Fitted
 from textwright.evaluation.linear_classifier import FittedClassifier, LinearClassifier, fit_classifier
 
-NAME = "classifier"
 _ARRAYS = ("weight", "bias", "mean", "scale")
 
 
@@ -30,7 +30,7 @@ class Classified:
     """Of every label, the likeliest first."""
 
 
-class Classifier:
+class Classifier(MadeOfVectors):
     """Says what kind a text is, by a model's vector of it.
 
     Attributes:
@@ -38,8 +38,12 @@ class Classifier:
         fitted: what is made of them.
     """
 
+    name = "classifier"
+    what = "a classifier"
+
     def __init__(self, model: Model, fitted: FittedClassifier) -> None:
-        self.model, self.fitted = model, fitted
+        super().__init__(model)
+        self.fitted = fitted
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,29 +70,19 @@ class Classifier:
             found.append(Classified(next(iter(probabilities)), probabilities))
         return found
 
-    @checks_kinds
-    def save(self, folder: Path | str) -> None:
-        """Write it into a new folder: weights as safetensors, labels and settings as JSON. The model is not in it.
-
-        Raises:
-            InputError: something is there already.
-        """
-        write_fitted(Path(folder), NAME, self.as_fitted())
-
-    def as_fitted(self, **values: Any) -> Fitted:
-        """What is written.
-
-        Args:
-            **values: what else is known of it.
-        """
+    def _contents(self) -> Fitted:
         classifier = self.fitted.classifier
-        known = {
-            "labels": list(classifier.labels),
-            "regularisation": self.fitted.regularisation,
-            "pooling": POOLING,
-            "model_sha256": fingerprint_of(self.model),
-        }
-        return Fitted(known | values, {name: getattr(classifier, name) for name in _ARRAYS})
+        values = {"labels": list(classifier.labels), "regularisation": self.fitted.regularisation}
+        return Fitted(values, {name: getattr(classifier, name) for name in _ARRAYS})
+
+    @classmethod
+    def _of(cls, model: Model, read: Fitted) -> Self:
+        labels = tuple(read.values["labels"])
+        classifier = LinearClassifier(labels, *(read.arrays[name] for name in _ARRAYS))
+        return cls(model, FittedClassifier(classifier, read.values["regularisation"]))
+
+    def _said(self, vectors: np.ndarray) -> list[tuple[str, dict[str, Any]]]:
+        return [(one.label, {"probabilities": one.probabilities}) for one in self.classify_vectors(vectors)]
 
 
 @checks_kinds
@@ -106,7 +100,8 @@ def train_classifier(model: Model, texts: Iterable[str], labels: Iterable[str], 
     """
     given, names = list(given_texts(texts)), list(given_texts(labels, "labels"))
     if len(given) != len(names):
-        raise InputError(f"{len(names):,} labels of {len(given):,} texts", expected="one for each")
+        what = f"{counted(len(names), 'label')} of {counted(len(given), 'text')}"
+        raise InputError(what, expected="one for each")
     vectors = embed_texts(model.network, model.tokenizer, given).vectors.numpy()
     return Classifier(model, fit_classifier(vectors, given, names, seed=seed))
 
@@ -122,17 +117,4 @@ def load_classifier(folder: Path | str, model: Model) -> Classifier:
     Raises:
         InputError: it is not there or not whole, or it was fitted on another model's vectors.
     """
-    return as_classifier(read_classifier(Path(folder)), model, Path(folder))
-
-
-def read_classifier(folder: Path) -> Fitted:
-    """What a classifier's folder holds."""
-    return read_fitted(folder, NAME, "a classifier")
-
-
-def as_classifier(read: Fitted, model: Model, folder: Path) -> Classifier:
-    """What was read, with the model that it was fitted on."""
-    check_is_of_model(read, fingerprint_of(model), POOLING, folder)
-    labels = tuple(read.values["labels"])
-    classifier = LinearClassifier(labels, *(read.arrays[name] for name in _ARRAYS))
-    return Classifier(model, FittedClassifier(classifier, read.values["regularisation"]))
+    return Classifier.read(Path(folder), lambda _fitted: model)

@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from textwright.api.given import given_texts
+from textwright.api.made_of_vectors import MadeOfVectors
 from textwright.api.model import Model
-from textwright.api.task_evaluation import fingerprint_of
 from textwright.core.kinds import checks_kinds
-from textwright.evaluation.embed import POOLING
-from textwright.evaluation.fitted_folder import Fitted, check_is_of_model, read_fitted, write_fitted
+from textwright.evaluation.fitted_folder import Fitted
 from textwright.evaluation.k_means import Clustered, KMeans, fit_k_means
 
-NAME = "clusters"
 _ARRAYS = ("mean", "scale", "centres")
 
 
-class Clusters:
+class Clusters(MadeOfVectors):
     """Says to which of its clusters a text belongs, by a model's vector of it.
 
     Attributes:
@@ -26,8 +24,12 @@ class Clusters:
         found: what is made of them.
     """
 
+    name = "clusters"
+    what = "clusters"
+
     def __init__(self, model: Model, found: Clustered) -> None:
-        self.model, self.found = model, found
+        super().__init__(model)
+        self.found = found
 
     def __len__(self) -> int:
         return len(self.found.k_means.centres)
@@ -43,27 +45,17 @@ class Clusters:
         found: list[int] = self.found.k_means.nearest(self.model.embed(texts, progress=progress).numpy()).tolist()
         return found
 
-    @checks_kinds
-    def save(self, folder: Path | str) -> None:
-        """Write them into a new folder: centres as safetensors, settings as JSON. The model is not in it.
+    def _contents(self) -> Fitted:
+        silhouettes = {str(number): value for number, value in self.found.silhouettes.items()}
+        return Fitted({"silhouettes": silhouettes}, {name: getattr(self.found.k_means, name) for name in _ARRAYS})
 
-        Raises:
-            InputError: something is there already.
-        """
-        write_fitted(Path(folder), NAME, self.as_fitted())
+    @classmethod
+    def _of(cls, model: Model, read: Fitted) -> Self:
+        silhouettes = {int(number): float(value) for number, value in read.values["silhouettes"].items()}
+        return cls(model, Clustered(KMeans(*(read.arrays[name] for name in _ARRAYS)), silhouettes))
 
-    def as_fitted(self, **values: Any) -> Fitted:
-        """What is written.
-
-        Args:
-            **values: what else is known of them.
-        """
-        known = {
-            "silhouettes": {str(number): value for number, value in self.found.silhouettes.items()},
-            "pooling": POOLING,
-            "model_sha256": fingerprint_of(self.model),
-        }
-        return Fitted(known | values, {name: getattr(self.found.k_means, name) for name in _ARRAYS})
+    def _said(self, vectors: np.ndarray) -> list[tuple[str, dict[str, Any]]]:
+        return [(str(number), {"cluster": number}) for number in self.found.k_means.nearest(vectors).tolist()]
 
 
 @checks_kinds
@@ -94,16 +86,4 @@ def load_clusters(folder: Path | str, model: Model) -> Clusters:
     Raises:
         InputError: they are not there or not whole, or were found by another model's vectors.
     """
-    return as_clusters(read_clusters(Path(folder)), model, Path(folder))
-
-
-def read_clusters(folder: Path) -> Fitted:
-    """What the folder of clusters holds."""
-    return read_fitted(folder, NAME, "clusters")
-
-
-def as_clusters(read: Fitted, model: Model, folder: Path) -> Clusters:
-    """What was read, with the model by whose vectors it was found."""
-    check_is_of_model(read, fingerprint_of(model), POOLING, folder)
-    silhouettes = {int(number): float(value) for number, value in read.values["silhouettes"].items()}
-    return Clusters(model, Clustered(KMeans(*(read.arrays[name] for name in _ARRAYS)), silhouettes))
+    return Clusters.read(Path(folder), lambda _fitted: model)

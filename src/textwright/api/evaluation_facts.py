@@ -7,33 +7,20 @@ from typing import Any
 
 from textwright.api.model import Model
 from textwright.api.run_result import environment
-from textwright.engines.config import EngineConfig
+from textwright.api.task_request import TaskRequest
 from textwright.tasks.base import Task
 
 NEW_FOLDER = "NEW_FOLDER"
 """What stands in a command that repeats something for where the result goes."""
 
 
-def facts_of_evaluation(
-    model: Model,
-    task: str | Path | Task,
-    chosen: Task,
-    data: Sequence[tuple[Path, str]],
-    *,
-    metrics: Sequence[str],
-    given: Mapping[str, Any],
-    engine: EngineConfig,
-) -> dict[str, Any]:
+def facts_of_evaluation(model: Model, request: TaskRequest, data: Sequence[tuple[Path, str]]) -> dict[str, Any]:
     """Model, task, data, machine and command, as plain values.
 
     Args:
-        model: see ``evaluate_task``.
-        task: as it was given.
-        chosen: what that is.
+        model: that is evaluated.
+        request: what is asked for.
         data: its paths, and the hash of what is there.
-        metrics: that judge, by their names.
-        given: what else was given: ``metrics``, ``limit``, ``skip_long``, ``trust_code``, fields of the sampling.
-        engine: what computes.
     """
     files = model.files
     return {
@@ -44,25 +31,22 @@ def facts_of_evaluation(
             "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
             "context_length": model.network.context_length,
         },
-        "task": {"name": chosen.name, "summary": chosen.summary},
+        "task": {"name": request.task.name, "summary": request.task.summary},
         "data": [{"path": str(path), "sha256": sha256} for path, sha256 in data],
-        "limit": given.get("limit"),
-        "metrics": list(metrics),
-        "command": _command(
-            files.folder if files is not None else None, task, [path for path, _ in data], given, engine
-        ),
+        "limit": request.options.get("limit"),
+        "metrics": [*request.metrics],
+        "command": _command(files.folder if files is not None else None, request),
         "environment": environment(),
     }
 
 
-def _command(
-    model: Path | None, task: str | Path | Task, paths: Sequence[Path], given: Mapping[str, Any], engine: EngineConfig
-) -> str:
+def _command(model: Path | None, request: TaskRequest) -> str:
     """The shell command that does the same in another folder; where none can, what to call in Python."""
+    task, engine = request.given, request.engine
     if model is None or isinstance(task, Task):
         return "in Python: evaluate_task(model, task, data, out=NEW_FOLDER)"
-    words = ["textwright", "evaluate", str(model), "--task", str(task), "--data", *map(str, paths)]
-    options = {**given, **{name: getattr(engine, name) for name in engine.model_fields_set}}
+    words = ["textwright", "evaluate", str(model), "--task", str(task), "--data", *map(str, request.paths)]
+    options = {**request.options, **{name: getattr(engine, name) for name in engine.model_fields_set}}
     for name, value in options.items():
         words += _option(name, value)
     return shlex.join([*words, "--out", NEW_FOLDER])

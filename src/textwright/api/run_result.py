@@ -59,6 +59,7 @@ class RunResult:
             "tokens": self.report.tokens,
             "val_loss_nats": self.report.val_loss_nats,
             "val_bits_per_byte": self.report.best.get("val_bits_per_byte"),
+            "metrics": dict(self.report.best),
             "tokens_per_s": self.report.tokens_per_s,
             "peak_memory_bytes": self.report.peak_memory_bytes,
             "trained_parameters": self.report.trained_parameters,

@@ -1,8 +1,10 @@
 """A model put to a task: predictions that are kept as they come, and the figures of the task's metrics."""
 
 import hashlib
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import torch
 from textwright.api.evaluation_facts import facts_of_evaluation
 from textwright.api.given import given_names, given_paths
 from textwright.api.model import Model
-from textwright.core.config import read_config
+from textwright.api.task_request import TaskRequest, read_task_request
 from textwright.core.errors import InputError
 from textwright.core.files import sha256_file
 from textwright.core.kinds import checks_kinds
@@ -22,15 +24,12 @@ from textwright.engines.config import EngineConfig
 from textwright.evaluation.evaluation_folder import PREDICTIONS, REPORT, Predictions, read_evaluation
 from textwright.evaluation.figures_table import as_plain
 from textwright.evaluation.metrics.base import Metric
-from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, Row, sampling_of
+from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, Row
 from textwright.evaluation.predictions import prediction_of
 from textwright.evaluation.report import write_evaluation_report
-from textwright.evaluation.sandbox import Sandbox
-from textwright.evaluation.score import Judgement, Scored, find_metrics, judge
+from textwright.evaluation.score import Judgement, Scored, judge
 from textwright.evaluation.shown_examples import best_and_worst, rank_examples, wanted_probabilities
-from textwright.generation.request import SamplingConfig
 from textwright.tasks.base import Task
-from textwright.tasks.catalog import find_task
 
 NUM_SHOWN = 5
 """Of the best examples, and of the worst, in a report."""
@@ -47,6 +46,8 @@ class TaskReport:
     """That were judged."""
     num_skipped: int
     """Left out, as the model could not see them whole."""
+    num_predictions: int
+    """That the folder holds: more than were judged after a call with a larger limit."""
     folder: Path
     """Where the predictions are."""
     seconds: float
@@ -66,6 +67,7 @@ class TaskReport:
             "metrics": {name: one.as_json() for name, one in self.figures.items()},
             "num_examples": self.num_examples,
             "num_skipped": self.num_skipped,
+            "num_predictions": self.num_predictions,
             "predictions": str(self.folder / PREDICTIONS),
             "report": str(self.page),
         }
@@ -107,38 +109,40 @@ def evaluate_task(
         InputError: an unknown task or metric, files without examples or of another form, an example that is longer than
             the context, or a folder of another evaluation.
     """
+    names = given_names(metrics, "metrics") if metrics is not None else None
+    where: dict[str, Any] = {"out": Path(out), "metrics": names, "limit": limit, "skip_long": skip_long}
+    how: dict[str, Any] = {"trust_code": trust_code, "engine": engine, **sampling}
+    return evaluate_request(model, read_task_request(task, given_paths(data, "data"), **where, **how), quiet=quiet)
+
+
+def evaluate_request(model: Model, request: TaskRequest, *, quiet: bool = False) -> TaskReport:
+    """Put the examples of a request to a model, and judge what it says; see ``evaluate_task``."""
     begun_s = time.monotonic()
-    chosen = task if isinstance(task, Task) else find_task(str(task))
-    chosen_metrics = find_metrics(",".join(given_names(metrics, "metrics") if metrics is not None else chosen.metrics))
-    paths = given_paths(data, "data")
-    config = read_config(SamplingConfig, sampling_of(chosen, sampling), "the arguments of evaluate_task")
-    engine = engine or EngineConfig()
-    sandbox = Sandbox(trusts_code=trust_code) if chosen.runs_code else None
-    predictor = Predictor(model.decoder(engine), model.tokenizer, chosen, config, sandbox)
-    kept, num_skipped = _fitting(predictor, chosen, paths, limit, skips=skip_long)
-    found = [(path, _hash_of(path)) for path in paths]
+    task, sampling = request.task, request.sampling
+    predictor = Predictor(model.decoder(request.engine), model.tokenizer, task, sampling, request.sandbox)
+    kept, num_skipped = _fitting(predictor, request)
+    found = [(path, _hash_of(path)) for path in request.paths]
     settings = {
         "model": fingerprint_of(model),
-        "task": chosen.name,
+        "task": task.name,
         "data": [sha256 for _, sha256 in found],
-        "sampling": config.model_dump(mode="json"),
-        "engine": engine.model_dump(mode="json"),
+        "sampling": sampling.model_dump(mode="json"),
+        "engine": request.engine.model_dump(mode="json"),
     }
-    given = {"metrics": metrics, "limit": limit, "skip_long": skip_long, "trust_code": trust_code} | sampling
-    about = facts_of_evaluation(model, task, chosen, found, metrics=[*chosen_metrics], given=given, engine=engine)
-    predictions = Predictions(Path(out), settings, about)
+    predictions = Predictions(request.out, settings, facts_of_evaluation(model, request, found))
     _check_are_the_same(predictions, kept)
-    num_tokens = _predict(predictor, predictions, kept, quiet=quiet)
-    figures = _judged(predictions, kept, chosen_metrics, num_skipped)
+    num_tokens = _predict(predictor, predictions, kept, request.metrics, quiet=quiet)
+    rows = predictions.rows()
+    figures = _judged(predictions, _rows_of(rows, kept), request.metrics, num_skipped)
     seconds = time.monotonic() - begun_s
-    return TaskReport(chosen.name, figures, len(kept), num_skipped, predictions.folder, seconds, num_tokens)
+    counts = (len(kept), num_skipped, len(rows))
+    return TaskReport(task.name, figures, *counts, predictions.folder, seconds, num_tokens)
 
 
 def _judged(
-    predictions: Predictions, kept: Sequence[Placed], metrics: Mapping[str, Metric], num_skipped: int
+    predictions: Predictions, rows: Sequence[Row], metrics: Mapping[str, Metric], num_skipped: int
 ) -> dict[str, Scored]:
     """The figures of what was said to these examples, written down with the page that shows them."""
-    rows = _rows_of(predictions, kept)
     judged = [prediction_of(row, place, f"{predictions.path}:{place}") for place, row in enumerate(rows, start=1)]
     judgement = judge([one.judged for one in judged], metrics, [one.document for one in judged])
     _report(predictions, judgement, rows, num_skipped)
@@ -172,55 +176,59 @@ def _check_are_the_same(predictions: Predictions, kept: Sequence[Placed]) -> Non
             )
 
 
-def _rows_of(predictions: Predictions, kept: Sequence[Placed]) -> list[dict[str, Any]]:
-    """The rows of these examples: there may be more, of a call without a limit."""
+def _rows_of(rows: Sequence[Row], kept: Sequence[Placed]) -> list[Row]:
+    """The rows of these examples: there may be more, of a call with a larger limit."""
     wanted = {placed.place for placed in kept}
-    return [row for row in predictions.rows() if row["place"] in wanted]
+    return [row for row in rows if row["place"] in wanted]
 
 
-def _fitting(
-    predictor: Predictor, task: Task, paths: Sequence[Path], limit: int | None, *, skips: bool
-) -> tuple[list[Placed], int]:
-    """The examples of files that are put to the model, all seen before the first is; and how many are left out."""
+def _fitting(predictor: Predictor, request: TaskRequest) -> tuple[list[Placed], int]:
+    """The examples that are put to the model, all seen before the first is; and how many are left out."""
     kept, num_skipped = list[Placed](), 0
-    for placed in _placed(task, paths, limit):
+    for place, example in enumerate(request.examples):
         try:
-            kept.append(predictor.encoded(placed))
+            kept.append(predictor.encoded(Placed(place, example)))
         except LongerThanContextError:
-            if not skips:
+            if not request.skip_long:
                 raise
             num_skipped += 1
     if not kept:
-        what = "no example that the model can see whole" if num_skipped else "no example"
-        raise InputError(f"{what} in {', '.join(map(str, paths))}", expected=f"data of the task {task.name}")
+        where = ", ".join(map(str, request.paths))
+        expected = f"data of the task {request.task.name}"
+        raise InputError(f"no example that the model can see whole in {where}", expected=expected)
     return kept, num_skipped
 
 
-def _placed(task: Task, paths: Sequence[Path], limit: int | None) -> Iterator[Placed]:
-    for place, example in enumerate(task.examples(paths)):
-        if limit is not None and place >= limit:
-            return
-        yield Placed(place, example)
-
-
-def _predict(predictor: Predictor, predictions: Predictions, kept: Sequence[Placed], *, quiet: bool) -> int:
+def _predict(
+    predictor: Predictor,
+    predictions: Predictions,
+    kept: Sequence[Placed],
+    metrics: Mapping[str, Metric],
+    *,
+    quiet: bool,
+) -> int:
     """Have what is left predicted, and kept; returns the tokens that were written."""
     left, num_all = [placed for placed in kept if placed.place not in predictions.done], len(kept)
     num_tokens, num_done = 0, num_all - len(left)
     if not left:
         return 0
-    with predictions.opened() as writer:
-        if quiet:
-            for row in predictor.rows(left):
-                writer.write(row)
-                num_tokens += row.get("num_tokens", 0)
-            return num_tokens
-        with bar("examples", num_all) as progress:
-            for row in predictor.rows(left):
-                writer.write(row)
-                num_tokens, num_done = num_tokens + row.get("num_tokens", 0), num_done + 1
+    with predictions.opened() as writer, ExitStack() as stack:
+        progress = None if quiet else stack.enter_context(bar("examples", num_all))
+        for row in predictor.rows(left):
+            if num_done == num_all - len(left):
+                _check_can_be_judged(row, metrics)
+            writer.write(row)
+            num_tokens, num_done = num_tokens + row.get("num_tokens", 0), num_done + 1
+            if progress is not None:
                 progress(num_done)
     return num_tokens
+
+
+def _check_can_be_judged(row: Row, metrics: Mapping[str, Metric]) -> None:
+    """See that the first prediction holds what metrics ask for, before all others are made."""
+    first = prediction_of(json.loads(json.dumps(row)), 1, "the first prediction").judged
+    for metric in metrics.values():
+        metric.check([first])
 
 
 def fingerprint_of(model: Model) -> str:

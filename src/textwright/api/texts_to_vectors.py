@@ -1,45 +1,54 @@
-"""What commands on vectors have in common: which texts are meant, their vectors, and where the model is."""
+"""What commands on vectors have in common: vectors of texts, what is said by them, and where the model is."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from textwright.api.made_of_vectors import MadeOfVectors
 from textwright.api.model import Model, load
 from textwright.core.console import stderr_console
-from textwright.core.errors import InputError, check_is_text
+from textwright.core.errors import InputError
+from textwright.core.files import write_atomically
 from textwright.core.progress import bar
-from textwright.core.user_paths import read_text
+from textwright.core.user_paths import given_path
+from textwright.core.words import counted
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.fitted_folder import Fitted
-from textwright.tasks.labelled_texts import LabelledText, LabelledTexts, check_have_text, read_texts
+from textwright.tasks.labelled_texts import LabelledTexts
 
 
-def texts_meant(texts: Sequence[str], texts_file: Path | None, data: Sequence[Path]) -> LabelledTexts:
-    """The texts of a command line: given as they are, a line each in a file, or in files of data.
+def apply_made(
+    kind: type[MadeOfVectors],
+    folder: Path,
+    texts: LabelledTexts,
+    *,
+    model: str | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+) -> list[dict[str, Any]]:
+    """What a classifier or clusters of a folder say of texts, as rows of a file of predictions.
+
+    Args:
+        kind: what it is.
+        folder: where it is.
+        texts: with labels or without.
+        model: as ``load_model_of`` takes it.
+        out: a file of JSON lines to write, too.
+        device: as ``load``.
 
     Raises:
-        InputError: none, in more than one of these ways, or an empty one.
+        InputError: the folder or the model is not there or not what it was, or the file cannot be written.
     """
-    ways = [name for name, given in (("texts", texts), ("--texts-file", texts_file), ("--data", data)) if given]
-    if len(ways) != 1:
-        what = " and ".join(ways) if ways else "no text"
-        raise InputError(what, expected="texts, --texts-file FILE or --data FILES: one of them")
-    if data:
-        found = read_texts(data)
-        check_have_text(found.texts)
-        return found
-    lines = texts if texts_file is None else read_text(texts_file).splitlines()
-    where = "text" if texts_file is None else texts_file.name
-    given = [LabelledText(one, None, f"{where}:{number}") for number, one in enumerate(lines, start=1)]
-    if texts_file is not None:
-        given = [one for one in given if one.text.strip()]
-        if not given:
-            raise InputError(f"{texts_file} holds no text", expected="a text on each line")
-    check_is_text(*(one.text for one in given))
-    check_have_text(given)
-    return LabelledTexts(given, {})
+    made = kind.read(folder, lambda fitted: load_model_of(fitted, folder, model, device))
+    rows = made.rows(texts.named(), embed_shown(made.model, [one.text for one in texts.texts]))
+    if out is not None:
+        with given_path(out):
+            write_atomically(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return rows
 
 
 def embed_shown(model: Model, texts: Sequence[str]) -> np.ndarray:
@@ -48,8 +57,8 @@ def embed_shown(model: Model, texts: Sequence[str]) -> np.ndarray:
         found = embed_texts(model.network, model.tokenizer, texts, progress=progress)
     if found.num_long:
         stderr_console().print(
-            f"{found.num_long:,} of {len(texts):,} texts are longer than the model's context of "
-            f"{model.network.context_length:,} tokens: cut into pieces, whose tokens count alike"
+            f"{found.num_long:,} of {counted(len(texts), 'text')} {'is' if found.num_long == 1 else 'are'} longer than "
+            f"the model's context of {model.network.context_length:,} tokens: cut into pieces, whose tokens count alike"
         )
     vectors: np.ndarray = found.vectors.numpy()
     return vectors
@@ -70,10 +79,12 @@ def load_model_of(fitted: Fitted, folder: Path, given: str | None, device: str) 
         device: as ``load``.
 
     Raises:
-        InputError: it is not there any more.
+        InputError: it is not there any more, or nobody said where it is.
     """
     if given is not None:
         return load(given, device=device)
+    if "model" not in fitted.values:  # saved in Python, where a model need not be in a folder
+        raise InputError(f"{folder} does not say where its model is", fix="name it with --model")
     name = str(fitted.values["model"])
     beside = Path(os.path.normpath(folder / name))
     if beside.is_dir():

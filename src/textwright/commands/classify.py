@@ -1,6 +1,5 @@
 """``textwright classify``: linear classifiers on a model's vectors, trained and applied."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.table import Column, Table
 
+from textwright.api.texts_meant import texts_meant
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.files import write_atomically
 from textwright.core.result import Result
-from textwright.core.user_paths import check_can_be_written, given_path
+from textwright.core.user_paths import check_can_be_written, check_is_new
+from textwright.core.words import counted
 from textwright.evaluation.evaluation_folder import PREDICTIONS
 from textwright.tasks.labelled_texts import LabelledText, check_have_text, read_labelled_texts
 
 if TYPE_CHECKING:
-    from textwright.api.classifier import Classified
     from textwright.evaluation.score import Scored
 
 Files = Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 METRICS = "accuracy,f1,calibration_error"
 SHOWN_LABELS = 3
+FEW_TEXTS = 30
+"""On fewer, figures say little."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,21 @@ class Trained(Result):
         stdout_console().print(table)
         notes = stderr_console()
         notes.print(
-            f"{len(self.labels):,} labels, learned from {self.num_train:,} texts (C = {self.regularisation:g}), "
-            f"judged on {self.num_held_out:,} others; predictions in {self.out / PREDICTIONS}"
+            f"{counted(len(self.labels), 'label')}, learned from {counted(self.num_train, 'text')} "
+            f"(C = {self.regularisation:g}), judged on {counted(self.num_held_out, 'other')}; "
+            f"predictions in {self.out / PREDICTIONS}"
         )
+        if self.num_held_out < FEW_TEXTS:
+            notes.print(_few(self.num_held_out))
         notes.show_command("next:  ", "classify", "apply", self.out, "a text")
+
+
+def _few(number: int) -> str:
+    """What to know of figures on so few texts."""
+    fix = "give more texts, or others to judge by with --val-data"
+    if number == 1:
+        return f"one text says nothing of how good it is, and makes no interval: {fix}"
+    return f"{number} texts say little of how good it is: where all are right, an interval has no width; {fix}"
 
 
 def train(
@@ -94,16 +106,16 @@ def train(
     """
     if not data:
         raise InputError(f"classify train {model} without --data", expected="files of texts with their labels")
+    check_is_new(out)
     train_texts, judged_texts = _split(data, val_data)
     with stderr_console().announced(f"loading {model} ..."):
-        from textwright.api.classifier import NAME, Classifier
+        from textwright.api.classifier import Classifier
         from textwright.api.model import load
         from textwright.api.texts_to_vectors import embed_shown, place_of_model
         from textwright.core.progress import bar
-        from textwright.evaluation.fitted_folder import check_is_new, write_fitted
+        from textwright.evaluation.fitted_folder import write_fitted
         from textwright.evaluation.linear_classifier import NUM_FITS, fit_classifier
 
-        check_is_new(out)
         loaded = load(model, device=device)
     texts = [one.text for one in train_texts]
     vectors = embed_shown(loaded, texts + [one.text for one in judged_texts])
@@ -111,20 +123,21 @@ def train(
         labels = [str(one.label) for one in train_texts]
         fitted = fit_classifier(vectors[: len(texts)], texts, labels, seed=seed, progress=progress)
     classifier = Classifier(loaded, fitted)
-    rows = _rows(judged_texts, classifier.classify_vectors(vectors[len(texts) :]))
+    rows = classifier.rows(judged_texts, vectors[len(texts) :])
     known = {"model": place_of_model(model, out), "seed": seed, "num_train": len(texts)}
-    write_fitted(out, NAME, classifier.as_fitted(**known), rows)
+    write_fitted(out, classifier.name, classifier.as_fitted(**known), rows)
     figures, majority = _figures(rows, labels)
     return Trained(out, classifier.labels, fitted.regularisation, len(texts), len(rows), figures, majority)
 
 
 def _split(data: Sequence[Path], val_data: Sequence[Path]) -> tuple[list[LabelledText], list[LabelledText]]:
     """The texts to learn from, and those to judge by, with their labels in words."""
-    from textwright.evaluation.linear_classifier import held_out_places
+    from textwright.evaluation.linear_classifier import check_labels, held_out_places
 
     read = read_labelled_texts(data)
     check_have_text(read.texts)
     named = read.named()
+    check_labels([str(one.label) for one in named])
     if not val_data:
         held_out = set(held_out_places([one.text for one in named], [str(one.label) for one in named]))
         kept = [one for place, one in enumerate(named) if place not in held_out]
@@ -137,17 +150,6 @@ def _split(data: Sequence[Path], val_data: Sequence[Path]) -> tuple[list[Labelle
             shown = ", ".join(sorted(map(str, known))[:12])
             raise InputError(f"the label {one.label!r}", where=one.id, expected=f"one of --data: {shown}")
     return named, others.named()
-
-
-def _rows(texts: Sequence[LabelledText], said: "Sequence[Classified]") -> list[dict[str, Any]]:
-    """As a file of predictions has them."""
-    rows = []
-    for one, answer in zip(texts, said, strict=True):
-        row: dict[str, Any] = {"id": one.id, "prompt": one.text, "source": one.text, "prediction": answer.label}
-        if one.label is not None:
-            row["references"] = [one.label]
-        rows.append(row | {"probabilities": answer.probabilities})
-    return rows
 
 
 def _figures(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> "tuple[dict[str, Scored], dict[str, Scored]]":
@@ -184,7 +186,7 @@ class Applied(Result):
             table.add_row(row["source"], row["prediction"], ", ".join(f"{name} {p:.3f}" for name, p in likeliest))
         stdout_console().print(table)
         if self.out is not None:
-            stderr_console().print(f"{len(self.rows):,} predictions in {self.out}")
+            stderr_console().print(f"{counted(len(self.rows), 'prediction')} in {self.out}")
 
 
 def apply(
@@ -215,18 +217,11 @@ def apply(
     out
         A file of predictions to write, as JSON lines; with labels in the data it is judged by score.
     """
-    with stderr_console().announced("loading torch ..."):
-        from textwright.api.classifier import as_classifier, read_classifier
-        from textwright.api.texts_to_vectors import embed_shown, load_model_of, texts_meant
-
     meant = texts_meant(texts, texts_file, data)
     if out is not None:
         check_can_be_written(out, is_file=True)
-    read = read_classifier(classifier)
-    found = as_classifier(read, load_model_of(read, classifier, model, device), classifier)
-    vectors = embed_shown(found.model, [one.text for one in meant.texts])
-    rows = _rows(meant.named(), found.classify_vectors(vectors))
-    if out is not None:
-        with given_path(out):
-            write_atomically(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return Applied(rows, out)
+    with stderr_console().announced("loading torch ..."):
+        from textwright.api.classifier import Classifier
+        from textwright.api.texts_to_vectors import apply_made
+
+    return Applied(apply_made(Classifier, classifier, meant, model=model, out=out, device=device), out)

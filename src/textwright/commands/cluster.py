@@ -1,6 +1,5 @@
 """``textwright cluster``: what kinds of texts there are, by a model's vectors of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,13 @@ import numpy as np
 from cyclopts import Parameter
 from rich.table import Column, Table
 
+from textwright.api.texts_meant import texts_meant
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
-from textwright.core.files import write_atomically
 from textwright.core.result import Result
 from textwright.core.seeds import hash_u64
-from textwright.core.user_paths import check_can_be_written, given_path
-from textwright.tasks.labelled_texts import LabelledText
+from textwright.core.user_paths import check_can_be_written, check_is_new
+from textwright.core.words import counted
 
 if TYPE_CHECKING:
     from textwright.evaluation.score import Scored
@@ -83,7 +82,8 @@ class Found(Result):
         tried = [*self.silhouettes]
         among = f", the best of {tried[0]} to {tried[-1]} clusters" if len(tried) > 1 else ""
         silhouette = self.silhouettes[len(self.clusters)]
-        notes.print(f"{self.num_texts:,} texts; silhouette {silhouette:.4f}{among}; vectors standardised, of length 1")
+        how = "vectors standardised, of length 1"
+        notes.print(f"{counted(self.num_texts, 'text')}; silhouette {silhouette:.4f}{among}; {how}")
         if self.out is not None:
             notes.show_command("next:  ", "cluster", "apply", self.out, "a text")
 
@@ -118,29 +118,28 @@ def train(
         raise InputError(f"cluster train {model} without --data", expected="files of texts")
     if isinstance(clusters, int) and clusters < 1:
         raise InputError(f"--clusters {clusters}", expected="at least 1, or auto")
-    with stderr_console().announced(f"loading {model} ..."):
-        from textwright.api.clusters import NAME, Clusters
-        from textwright.api.model import load
-        from textwright.api.texts_to_vectors import embed_shown, place_of_model, texts_meant
-        from textwright.core.progress import bar
-        from textwright.evaluation.fitted_folder import check_is_new, write_fitted
-        from textwright.evaluation.k_means import MOST_CLUSTERS, fit_k_means
-
-    meant = texts_meant((), None, data)
     if out is not None:
         check_is_new(out)
+    meant = texts_meant((), None, data)
     _check_number(clusters, [one.text for one in meant.texts])
     with stderr_console().announced(f"loading {model} ..."):
+        from textwright.api.clusters import Clusters
+        from textwright.api.model import load
+        from textwright.api.texts_to_vectors import embed_shown, place_of_model
+        from textwright.core.progress import bar
+        from textwright.evaluation.fitted_folder import write_fitted
+        from textwright.evaluation.k_means import MOST_CLUSTERS, fit_k_means
+
         loaded = load(model, device=device)
     vectors = embed_shown(loaded, [one.text for one in meant.texts])
     number = None if clusters == "auto" else clusters
     with bar("clustering", MOST_CLUSTERS - 1 if number is None else 1) as progress:
         found = Clusters(loaded, fit_k_means(vectors, number, seed=seed, progress=progress))
     named, distances = meant.named(), found.found.k_means.distances(vectors)
-    rows = _rows(named, distances.argmin(axis=1))
+    rows = found.rows(named, vectors)
     if out is not None:
         known = {"model": place_of_model(model, out), "seed": seed, "num_texts": len(rows)}
-        write_fitted(out, NAME, found.as_fitted(**known), rows)
+        write_fitted(out, found.name, found.as_fitted(**known), rows)
     figures, by_chance = _figures(rows, seed)
     described = _described([one.text for one in named], distances)
     return Found(described, len(rows), found.found.silhouettes, figures, by_chance, out)
@@ -151,18 +150,8 @@ def _check_number(clusters: int | str, texts: Sequence[str]) -> None:
     num_different = len(set(texts))
     number = clusters if isinstance(clusters, int) else 2
     if number > num_different:
-        raise InputError(f"--clusters {clusters} of {num_different:,} different texts", expected="at most as many")
-
-
-def _rows(texts: Sequence[LabelledText], clusters: np.ndarray) -> list[dict[str, Any]]:
-    """As a file of predictions has them."""
-    rows = []
-    for one, cluster in zip(texts, clusters.tolist(), strict=True):
-        row = {"id": one.id, "prompt": one.text, "source": one.text, "prediction": str(cluster), "cluster": cluster}
-        if one.label is not None:
-            row["references"] = [one.label]
-        rows.append(row)
-    return rows
+        what = f"{num_different:,} different text{'' if num_different == 1 else 's'}"
+        raise InputError(f"--clusters {clusters} of {what}", expected="at most as many")
 
 
 def _figures(rows: Sequence[dict[str, Any]], seed: int) -> "tuple[dict[str, Scored], dict[str, float]]":
@@ -221,7 +210,7 @@ class Applied(Result):
             table.add_row(row["source"], str(row["cluster"]))
         stdout_console().print(table)
         if self.out is not None:
-            stderr_console().print(f"{len(self.rows):,} predictions in {self.out}")
+            stderr_console().print(f"{counted(len(self.rows), 'prediction')} in {self.out}")
 
 
 def apply(
@@ -252,18 +241,11 @@ def apply(
     out
         A file of predictions to write, as JSON lines; with labels in the data it is judged by score.
     """
-    with stderr_console().announced("loading torch ..."):
-        from textwright.api.clusters import as_clusters, read_clusters
-        from textwright.api.texts_to_vectors import embed_shown, load_model_of, texts_meant
-
     meant = texts_meant(texts, texts_file, data)
     if out is not None:
         check_can_be_written(out, is_file=True)
-    read = read_clusters(clusters)
-    found = as_clusters(read, load_model_of(read, clusters, model, device), clusters)
-    vectors = embed_shown(found.model, [one.text for one in meant.texts])
-    rows = _rows(meant.named(), found.found.k_means.nearest(vectors))
-    if out is not None:
-        with given_path(out):
-            write_atomically(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return Applied(rows, out)
+    with stderr_console().announced("loading torch ..."):
+        from textwright.api.clusters import Clusters
+        from textwright.api.texts_to_vectors import apply_made
+
+    return Applied(apply_made(Clusters, clusters, meant, model=model, out=out, device=device), out)

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError
 from textwright.core.result import Result
+from textwright.core.words import counted
 
 if TYPE_CHECKING:
     from textwright.evaluation.comparison import Compared
@@ -99,9 +100,9 @@ def _notes(
     a: "list[list[Prediction]]", b: "list[list[Prediction]]", test: str, num_resamples: int, rows: "dict[str, Compared]"
 ) -> list[str]:
     documents = {one.document or f"\0{one.id}" for one in a[0]}
-    several = f" in {len(documents):,} documents" if len(documents) < len(a[0]) else ""
+    several = f" in {counted(len(documents), 'document')}" if len(documents) < len(a[0]) else ""
     how = f"{'approximate ' if test == 'randomisation' else 'paired '}{test}, {num_resamples:,} resamples"
     if len(a) + len(b) > 2:
         how = f"Student's t over {len(a)} and {len(b)} seeds"
     tested = sum(row.p is not None for row in rows.values())
-    return [f"{len(a[0]):,} examples{several}; p by {how}, corrected for {tested} figures (Holm)"]
+    return [f"{counted(len(a[0]), 'example')}{several}; p by {how}, corrected for {counted(tested, 'figure')} (Holm)"]

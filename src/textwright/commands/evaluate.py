@@ -1,13 +1,11 @@
 """``textwright evaluate``: measure a model on a text, a task or a suite, or several models on a text."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import Field
-from rich.table import Column, Table
 
 from textwright.api.config import ReadingOptions
 from textwright.core.config import Config
@@ -15,6 +13,7 @@ from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError, unknown_name
 from textwright.core.progress import bar
 from textwright.core.result import Result
+from textwright.core.words import counted
 from textwright.engines.config import EngineConfig
 from textwright.evaluation.catalog import SUITES, find_suite
 from textwright.evaluation.catalog import TASKS as LAST_WORDS
@@ -22,7 +21,7 @@ from textwright.evaluation.evaluation_folder import PREDICTIONS
 from textwright.evaluation.figures_table import show_figures
 from textwright.evaluation.suite.files import SuiteFiles
 from textwright.generation.request import SamplingConfig
-from textwright.tasks.catalog import TASKS, find_task
+from textwright.tasks.catalog import TASKS
 from textwright.text.files import find_files
 from textwright.text.read import TextFiles, whole_texts
 from textwright.text.readers import is_plain
@@ -73,23 +72,9 @@ class EvaluatedTogether(Result):
         }
 
     def show(self) -> None:
-        out = stdout_console()
-        numbers = {name: str(number) for number, name in enumerate(self.rows, start=1)}
-        table = Table("", Column("model", overflow="fold"), "bits per byte", "95 % interval", box=None)
-        for name, row in self.rows.items():
-            table.add_row(numbers[name], name, f"{row.bits_per_byte:.4f}", _interval(row.low, row.high, ".4f"))
-        for name, bits in self.compressors.items():
-            table.add_row("", name, f"{bits:.4f}", "-")
-        pairs = Table("A", "B", "B - A", "95 % interval", "p", "verdict", box=None)
-        for pair in self.pairs:
-            interval = _interval(pair.low, pair.high, "+.4f")
-            p = "-" if math.isnan(pair.p_corrected) else f"{pair.p_corrected:.4f}"
-            row_of_pair = (numbers[pair.a], numbers[pair.b], f"{pair.difference:+.4f}", interval, p)
-            pairs.add_row(*row_of_pair, pair.words(self.unit))
-        out.print(table)
-        out.print()
-        out.print(pairs)
-        stderr_console().print(f"intervals over {self.num_units:,} {self.unit}; p corrected for all pairs (Holm)")
+        from textwright.evaluation.text_comparison_table import show_comparison
+
+        show_comparison(self.rows, self.compressors, self.pairs, self.unit, self.num_units)
 
 
 @dataclass(frozen=True)
@@ -106,7 +91,8 @@ class EvaluatedTask(Result):
         report, notes = self.report, stderr_console()
         show_figures(report.figures)
         skipped = f", {report.num_skipped:,} left out: longer than the context" if report.num_skipped else ""
-        notes.print(f"{report.num_examples:,} examples{skipped}; predictions in {report.folder / PREDICTIONS}")
+        judged = f"{counted(report.num_examples, 'example')} judged{skipped}"
+        notes.print(f"{judged}; {counted(report.num_predictions, 'prediction')} in {report.folder / PREDICTIONS}")
         notes.print(f"report   {report.page}   (open it in a browser)")
 
 
@@ -140,6 +126,15 @@ class TaskOptions(Config):
     """Run the programs that a model writes where nothing can hold them in."""
 
 
+class AnswerSampling(SamplingConfig):
+    """How answers are written, where it is not as the task says."""
+
+    max_new_tokens: Annotated[int, Parameter(show_default="the task's")] = Field(default=100, ge=1)
+    """Most tokens to write for each answer."""
+    temperature: float = Field(default=0.0, ge=0, le=100)
+    """0 always takes the likeliest token; 1 draws from the model's own distribution; higher is wilder."""
+
+
 def evaluate(
     models: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     /,
@@ -153,7 +148,7 @@ def evaluate(
     window: int | None = None,
     stride: int | None = None,
     options: Annotated[TaskOptions | None, Parameter(name="*")] = None,
-    sampling: Annotated[SamplingConfig | None, Parameter(name="*")] = None,
+    sampling: Annotated[AnswerSampling | None, Parameter(name="*")] = None,
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     device: str = "auto",
 ) -> Result:
@@ -167,8 +162,7 @@ def evaluate(
     text
         Files and folders of text to predict.
     task
-        A task instead: a name of `textwright task list`, a TOML file that describes one, or lambada (the last word of
-        each passage).
+        A task instead: a name of `textwright task list`, a TOML file that describes one, or lambada (last words).
     suite
         Figures that papers and programs quote, by the protocols of each, side by side: gpt2.
     files
@@ -184,11 +178,12 @@ def evaluate(
     options
         How a task is done.
     sampling
-        How answers are written, where it is not as the task says: greedy.
+        How answers are written, where it is not as the task says: the likeliest token each time.
     engine
         What computes, and how exactly.
     """
     _check_models(models, task, suite)
+    _check_window(window, stride)
     if suite is not None:
         _check_goes_with_suite(options, sampling, engine, text=text, task=task, data=data, reading=reading)
         return _evaluate_suite(models[0], suite, files or SuiteFiles(), window, stride, device)
@@ -228,15 +223,10 @@ def _evaluate_alone(
             measured = measure(loaded.network, loaded.tokenizer, texts)
             figures: dict[str, Any] = {"task": task, "metrics": measured.as_json()}
         else:
-            counted = progress if are_plain else None
-            figures = loaded.evaluate(texts, window=window, stride=stride, progress=counted).as_json()
+            read_bytes = progress if are_plain else None
+            figures = loaded.evaluate(texts, window=window, stride=stride, progress=read_bytes).as_json()
     stderr_console().print(read.summary)
     return Evaluated(figures)
-
-
-def _interval(low: float, high: float, form: str) -> str:
-    """As a person reads it; there is none of one block alone."""
-    return "-" if math.isnan(low) else f"{low:{form}} to {high:{form}}"
 
 
 def _evaluate_task(
@@ -244,23 +234,18 @@ def _evaluate_task(
     task: str,
     paths: tuple[Path, ...],
     options: TaskOptions,
-    sampling: SamplingConfig | None,
+    sampling: AnswerSampling | None,
     engine: EngineConfig | None,
     device: str,
 ) -> EvaluatedTask:
     """A task of the table, or of a file."""
+    from textwright.api.task_request import read_task_request
+
     if task not in TASKS and not task.endswith(".toml"):
         raise unknown_name("task", task, [*TASKS, *LAST_WORDS])
-    find_task(task)
-    with stderr_console().announced(f"loading {model} ..."):
-        from textwright.api.model import load
-        from textwright.api.task_evaluation import evaluate_task
-
-        loaded = load(model, device=device)
     out = options.out or Path("evaluations") / f"{_name_of(model)}-{Path(task).stem}"
     names = [name.strip() for name in options.metrics.split(",")] if options.metrics is not None else None
-    report = evaluate_task(
-        loaded,
+    request = read_task_request(
         task,
         list(paths),
         out=out,
@@ -271,7 +256,12 @@ def _evaluate_task(
         engine=engine,
         **(sampling.model_dump(include=sampling.model_fields_set) if sampling is not None else {}),
     )
-    return EvaluatedTask(report, model)
+    with stderr_console().announced(f"loading {model} ..."):
+        from textwright.api.model import load
+        from textwright.api.task_evaluation import evaluate_request
+
+        loaded = load(model, device=device)
+    return EvaluatedTask(evaluate_request(loaded, request), model)
 
 
 def _name_of(model: str) -> str:
@@ -323,11 +313,13 @@ def _evaluate_suite(
     """A suite of the table."""
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
+    files.check()
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.model import load
 
-        measure, loaded = find_suite(suite), load(model, device=device)
-    return EvaluatedSuite(measure(loaded.network, loaded.tokenizer, files, window=window, stride=stride))
+        read = find_suite(suite)(files)
+        loaded = load(model, device=device)
+    return EvaluatedSuite(read.measure(loaded.network, loaded.tokenizer, window=window, stride=stride))
 
 
 def _check_has_no_suite_files(files: SuiteFiles | None) -> None:
@@ -357,6 +349,14 @@ def _check_models(models: tuple[str, ...], task: str | None, suite: str | None) 
     twice = next((model for place, model in enumerate(models) if model in models[:place]), None)
     if twice is not None:
         raise InputError(f"the model {twice} is given twice", expected="different ones")
+
+
+def _check_window(window: int | None, stride: int | None) -> None:
+    """As far as it can be seen without the model, whose context is the largest window."""
+    if window is not None and window < 1:
+        raise InputError(f"--window {window}", expected="at least 1")
+    if stride is not None and (stride < 1 or (window is not None and stride > window)):
+        raise InputError(f"--stride {stride}", expected=f"1 to {window}, the window" if window else "at least 1")
 
 
 def _checked_paths(

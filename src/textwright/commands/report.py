@@ -12,6 +12,7 @@ from textwright.core.errors import InputError
 from textwright.core.files import write_atomically
 from textwright.core.result import Result
 from textwright.core.user_paths import check_can_be_written, given_path
+from textwright.core.words import counted
 from textwright.report.html import heading, is_page, page
 from textwright.runs.run_folder import Run, is_run
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from textwright.evaluation.evaluation_folder import EvaluationRecord
     from textwright.runs.record import RunRecord
 
-TOGETHER = Path("report.html")
+    Evaluations = dict[Path, EvaluationRecord]
+
+REPORT = "report.html"
+TOGETHER = Path(REPORT)
 """Where a page of several goes."""
 EVALUATIONS = Path("evaluations")
 """Where evaluate leaves its folders, when it is not told."""
@@ -38,7 +42,7 @@ class Reported(Result):
     def show(self) -> None:
         stdout_console().print(str(self.report), soft_wrap=True)
         for note in self.notes:
-            stderr_console().print(note)
+            stderr_console().print(note, soft_wrap=True)
 
 
 def report(
@@ -46,8 +50,8 @@ def report(
 ) -> Reported:
     """Make the report of a run or of an evaluation again; of several, one page with all side by side.
 
-    A run's model card is renewed with it, with the evaluations of its model that are given or lie in evaluations/.
-    A card that you wrote or changed is left alone.
+    A run's model card is renewed with it, with the evaluations of its model that are given, lie in evaluations/ or
+    were in it before. A card that you wrote or changed is left alone.
 
     Parameters
     ----------
@@ -61,7 +65,7 @@ def report(
 
     _check(folders)
     runs: dict[Path, RunRecord] = {}
-    evaluations: dict[Path, EvaluationRecord] = {}
+    evaluations: Evaluations = {}
     for folder in folders:
         with given_path(folder):
             if is_run(folder):
@@ -70,16 +74,24 @@ def report(
                 evaluations[folder] = read_evaluation(folder)
             else:
                 raise _neither(folder)
-    path = out or (folders[0] / "report.html" if len(folders) == 1 else TOGETHER)
-    _check_is_ours(path)
+    path = out or (folders[0] / REPORT if len(folders) == 1 else TOGETHER)
+    replaced = _check_is_ours(path, folders)
     content = page(*_page(runs, evaluations))
     with given_path(path):
         write_atomically(path, content)
-    notes = [_renew_card(*next(iter(runs.items())), evaluations)] if len(runs) == 1 else []
-    return Reported(path, [note for note in notes if note])
+    notes = [f"{path} was a report already: replaced"] if replaced else []
+    notes += [f"{where} was cut short, as kills leave it: that line is left out" for where in _torn(runs, evaluations)]
+    notes += _renew_card(*next(iter(runs.items())), evaluations) if len(runs) == 1 else []
+    return Reported(path, notes)
 
 
-def _page(runs: "dict[Path, RunRecord]", evaluations: "dict[Path, EvaluationRecord]") -> tuple[str, list[str]]:
+def _torn(runs: "dict[Path, RunRecord]", evaluations: "Evaluations") -> list[str]:
+    """Where last lines were cut short, but for a run that is still writing."""
+    of_runs = [where for folder, one in runs.items() if not Run.open(folder).is_running() for where in one.torn]
+    return of_runs + [one.torn for one in evaluations.values() if one.torn]
+
+
+def _page(runs: "dict[Path, RunRecord]", evaluations: "Evaluations") -> tuple[str, list[str]]:
     """The title and the parts: one by itself, several of a kind side by side, kinds one below the other."""
     from textwright.evaluation.compared_report import compared_evaluations_parts
     from textwright.evaluation.report import evaluation_parts
@@ -130,43 +142,67 @@ def _neither(folder: Path) -> InputError:
     )
 
 
-def _check_is_ours(path: Path) -> None:
-    """See that a page can be written, and that what is there already is one."""
+def _check_is_ours(path: Path, folders: tuple[Path, ...]) -> bool:
+    """See that a page can be written, and that what is there already is one of ours and not of something else.
+
+    Returns whether it is one that is not made again but replaced.
+    """
+    from textwright.evaluation.evaluation_folder import is_evaluation
+
     check_can_be_written(path, is_file=True)
     with given_path(path):
-        if path.exists():
-            with open(path, "rb") as file:
-                beginning = file.read(2000)
-            # Reports of the first releases did not say whose they were.
-            if beginning and not is_page(beginning) and path.name != "report.html":
-                raise InputError(f"{path} is there already, and is no report", fix="choose another --out")
+        place = path.absolute().parent
+        is_own = len(folders) == 1 and path.name == REPORT and folders[0].resolve() == place.resolve()
+        if not is_own and path.name == REPORT and (is_run(place) or is_evaluation(place)):
+            what = "run" if is_run(place) else "evaluation"
+            raise InputError(f"{path} is the report of the {what} that it lies in", fix="choose another --out")
+        if is_own or not path.exists():  # reports of the first releases did not say whose they were
+            return False
+        with open(path, "rb") as file:
+            beginning = file.read(2000)
+    if beginning and not is_page(beginning):
+        raise InputError(f"{path} is there already, and is no report", fix="choose another --out")
+    return bool(beginning)
 
 
-def _renew_card(folder: Path, record: "RunRecord", given: "dict[Path, EvaluationRecord]") -> str:
+def _renew_card(folder: Path, record: "RunRecord", given: "Evaluations") -> list[str]:
     """Renew the card of a run's model, where there is one that is ours; returns what a person should know of it."""
-    from textwright.runs.model_card import renew_card
+    from textwright.runs.model_card import remember_evaluations, renew_card
 
     run = Run.open(folder)
     if record.facts is None or run.is_running():
-        return ""
-    found = [one for one in {**_evaluations_here(), **given}.values() if _is_of(one, run)]
-    if renew_card(run, record, [_evaluated(one) for one in found]):
-        return f"model card: {run.model / 'README.md'}, with {len(found)} evaluations"
-    return f"model card: {run.model / 'README.md'} is yours, and was left as it is"
+        return []
+    found, notes = _evaluations_of(run, given)
+    card = run.model / "README.md"
+    if not renew_card(run, record, [_evaluated(one) for one in found.values()]):
+        return [f"model card: {card} is yours, and was left as it is"]
+    remember_evaluations(run, found)
+    return [f"model card: {card}, with {counted(len(found), 'evaluation')}", *notes]
 
 
-def _evaluations_here() -> "dict[Path, EvaluationRecord]":
-    """Those that evaluate left where it does by itself; what does not read is passed over."""
-    from textwright.evaluation.evaluation_folder import is_evaluation, read_evaluation
+def _evaluations_of(run: Run, given: "Evaluations") -> "tuple[Evaluations, list[str]]":
+    """The evaluations of a run's model by where they are, and why others are left out: those that evaluate left where
+    it does by itself, those that its card had before, and those that are given."""
+    from textwright.evaluation.evaluation_folder import NotEndedError, is_evaluation, read_evaluation
+    from textwright.runs.model_card import remembered_evaluations
 
-    found: dict[Path, EvaluationRecord] = {}
-    for folder in sorted(EVALUATIONS.iterdir()) if EVALUATIONS.is_dir() else ():
+    here = [one for one in sorted(EVALUATIONS.iterdir()) if is_evaluation(one)] if EVALUATIONS.is_dir() else []
+    before = {one.resolve(): one for one in remembered_evaluations(run)}
+    records: Evaluations = {}
+    left_out: dict[Path, str] = {}
+    for place, folder in (before | {one.resolve(): one for one in here}).items():
         try:
-            if is_evaluation(folder):
-                found[folder] = read_evaluation(folder)
-        except InputError:
-            continue
-    return found
+            records[place] = read_evaluation(folder)
+        except NotEndedError as error:
+            left_out |= {place: str(error)} if place in before else {}
+        except InputError as error:
+            left_out[place] = str(error)
+    records |= {folder.resolve(): one for folder, one in given.items()}
+    found = {place: one for place, one in sorted(records.items()) if _is_of(one, run)}
+    for place in before.keys() & records.keys() - found.keys():
+        left_out[place] = f"{before[place]} is of another model now"
+    any_more = {place: " any more" if place in before else "" for place in left_out}
+    return found, [f"not in the model card{any_more[place]}: {reason}" for place, reason in sorted(left_out.items())]
 
 
 def _is_of(evaluation: "EvaluationRecord", run: Run) -> bool:
@@ -184,4 +220,4 @@ def _evaluated(one: "EvaluationRecord") -> Any:
     data = one.about.get("data", [])
     names = ", ".join(Path(str(file["path"])).name for file in data)
     hashes = " ".join(str(file["sha256"]) for file in data)
-    return Evaluated(one.task, f"{names}, {len(one.rows):,} examples", hashes, one.figures)
+    return Evaluated(one.task, f"{names}, {counted(len(one.rows), 'example')}", hashes, one.figures)

@@ -15,6 +15,7 @@ from textwright.core.errors import InputError
 from textwright.core.files import atomic_file
 from textwright.core.result import Result
 from textwright.core.user_paths import check_can_be_written, given_path
+from textwright.core.words import counted
 from textwright.tasks.base import Example, Task
 from textwright.tasks.catalog import TASKS, find_task
 from textwright.tasks.references import completions_of
@@ -119,7 +120,8 @@ class PairsFile(Result):
 
     def show(self) -> None:
         notes = stderr_console()
-        notes.print(f"{self.num_pairs:,} pairs of {self.num_examples:,} examples written to {self.out}")
+        pairs = f"{counted(self.num_pairs, 'pair')} of {counted(self.num_examples, 'example')}"
+        notes.print(f"{pairs} written to {self.out}")
         # So that no prompt is torn from its completion.
         notes.show_command("next:  ", "train", "--data", self.out, "--packing", "documents")
 

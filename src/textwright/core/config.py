@@ -9,6 +9,7 @@ fields, and the run goes on as before. A field that comes later says what that i
 import functools
 import inspect
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,7 +31,13 @@ AS_BEFORE = "as_before"
 """What a later field means to runs that were stored without it, in ``json_schema_extra``."""
 SHOWN_CHARACTERS = 200
 """Of a value that does not fit."""
-_EXPECTED = {"model_type": "a table", "path_type": "a path"}
+_EXPECTED = {
+    "model_type": "a table",
+    "path_type": "a path",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+}
 """By the kind of a pydantic error, where its message says it worse."""
 
 
@@ -100,6 +107,7 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield from _kinds(one)
 
 
+_QUOTED = re.compile("'([^']*)'")
 C = TypeVar("C", bound=Config)
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -220,11 +228,24 @@ def explain(error: ValidationError, cls: type[BaseModel], where: str) -> InputEr
         )
     if first["type"] == "missing":
         return InputError(f"the key {key!r} is missing", where=where, fix=f"add {key}")
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    message = _EXPECTED.get(first["type"], message)
+    message = expected_of(first)
     if not key:
         return InputError(message, where=where)
     return InputError(f"{key} = {_shown(first['input'])}", where=where, expected=message)
+
+
+def expected_of(error: Mapping[str, Any]) -> str:
+    """What a value should have been, and the nearest name where it is one of some.
+
+    Args:
+        error: one of a pydantic error's ``errors()``.
+    """
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    message = _EXPECTED.get(error["type"], message)
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        close = nearest(error["input"], _QUOTED.findall(message))
+        return f"{message}; did you mean {close!r}?" if close else message
+    return message
 
 
 def _shown(value: object) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from textwright.core.errors import InputError
 from textwright.core.files import write_atomically
 
 
@@ -74,6 +75,37 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         return
     with open(path, encoding="utf-8", errors="replace") as file:
         yield from _rows(file)
+
+
+def read_undamaged_rows(path: Path, *, fix: str) -> tuple[list[dict[str, Any]], str]:
+    """All rows of a JSON-lines file, in which each line is one; and where its last line was cut short, as kills do.
+
+    Args:
+        path: the file; one that is not there has no rows.
+        fix: what to do where a line is damaged.
+
+    Returns:
+        The rows, that of line 1 first; and ``FILE:LINE`` of what was cut short and is left out, or nothing.
+
+    Raises:
+        InputError: a line with an end is no object of JSON.
+    """
+    rows = list[dict[str, Any]]()
+    if not path.exists():
+        return rows, ""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            where = f"{path}:{number}"
+            if not line.endswith(b"\n"):
+                return rows, where
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"a damaged line: {error}", where=where, expected="a JSON object", fix=fix) from None
+            if not isinstance(row, dict):
+                raise InputError(f"a line that is a {type(row).__name__}", where=where, expected="an object", fix=fix)
+            rows.append(row)
+    return rows, ""
 
 
 class Follower:

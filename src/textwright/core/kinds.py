@@ -109,8 +109,13 @@ def _read(value: Any, expected: Any, name: str, where: str) -> Any:
         found = _as_path(value) if is_path and kind in (Path, str) else _as(value, kind)
         if found is not _NO:
             return found
-    words = dict.fromkeys(_words(kind) for kind in kinds if not (is_path and kind is str))
-    raise wrong_kind(name, value, " or ".join(words), where=where)
+    raise wrong_kind(name, value, words_of(expected), where=where)
+
+
+def words_of(expected: Any) -> str:
+    """What an annotation names, in words: ``a whole number or 'auto'``."""
+    kinds = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
+    return " or ".join(dict.fromkeys(_words(kind) for kind in kinds if not (Path in kinds and kind is str)))
 
 
 def _as_path(value: Any) -> Any:

@@ -114,3 +114,15 @@ def check_can_be_written(path: Path, *, is_file: bool = False) -> None:
             above = above.parent
         if not os.access(above, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(above))
+
+
+def check_is_new(folder: Path) -> None:
+    """See that a folder can be made, before the work whose result is to go there.
+
+    Raises:
+        InputError: something is there already, or it cannot be.
+    """
+    with given_path(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} is there already", fix="choose another path, or delete it first")
+    check_can_be_written(folder)

@@ -1,4 +1,4 @@
-"""The tables of what a model can be measured on, tasks and suites: name -> where its function is."""
+"""The tables of what a model can be measured on, tasks and suites: name -> where its function or class is."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -10,7 +10,7 @@ TASKS: dict[str, str] = {
     "lambada": "textwright.evaluation.lambada:last_word_accuracy",
 }
 SUITES: dict[str, str] = {
-    "gpt2": "textwright.evaluation.suite.gpt2:gpt2_suite",
+    "gpt2": "textwright.evaluation.suite.gpt2:Gpt2Suite",
 }
 
 
@@ -20,13 +20,13 @@ def find_task(name: str) -> Callable[..., Any]:
 
 
 def find_suite(name: str) -> Callable[..., Any]:
-    """The function of a suite. Raises InputError for a name that is not in the table."""
+    """The class of a suite. Raises InputError for a name that is not in the table."""
     return _find("suite", name, SUITES)
 
 
 def _find(kind: str, name: str, table: Mapping[str, str]) -> Callable[..., Any]:
     if name not in table:
         raise unknown_name(kind, name, table)
-    module, _, function = table[name].partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
+    module, _, attribute = table[name].partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), attribute)
     return found

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from textwright.core.errors import InputError
+from textwright.core.words import counted
 from textwright.evaluation.comparison import Compared, compare_predictions
 from textwright.evaluation.evaluation_folder import EvaluationRecord
 from textwright.evaluation.figures_table import interval, number
@@ -90,10 +91,11 @@ def _verdicts(
     for a, b in itertools.combinations(range(len(same)), 2):
         found = compare_predictions([same[a]], [same[b]], metrics, num_resamples=NUM_RESAMPLES)
         columns = ("figure", "A", "B", "B - A", "95 % interval", "p", "verdict")
+        num_examples = counted(len(same[a]), "example")
         yield (
             note(f"A: {names[a]}; B: {names[b]}")
             + grid(columns, (_row(name, one) for name, one in found.items()), long=("verdict",))
-            + note(f"{len(same[a]):,} examples; p by approximate randomisation, corrected for all figures here (Holm).")
+            + note(f"{num_examples}; p by approximate randomisation, corrected for all figures here (Holm).")
         )
 
 

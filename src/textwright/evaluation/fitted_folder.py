@@ -21,7 +21,7 @@ from textwright.checkpoint.safetensors_writer import write_safetensors
 from textwright.core.errors import InputError
 from textwright.core.files import atomic_folder
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
-from textwright.core.user_paths import check_can_be_written, given_path, read_text
+from textwright.core.user_paths import check_is_new, given_path, read_text
 from textwright.evaluation.evaluation_folder import PREDICTIONS
 
 SCHEMA_VERSION = 1
@@ -34,18 +34,6 @@ class Fitted:
     values: dict[str, Any]
     arrays: dict[str, np.ndarray]
     """float32."""
-
-
-def check_is_new(folder: Path) -> None:
-    """See that a folder can be made, before the work whose result is to go there.
-
-    Raises:
-        InputError: something is there already, or it cannot be.
-    """
-    with given_path(folder):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is there already", fix="choose another path, or delete it first")
-    check_can_be_written(folder)
 
 
 def write_fitted(folder: Path, name: str, fitted: Fitted, predictions: Iterable[Mapping[str, Any]] = ()) -> None:

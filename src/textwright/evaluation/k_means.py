@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
+from textwright.core.words import counted
 from textwright.evaluation.words import has_characters, words_of
 
 NUM_STARTS = 10
@@ -85,7 +86,7 @@ def fit_k_means(
     num_different = len(np.unique(placed.round(6), axis=0))
     fewest = FEWEST_CLUSTERS if num_clusters is None else num_clusters
     if num_clusters is not None and num_clusters < 1:
-        raise InputError(f"{num_clusters} clusters", expected="at least 1")
+        raise InputError(counted(num_clusters, "cluster"), expected="at least 1")
     if fewest > num_different:
         raise InputError(
             f"{fewest:,} clusters", expected=f"at most {num_different:,}, as many as there are different texts"

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
+from textwright.core.words import counted
 
 NUM_FOLDS = 5
 REGULARISATIONS = tuple(10.0**power for power in range(-5, 3))
@@ -75,10 +76,7 @@ def fit_classifier(
     Raises:
         InputError: fewer than two labels.
     """
-    names = tuple(sorted(set(labels)))
-    if len(names) < 2:
-        what = f"texts of the label {names[0]!r} alone" if names else "no text"
-        raise InputError(what, expected="texts of two labels or more")
+    names = check_labels(labels)
     wide = vectors.astype(np.float64)
     mean, scale = wide.mean(axis=0), wide.std(axis=0)
     scale[scale == 0] = 1.0
@@ -90,6 +88,19 @@ def fit_classifier(
     weight, bias = _of_all_labels(fitted, len(names))
     arrays = (one.astype(np.float32) for one in (weight, bias, mean, scale))
     return FittedClassifier(LinearClassifier(names, *arrays), chosen)
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The different labels of texts, in order.
+
+    Raises:
+        InputError: fewer than two.
+    """
+    names = tuple(sorted(set(labels)))
+    if len(names) < 2:
+        what = f"texts of the label {names[0]!r} alone" if names else "no text"
+        raise InputError(what, expected="texts of two labels or more")
+    return names
 
 
 NUM_FITS = NUM_FOLDS * len(REGULARISATIONS) + 1
@@ -116,7 +127,7 @@ def held_out_places(texts: Sequence[str], labels: Sequence[str]) -> list[int]:
                 left[label] -= 1
     if not chosen:
         raise InputError(
-            f"{len(texts)} texts, of which none can be held out",
+            f"{counted(len(texts), 'text')}, of which none can be held out",
             expected="a label with two different texts",
             fix="give more, or others to judge by with --val-data",
         )

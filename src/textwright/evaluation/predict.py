@@ -9,10 +9,9 @@ Rows come as they are done, in any order. What is held of the examples are those
 """
 
 import itertools
-import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError
+from textwright.core.words import counted
 from textwright.evaluation.sandbox import Sandbox
 from textwright.generation.request import Completion, Request, SamplingConfig
 from textwright.generation.scheduler import Scheduler
@@ -95,13 +95,14 @@ class Predictor:
             fix = "leave such examples out with --skip-long"
         else:
             # The last token that is written is not read again.
-            num_new, beside = self._sampling.max_new_tokens, f"{self._sampling.max_new_tokens:,} new ones"
+            num_new = self._sampling.max_new_tokens
+            beside = "a new one" if num_new == 1 else f"{num_new:,} new ones"
             fix = "leave such examples out with --skip-long, or ask for fewer with --max-new-tokens"
         if len(ids) + num_new > context + 1:
             raise LongerThanContextError(
-                f"a prompt of {len(ids):,} tokens, and {beside}",
+                f"a prompt of {counted(len(ids), 'token')}, and {beside}",
                 where=name_of(placed),
-                expected=f"together at most {context + 1:,}, what the model sees",
+                expected=f"together at most {context + 1:,}: the model sees {context:,}, and never the last one",
                 fix=fix,
             )
         return replace(placed, prompt_ids=array("I", ids))
@@ -254,13 +255,3 @@ def _check_options(options: tuple[str, ...], where: str) -> None:
                 expected="options of which none begins another: the longer one is never likelier",
                 fix="end each with a mark, such as a full stop",
             )
-
-
-def sampling_of(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a task's texts are written with: its own, greedy, but for those that are given."""
-    usual: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": task.max_new_tokens, "stop": task.stop}
-    if task.regex is not None:
-        usual["regex"] = task.regex
-    if task.json_schema is not None:
-        usual["json_schema"] = json.dumps(task.json_schema)
-    return usual | dict(given)

@@ -18,6 +18,7 @@ from typing import Any
 
 from textwright.core.errors import InputError
 from textwright.core.user_paths import given_path
+from textwright.core.words import counted
 from textwright.evaluation.metrics.base import Judged
 from textwright.text.files import find_files
 from textwright.text.readers import unpacked_name
@@ -129,10 +130,12 @@ def in_order_of(first: Sequence[Prediction], other: Sequence[Prediction], where:
     """
     by_id = {one.id: one for one in other}
     if len(first) != len(other):
-        raise InputError(f"{len(other):,} predictions", where=where, expected=f"{len(first):,}, as the others are")
+        raise InputError(counted(len(other), "prediction"), where=where, expected=f"{len(first):,}, as the others are")
     missing = [one.id for one in first if one.id not in by_id]
     if missing:
-        what = f"{len(missing):,} of {len(first):,} ids of the other file are missing, the first {missing[0]!r}"
+        are = "is" if len(missing) == 1 else "are"
+        of_all = f"{len(missing):,} of {counted(len(first), 'id')}"
+        what = f"{of_all} of the other file {are} missing, the first {missing[0]!r}"
         raise InputError(what, where=where, expected="predictions for the same examples")
     found = [by_id[one.id] for one in first]
     for one, second in zip(first, found, strict=True):
@@ -195,7 +198,7 @@ def _column(path: Path, predictions: Path, number: int) -> list[str]:
     """The lines of a file that goes with the predictions."""
     lines = [line for _, line in _lines_of(path)]
     if len(lines) != number:
-        raise InputError(f"{path} has {len(lines):,} lines", expected=f"{number:,}, as many as {predictions}")
+        raise InputError(f"{path} has {counted(len(lines), 'line')}", expected=f"{number:,}, as many as {predictions}")
     return lines
 
 

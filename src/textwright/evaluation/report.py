@@ -7,7 +7,8 @@ from typing import Any
 
 from textwright.core.files import write_atomically
 from textwright.core.user_paths import given_path
-from textwright.evaluation.evaluation_folder import REPORT, EvaluationRecord
+from textwright.core.words import counted
+from textwright.evaluation.evaluation_folder import PREDICTIONS, REPORT, EvaluationRecord
 from textwright.evaluation.figures_table import Shown, better, interval, number
 from textwright.evaluation.metrics.f1 import F1
 from textwright.evaluation.predictions import prediction_of
@@ -137,7 +138,8 @@ def _confusion(record: EvaluationRecord) -> list[str]:
     if not left:
         return [section("Confusion", chart)]
     num_left = int(totals.sum()) - int(totals[kept].sum())
-    told = f"The {len(kept)} most frequent of {len(totals):,} labels; {num_left:,} examples are of the other {left:,}."
+    others_are = f"{counted(num_left, 'example')} {'is' if num_left == 1 else 'are'} of the other {left:,}"
+    told = f"The {len(kept)} most frequent of {len(totals):,} labels; {others_are}."
     return [section("Confusion", chart, lead=told)]
 
 
@@ -150,7 +152,7 @@ def _examples(record: EvaluationRecord) -> list[str]:
     if shown["ties"]:
         how += f"; where it is the same, by {', '.join(shown['ties'])}"
     if shown["num_known"] < len(record.rows):
-        how += f"; {len(record.rows) - shown['num_known']:,} examples have none, and are left out here"
+        how += f"; left out here, without one: {counted(len(record.rows) - shown['num_known'], 'example')}"
     by_place = {row["place"]: row for row in record.rows}
     found = []
     for which, title in (("worst", "The worst examples"), ("best", "The best examples")):
@@ -195,8 +197,8 @@ def _answers(record: EvaluationRecord) -> list[str]:
     cut = sum(row.get("finish_reason") == "length" for row in record.rows)
     most = record.settings.get("sampling", {}).get("max_new_tokens")
     told = (
-        f"{min(lengths):,} to {max(lengths):,} tokens, half of them at most {median(lengths):,.0f}; "
-        f"{cut:,} of {len(lengths):,} were cut at {most} tokens (max_new_tokens)."
+        f"{min(lengths):,} to {counted(max(lengths), 'token')}, half of them at most {median(lengths):,.0f}; "
+        f"{cut:,} of {len(lengths):,} {'was' if cut == 1 else 'were'} cut at {most} tokens (max_new_tokens)."
     )
     chart = histogram([float(length) for length in lengths], x="tokens of an answer", y="answers")
     return [section("Answers", chart, lead=told)]
@@ -204,13 +206,18 @@ def _answers(record: EvaluationRecord) -> list[str]:
 
 def _data(record: EvaluationRecord) -> str:
     about = record.about
-    told = f"{len(record.rows):,} examples judged"
+    told = f"{counted(len(record.rows), 'example')} judged"
     if about.get("limit") is not None:
         told += f", of the first {about['limit']:,}"
     if documents := {row["document"] for row in record.rows if row.get("document")}:
-        told += f", of {len(documents):,} documents, over which the intervals are"
+        told += f", of {counted(len(documents), 'document')}, over which the intervals are"
     skipped = about.get("num_skipped", 0)
     told += f"; {skipped:,} left out, as the model cannot see them whole." if skipped else "; none left out."
+    if record.num_not_judged:
+        more = counted(record.num_not_judged, "prediction")
+        told += f" {PREDICTIONS} keeps {more} more, of a call with a larger limit: not judged here."
+    if record.torn:
+        told += f" Its last line was cut short and is left out: {record.torn}."
     files = ((one["path"], one["sha256"]) for one in about.get("data", []))
     return section("Data", grid(("file", "SHA-256"), files, long=("file", "SHA-256")), lead=told)
 

@@ -18,21 +18,24 @@ from itertools import islice
 from pathlib import Path
 
 from textwright.core.errors import InputError
+from textwright.core.words import counted
 from textwright.engines.catalog import choose_engine, make_decoder
 from textwright.engines.config import EngineConfig
 from textwright.engines.cpu.kernels import are_compiled
+from textwright.evaluation.catalog import TASKS as LAST_WORDS
 from textwright.evaluation.metrics.base import Figure, Metric
 from textwright.evaluation.metrics.catalog import METRICS, find_metric
-from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, name_of, sampling_of
+from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, name_of
 from textwright.evaluation.predictions import prediction_of
 from textwright.evaluation.sandbox import Sandbox, why_not_isolated
 from textwright.evaluation.score import score
+from textwright.evaluation.task_sampling import sampling_of
 from textwright.generation.request import SamplingConfig
 from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.network import Network
 from textwright.models.protocols import Decoder
 from textwright.tasks.base import Task
-from textwright.tasks.catalog import find_task
+from textwright.tasks.catalog import TASKS, find_task
 from textwright.tokens.tokenizer import Tokenizer
 from textwright.training.callbacks import TaskTiming
 from textwright.training.config import DEFAULT_TASK_EXAMPLES
@@ -74,8 +77,9 @@ def read_task_examples(files: Mapping[str, Sequence[Path]], num_examples: int | 
         num_examples: of each task, as asked for.
 
     Raises:
-        InputError: an unknown task, two of one name, files without examples or of another form, programs where nothing
-            can hold them in, or no metric that is for while a model trains.
+        InputError: an unknown task, two of one name, files without examples or of another form, an example without a
+            reference where a metric asks for one, programs where nothing can hold them in, or no metric that is for
+            while a model trains.
     """
     most = max(num_examples or 0, DEFAULT_TASK_EXAMPLES)
     found = [_read(name, paths, most) for name, paths in files.items()]
@@ -87,6 +91,12 @@ def read_task_examples(files: Mapping[str, Sequence[Path]], num_examples: int | 
 
 
 def _read(name: str, paths: Sequence[Path], num_examples: int) -> TaskExamples:
+    if name in LAST_WORDS:
+        raise InputError(
+            f"{name} while a model trains: it tells how likely last words are, and nothing is answered",
+            expected=f"one of {', '.join(sorted(TASKS))}, or a TOML file",
+            fix=f"judge the finished model: evaluate MODEL --task {name}",
+        )
     task = find_task(name)
     problem = why_not_isolated() if task.runs_code else None
     if problem is not None:
@@ -107,6 +117,11 @@ def _read(name: str, paths: Sequence[Path], num_examples: int) -> TaskExamples:
     examples = [Placed(place, one) for place, one in enumerate(islice(task.examples(paths), num_examples))]
     if not examples:
         raise InputError(f"no example in {', '.join(map(str, paths))}", expected=f"data of the task {task.name}")
+    without = next((one for one in examples if not one.example.references), None)
+    asking = next((metric for metric, one in metrics.items() if one.needs_references), None)
+    if without is not None and asking is not None:
+        where = f"{name_of(without)} of {task.name}"
+        raise InputError(f"no reference for {asking}", where=where, expected="one at least")
     return TaskExamples(task, metrics, examples, paths, left_out)
 
 
@@ -140,11 +155,6 @@ class TrackedTask:
                 expected=longest.expected,
                 fix="train a model with a longer context, or leave the task out",
             )
-        for name, metric in read.metrics.items():
-            without = next((one for one in self.examples if not one.example.references), None)
-            if metric.needs_references and without is not None:
-                where = f"{name_of(without)} of {read.task.name}"
-                raise InputError(f"no reference for {name}", where=where, expected="one at least")
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -153,8 +163,7 @@ class TrackedTask:
 
     def summary(self, num_examples: int | None) -> str:
         """What is put to the model, in a line, where an evaluation takes so many examples at most."""
-        number = len(self.examples[:num_examples])
-        parts = [f"task {self.name}: {number:,} example{'s' if number != 1 else ''}"]
+        parts = [f"task {self.name}: {counted(len(self.examples[:num_examples]), 'example')}"]
         if self.num_left_out:
             parts.append(f"{self.num_left_out:,} left out: longer than the context")
         if self._read.left_out:

@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,10 @@ from safetensors import safe_open
 
 from textwright.checkpoint.model_card import MARK, write_card
 from textwright.core.config import RESOLVED
+from textwright.core.files import write_atomically
 from textwright.core.progress import duration
+from textwright.core.user_paths import given_path
+from textwright.core.words import counted
 from textwright.data.dataset import open_data
 from textwright.runs.record import RunRecord
 from textwright.runs.run_folder import Run
@@ -37,6 +41,8 @@ HUB_TASKS = {
 """What Hugging Face calls a task; all others generate text."""
 NAMES = {"CJK": "Chinese"}
 """Of scripts, where Unicode says it otherwise."""
+EVALUATIONS = ".evaluations.json"
+"""Of a run: the folders of the evaluations that the card has, as they lie beside it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,27 @@ def renew_card(run: Run, record: RunRecord, evaluations: Sequence[Evaluated] = (
     is_known = not str(config.get("model_type", "")).startswith("textwright")
     facts = CardFacts(parameters, size, is_known, _script_of(run), tuple(evaluations))
     return write_card(run.model, card_of(record, facts))
+
+
+def remember_evaluations(run: Run, folders: Iterable[Path]) -> None:
+    """Write down where the evaluations lie that the card of a run's model has, so that the next one has them too.
+
+    Raises:
+        InputError: the disk does not take it.
+    """
+    places = sorted(os.path.relpath(folder.resolve(), run.folder.resolve()) for folder in folders)
+    with given_path(run.folder):
+        write_atomically(run.folder / EVALUATIONS, json.dumps(places, indent=1) + "\n")
+
+
+def remembered_evaluations(run: Run) -> list[Path]:
+    """Where the evaluations were that the card has; none where that does not read."""
+    try:
+        places = json.loads((run.folder / EVALUATIONS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    are_paths = isinstance(places, list) and all(isinstance(place, str) for place in places)
+    return [Path(os.path.normpath(run.folder.resolve() / place)) for place in places] if are_paths else []
 
 
 def card_of(record: RunRecord, facts: CardFacts) -> str:
@@ -160,7 +187,8 @@ def _data(record: RunRecord, facts: CardFacts) -> Iterator[str]:
     for name, split in data.splits.items():
         if split.num_tokens:
             what = "validation" if name == "val" else "training"
-            yield f"{what}: {split.num_documents:,} documents, {split.num_bytes:,} bytes, {split.num_tokens:,} tokens"
+            documents = counted(split.num_documents, "document")
+            yield f"{what}: {documents}, {split.num_bytes:,} bytes, {counted(split.num_tokens, 'token')}"
     files = [Path(str(name)).name for name in record.config.get("data", ())]
     more = f" and {len(files) - MAX_NAMES:,} more" if len(files) > MAX_NAMES else ""
     names = ", ".join(map(_plain, files[:MAX_NAMES]))

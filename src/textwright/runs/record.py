@@ -9,7 +9,7 @@ from typing import Any
 from textwright.checkpoint.model_folder import read_facts
 from textwright.core.config import read_toml_values
 from textwright.core.errors import InputError
-from textwright.core.journal import read_rows
+from textwright.core.journal import read_undamaged_rows
 from textwright.data.manifest import DataManifest, read_manifest
 from textwright.report.html import flat
 from textwright.runs.run_folder import Run
@@ -36,6 +36,8 @@ class RunRecord:
     """What its model's folder says of it; None where it has no model yet."""
     best_step: int | None = None
     """Of the model that it ended with."""
+    torn: tuple[str, ...] = ()
+    """Where a last line was cut short, and is left out: ``FILE:LINE``."""
 
     def rows(self, kind: str) -> list[Row]:
         """The journal's rows of a kind."""
@@ -91,19 +93,23 @@ def read_run_record(run: Run) -> RunRecord:
     """What a run's folder holds; also of one that is being trained.
 
     Raises:
-        InputError: its config or its data's manifest do not read.
+        InputError: its config or its data's manifest do not read, or a line of its journal or samples is damaged.
     """
+    fix = "delete that line, and the report is made without it"
+    journal, torn_row = read_undamaged_rows(run.journal, fix=fix)
+    samples, torn_sample = read_undamaged_rows(run.samples, fix=fix)
     config = read_toml_values(run.config)
     has_data, has_model = (run.data / "manifest.json").is_file(), run.model.is_dir()
     return RunRecord(
         name=run.folder.resolve().name,
         command=_command(run, config),
         config=config,
-        journal=list(read_rows(run.journal)),
-        samples=list(read_rows(run.samples)),
+        journal=journal,
+        samples=samples,
         data=_manifest(run.data) if has_data else None,
         facts=read_facts(run.model) if has_model else None,
         best_step=max((int(path.name.partition("-")[2]) for path in run.best.glob("step-*")), default=None),
+        torn=tuple(filter(None, (torn_row, torn_sample))),
     )
 
 

@@ -35,11 +35,16 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (rb"\x00\x00..ftyp", "an MP4 film or sound"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Microsoft Office (.doc, .xls, .ppt)"),
     (rb"PAR1\x15", "a Parquet table"),
-    (rb"ARROW1\x00\x00", "an Arrow table"),
+    (rb"ARROW1\x00\x00|\xff{4}..[\x00-\x0f]\x00", "an Arrow table"),  # a file of it, or a stream
+    (rb"FEA1\x00{4}", "a Feather table"),
+    (rb"Obj\x01", "an Avro table"),
     (rb"SQLite format 3\x00", "an SQLite database"),
     (rb"\x93NUMPY", "a NumPy array"),
     (rb"\x89HDF\r\n", "an HDF5 file"),
     (rb"GGUF.\x00\x00\x00", "a GGUF model"),
+    (rb"(lmgg|fmgg|tjgg)..\x00\x00", "a GGML model"),
+    (rb"...[\x00-\x05]\x00{4}\{", "a safetensors file"),  # the length of its JSON, eight bytes, and that
+    (rb"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.", "a PyTorch checkpoint"),
     (rb"\x7fELF", "a program"),
     (rb"\x80[\x02-\x05][\x8a\x95c}\]\(]", "a Python pickle"),
 )
@@ -50,11 +55,23 @@ _IN_ZIP = (
     (b"ppt/", "a PowerPoint presentation (.pptx)"),
     (b"mimetypeapplication/epub+zip", "an e-book (.epub)"),
     (b"mimetypeapplication/vnd.oasis.opendocument", "an OpenDocument file"),
+    (b"/data.pkl", "a PyTorch checkpoint"),
+    (b".npy", "an archive of NumPy arrays (.npz)"),
 )
 _FIXES = {
     "gzip data": "give it a name that ends in .gz",
     "Zstandard data": "give it a name that ends in .zst",
     "a Parquet table": "give it a name that ends in .parquet",
+    **dict.fromkeys(
+        ("an Arrow table", "a Feather table", "an Avro table"), "save it as a Parquet table (.parquet), or leave it out"
+    ),
+    **dict.fromkeys(
+        (
+            *("a safetensors file", "a GGUF model", "a GGML model", "a PyTorch checkpoint"),
+            *("a NumPy array", "an archive of NumPy arrays (.npz)", "an HDF5 file"),
+        ),
+        "it holds numbers, no text: leave it out",
+    ),
 }
 _EXTRACT = "save its text as UTF-8 in a file of its own, or leave it out"
 _ARCHIVE_FIX = "unpack it, and give what is in it"

@@ -1,8 +1,6 @@
-"""Cloze tasks of a file: a text with a blank, options for it, and the one that is right.
+"""Cloze tasks: which of the options for a text's blank the model finds likeliest.
 
 ::
-
-    {"context": "Ann met Bob.", "text": "She gave _ the book.", "options": ["him", "it"], "answer": "him"}
 
     full       how likely the option is, and all that follows it
     partial    how likely what follows is, once the option stands in the blank
@@ -11,104 +9,21 @@ Source: full as in Radford et al. 2019, section 3.2, for the Children's Book Tes
 section 3.4, for the Winograd schemas (Trinh and Le 2018, arXiv:1806.02847).
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from textwright.core.errors import InputError, nearest
+from textwright.core.errors import InputError
+from textwright.core.words import counted
 from textwright.evaluation.statistics.resampling import clusters_of
 from textwright.evaluation.suite.base import Progress, Protocol, SuiteFigure, figure_of, mean, nats_of
+from textwright.evaluation.suite.cloze_file import Cloze
 from textwright.generation.scoring import ScoredText
 from textwright.generation.text_index import length_in_common
 from textwright.models.protocols import Decoder
-from textwright.tasks.rows import Row, read_rows
 from textwright.tokens import Tokenizer
 
 ROW = "cloze_accuracy"
-BLANK = re.compile(r"(?<!\w)(?:_+|XXXXX)(?!\w)")
-TEXT, OPTIONS = ("text", "sentence", "question"), ("options", "choices", "candidates")
-FORM = '{"text": "a _ here", "options": ["word", "gap"], "answer": "word"}'
-
-
-@dataclass(frozen=True)
-class Cloze:
-    """A text with a blank.
-
-    Attributes:
-        before: what stands before the blank.
-        after: what stands after it.
-        options: that may stand in it.
-        answer: the place of the right one.
-        document: that the text is of; empty: none.
-        where: its place in the file.
-    """
-
-    before: str
-    after: str
-    options: tuple[str, ...]
-    answer: int
-    document: str
-    where: str
-
-
-def read_cloze(path: Path) -> list[Cloze]:
-    """The texts of a file: JSON lines, or a table with the names of its columns.
-
-    The blank is ``_`` or ``XXXXX``. Options are a list, or columns ``option1``, ``option2``, ..., or one column with
-    ``|`` between them. The answer is one of them, or its number from 1.
-
-    Raises:
-        InputError: it cannot be read, or a text has no blank, or more than one, or its answer is no option.
-    """
-    return [_cloze_of(row) for row in read_rows([path])]
-
-
-def _cloze_of(row: Row) -> Cloze:
-    if not row.has(*TEXT):
-        there = ", ".join(row.fields)
-        raise InputError(f"no field 'text' among {there}", where=row.where, expected=FORM)
-    context, text = row.text("context") if row.has("context") else "", row.text(*TEXT)
-    parts = BLANK.split(text)
-    if len(parts) != 2:
-        what = "no blank" if len(parts) == 1 else f"{len(parts) - 1} blanks"
-        raise InputError(f"{what} in {text[:40]!r}", where=row.where, expected="one, written _ or XXXXX")
-    options = _options_of(row)
-    document = row.text("document") if row.has("document") else ""
-    before = f"{context} {parts[0]}" if context else parts[0]
-    return Cloze(before, parts[1], options, _answer_of(row, options), document, row.where)
-
-
-def _options_of(row: Row) -> tuple[str, ...]:
-    if row.has(*OPTIONS):
-        options = row.texts(*OPTIONS)
-        options = tuple(options[0].split("|")) if len(options) == 1 else options
-    else:
-        names = [name for number in range(1, len(row.fields) + 1) if row.has(name := f"option{number}")]
-        options = tuple(row.text(name) for name in names)
-    options = tuple(option.strip() for option in options)
-    if len(set(options)) < 2 or len(set(options)) < len(options) or not all(options):
-        raise InputError(
-            f"the options {' | '.join(options)!r}", where=row.where, expected="two different ones at least"
-        )
-    return options
-
-
-def _answer_of(row: Row, options: tuple[str, ...]) -> int:
-    answer = row.text("answer")
-    if answer in options:
-        return options.index(answer)
-    if answer.isdecimal() and 1 <= int(answer) <= len(options):
-        return int(answer) - 1
-    close = nearest(answer, options)
-    raise InputError(
-        f"the answer {answer!r}",
-        where=row.where,
-        expected=f"one of the options {', '.join(options)}, or its number from 1",
-        fix=f"did you mean {close!r}?" if close else "",
-    )
 
 
 def cloze_figures(
@@ -133,7 +48,7 @@ def cloze_figures(
     }
     figures = []
     for name, protocol in protocols.items():
-        some = [one for one in examples if name == "full" or one.after.strip()]
+        some = [one for one in examples if name == "full" or not one.ends_with_blank]
         if not some:
             continue
         texts = [text for one in some for text in option_texts(tokenizer, one, name == "full", model.context_length)]
@@ -144,6 +59,16 @@ def cloze_figures(
         statistics = np.array([(hit, 1.0) for hit in hits])
         figures.append(figure_of(ROW, protocol, statistics, mean, "documents" if any(documents) else "texts", clusters))
     return figures
+
+
+def cloze_notes(examples: Sequence[Cloze]) -> list[str]:
+    """What is not in a figure: texts that partial scoring says nothing of."""
+    num_ending = sum(one.ends_with_blank for one in examples)
+    if not num_ending:
+        return []
+    told = "leaves these out" if num_ending < len(examples) else "is left out"
+    where = f"{num_ending:,} of {counted(len(examples), 'text')}"
+    return [f"cloze: nothing follows the blank in {where}: partial scoring {told}"]
 
 
 def is_right(example: Cloze, nats: Sequence[float]) -> bool:
@@ -175,7 +100,7 @@ def option_texts(tokenizer: Tokenizer, example: Cloze, is_full: bool, context_le
         num_cut = max(0, len(ids) - context_length - 1)
         if num_given <= num_cut:
             raise InputError(
-                f"{len(ids) - num_given:,} tokens to score",
+                f"{counted(len(ids) - num_given, 'token')} to score",
                 where=example.where,
                 expected=f"at most {context_length:,}, what the model sees",
             )

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from textwright.core.config import Config
+from textwright.core.errors import InputError
+from textwright.text.files import find_files
 
 
 class SuiteFiles(Config):
@@ -21,3 +23,17 @@ class SuiteFiles(Config):
     def left_out(self) -> tuple[str, ...]:
         """The names of what no file is given for."""
         return tuple(name for name in type(self).model_fields if getattr(self, name) is None)
+
+    def check(self) -> None:
+        """See that there is something to measure.
+
+        Raises:
+            InputError: no file is given, or one that is not there.
+        """
+        if len(self.left_out) == len(type(self).model_fields):
+            options = ", ".join(f"--{name}" for name in self.left_out)
+            raise InputError("a suite without data", expected=f"a file after one of {options} at least")
+        for name in type(self).model_fields:
+            path: Path | None = getattr(self, name)
+            if path is not None:
+                find_files([path])

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
-from textwright.core.errors import InputError
 from textwright.core.progress import bar
 from textwright.evaluation.language_modelling import checked_windows
 from textwright.evaluation.suite.base import SuiteFigure, SuiteReport
-from textwright.evaluation.suite.cloze import cloze_figures, read_cloze
+from textwright.evaluation.suite.cloze import cloze_figures, cloze_notes
+from textwright.evaluation.suite.cloze_file import read_cloze
 from textwright.evaluation.suite.files import SuiteFiles
 from textwright.evaluation.suite.last_words import lambada_figures, read_passages
 from textwright.evaluation.suite.raw_text import bits_per_byte_figures, read_raw_text
@@ -34,39 +34,49 @@ class _Bars:
         return self._stack.enter_context(bar(label, total))
 
 
-def gpt2_suite(
-    model: Decoder, tokenizer: Tokenizer, files: SuiteFiles, *, window: int | None = None, stride: int | None = None
-) -> SuiteReport:
-    """Measure a model on what is given.
+class Gpt2Suite:
+    """The suite's data, read before any model is.
 
     Args:
-        model: what predicts.
-        tokenizer: the model's.
-        files: the data; all of it is read before anything is measured.
-        window: tokens seen at most, by the protocols whose windows overlap; the model's context when not given.
-        stride: tokens newly predicted in such a window; half of it when not given.
+        files: the data; what no file is given for is left out.
 
     Raises:
-        InputError: no file, one that cannot be read or is none of its kind, or a window the model cannot have.
+        InputError: no file, or one that cannot be read or is none of its kind.
     """
-    if len(files.left_out) == len(SuiteFiles.model_fields):
-        options = ", ".join(f"--{name}" for name in files.left_out)
-        raise InputError("a suite without data", expected=f"a file after one of {options} at least")
-    window, stride = checked_windows(model, window, stride)
-    passages = read_passages(files.lambada) if files.lambada is not None else []
-    wikitext = read_wikitext(files.wikitext) if files.wikitext is not None else None
-    raw = read_raw_text(files.bytes) if files.bytes is not None else ""
-    examples = read_cloze(files.cloze) if files.cloze is not None else []
-    figures = list[SuiteFigure]()
-    with _Bars() as bars:
-        if passages:
-            progress = bars.begin("lambada", 2 * len(passages))
-            figures += lambada_figures(model, tokenizer, passages, progress)
-        if wikitext is not None:
-            figures += wikitext_figures(model, tokenizer, wikitext, window, stride, bars.begin)
-        if raw:
-            figures += bits_per_byte_figures(model, tokenizer, raw, window, stride, bars.begin)
-        if examples:
-            figures += cloze_figures(model, tokenizer, examples, bars.begin)
-    notes = tuple(wikitext.notes()) if wikitext is not None else ()
-    return SuiteReport("gpt2", tuple(figures), files.left_out, notes)
+
+    def __init__(self, files: SuiteFiles) -> None:
+        files.check()
+        self._left_out = files.left_out
+        self._passages = read_passages(files.lambada) if files.lambada is not None else []
+        self._wikitext = read_wikitext(files.wikitext) if files.wikitext is not None else None
+        self._raw = read_raw_text(files.bytes) if files.bytes is not None else ""
+        self._cloze = read_cloze(files.cloze) if files.cloze is not None else []
+
+    def measure(
+        self, model: Decoder, tokenizer: Tokenizer, *, window: int | None = None, stride: int | None = None
+    ) -> SuiteReport:
+        """Measure a model on what is given.
+
+        Args:
+            model: what predicts.
+            tokenizer: the model's.
+            window: tokens seen at most, by the protocols whose windows overlap; the model's context when not given.
+            stride: tokens newly predicted in such a window; half of it when not given.
+
+        Raises:
+            InputError: a window the model cannot have.
+        """
+        window, stride = checked_windows(model, window, stride)
+        figures = list[SuiteFigure]()
+        with _Bars() as bars:
+            if self._passages:
+                progress = bars.begin("lambada", 2 * len(self._passages))
+                figures += lambada_figures(model, tokenizer, self._passages, progress)
+            if self._wikitext is not None:
+                figures += wikitext_figures(model, tokenizer, self._wikitext, window, stride, bars.begin)
+            if self._raw:
+                figures += bits_per_byte_figures(model, tokenizer, self._raw, window, stride, bars.begin)
+            if self._cloze:
+                figures += cloze_figures(model, tokenizer, self._cloze, bars.begin)
+        notes = [*(self._wikitext.notes() if self._wikitext is not None else ()), *cloze_notes(self._cloze)]
+        return SuiteReport("gpt2", tuple(figures), self._left_out, tuple(notes))

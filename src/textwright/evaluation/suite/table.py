@@ -3,7 +3,8 @@
 from rich.table import Column, Table
 
 from textwright.core.console import stderr_console, stdout_console
-from textwright.evaluation.suite.base import SuiteReport
+from textwright.core.words import counted
+from textwright.evaluation.suite.base import SuiteFigure, SuiteReport
 
 
 def show_suite(report: SuiteReport) -> None:
@@ -15,7 +16,7 @@ def show_suite(report: SuiteReport) -> None:
         interval = "-" if one.low is None or one.high is None else f"{one.low:,.4f} to {one.high:,.4f}"
         shown = one.row if one.row != row else ""
         row = one.row
-        table.add_row(shown, one.protocol, f"{one.value:,.4f}", interval, f"{one.n:,} {one.unit}", f"[{number}]")
+        table.add_row(shown, one.protocol, f"{one.value:,.4f}", interval, _units(one), f"[{number}]")
     out, notes = stdout_console(), stderr_console()
     out.print(table)
     out.print()
@@ -26,3 +27,8 @@ def show_suite(report: SuiteReport) -> None:
     if report.left_out:
         options = ", ".join(f"--{name}" for name in report.left_out)
         notes.print(f"left out, as no file was given: {options}", soft_wrap=True)
+
+
+def _units(one: SuiteFigure) -> str:
+    first, space, rest = one.unit.partition(" ")
+    return counted(one.n, f"{first.removesuffix('s')}{space}{rest}")
