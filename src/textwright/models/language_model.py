@@ -84,6 +84,20 @@ class LanguageModel(Network):
         head = self.head_weight if self._cast_head is None else self._cast_head
         return cross_entropy_sum(flat, head, targets, flat_weights, self._compiled_loss)
 
+    def untie_head(self) -> None:
+        """Give the head a matrix of its own, where it is the token embedding: a copy, which is trained by itself.
+
+        What the model computes stays the same; its config, and what is saved, say that the two are apart.
+
+        Raises:
+            InputError: the family does not offer it.
+        """
+        raise InputError(
+            f"the head of a {self.config.family} model cannot be parted from its embedding",
+            expected="a family that offers it",
+            fix="train something else than the head alone",
+        )
+
     def hidden_matrices(self) -> dict[str, tuple[int, ...]]:
         """Those of all linear layers but the head."""
         found = super().hidden_matrices()

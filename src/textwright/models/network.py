@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from textwright.models.config import ModelConfig
+from textwright.models.layer_groups import LayerGroup
 from textwright.models.layers.linear import Linear
 
 
@@ -45,6 +46,14 @@ class Network(nn.Module, ABC):
             for name, module in self.named_modules()
             if isinstance(module, nn.Linear)
         }
+
+    def layer_groups(self) -> tuple[LayerGroup, ...]:
+        """The parts that are trained or frozen as one, from the bottom up: what strategies of fine-tuning go by.
+
+        Embeddings (positions among them), blocks, the final norm, the head; every weight is in exactly one. A head that
+        is the embedding is no part of its own. A family without such parts leaves it out, and has none.
+        """
+        return ()
 
     def cast_frozen(self, dtype: torch.dtype) -> None:
         """Keep copies in this type of frozen weights that are used in it by more than their own layer.

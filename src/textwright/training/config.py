@@ -68,6 +68,9 @@ class TrainConfig(Config):
     """How much of AdamW's running mean of squared gradients is kept in a step. Small batches may want 0.99."""
     weight_decay: float = Field(default=0.1, ge=0)
     """How much of themselves matrices lose in a step, times the learning rate. Vectors do not decay."""
+    decay_to_start: float = Field(default=0.0, ge=0)
+    """How much of the way back to the value it had when the run began every trained weight goes after each step, times
+    the learning rate: L2 to the start, against forgetting. It takes as much memory as the weights it is for."""
     schedule: Literal["cosine", "wsd"] = "wsd"
     """wsd: warm up, stay, fall in a line at the end. cosine: warm up, then fall along a half cosine."""
     warmup_steps: int | None = Field(default=None, ge=0)

@@ -15,7 +15,7 @@ from textwright.models.layers.cross_entropy import MAX_LOGIT_BYTES
 from textwright.training.compute_weights import num_copied
 from textwright.training.config import ResolvedTrainConfig
 from textwright.training.model_with_loss import ModelWithLoss
-from textwright.training.optimizers import moved_by_muon
+from textwright.training.optimizers import drawn_to_start, moved_by_muon
 from textwright.training.precision import autocast
 
 HEAP = 1.35
@@ -108,8 +108,8 @@ def measure_activations(model_with_loss: ModelWithLoss, config: ResolvedTrainCon
         one, two = (
             _saved_bytes(model_with_loss, rows.select(chosen).to(device)) for chosen in ([0], [0, 1 % rows.num_rows])
         )
-    row_bytes, layers = max(1, two - one), model_with_loss.model.num_layers
-    block_bytes = row_bytes // layers
+    row_bytes, layers = max(1, two - one), _num_layers_run_back(model_with_loss)
+    block_bytes = row_bytes // max(1, layers)
     if config.activation_checkpointing and isinstance(model_with_loss.model, LanguageModel):
         # The hooks see what would be kept without it: of that one block at a time, and what goes into each.
         row_bytes = block_bytes + layers * time * model_with_loss.model.hidden_size * 4
@@ -127,11 +127,15 @@ def training_bytes(
     trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
     copies = 2 * num_copied(model_with_loss) if config.precision == "bfloat16" else 0
     optimizer = optimizer_bytes(model_with_loss, config)
+    starts = sum(weight.nbytes for weight in drawn_to_start(model_with_loss, config))
     gradients = 4 * sum(trained.values())
-    model = model_with_loss.model
-    vocab_size, head_bytes = (
-        (model.vocab_size, 4 * model.head_weight.numel()) if isinstance(model, LanguageModel) else (0, 0)
-    )
+    model, vocab_size, head_bytes = model_with_loss.model, 0, 0
+    if isinstance(model, LanguageModel):
+        vocab_size = model.vocab_size
+        if model.head_weight.requires_grad:
+            head_bytes = 4 * model.head_weight.numel()
+        elif config.precision == "bfloat16":
+            copies += 2 * model.head_weight.numel()  # a frozen head is cast once, and has no gradient
     item = 2 if config.precision == "bfloat16" else 4
     num_logits = min(MAX_LOGIT_BYTES // item, config.micro_batch_size * config.sequence_length * vocab_size)
     logits = num_logits * (2 * item if config.compile else item + 4)
@@ -145,7 +149,8 @@ def training_bytes(
     # A checkpoint is written from a copy, and so is the best model, while training goes on.
     every = config.checkpoint_every or config.steps
     copied = 2 * weights + optimizer if saves and every < config.steps else 0
-    return activations.used_bytes + LIBRARIES + int(HEAP * (optimizer + copies + max(at_loss, at_end) + copied))
+    held = optimizer + starts + copies + max(at_loss, at_end) + copied
+    return activations.used_bytes + LIBRARIES + int(HEAP * held)
 
 
 def optimizer_bytes(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> int:
@@ -153,6 +158,15 @@ def optimizer_bytes(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig)
     by_muon = moved_by_muon(model_with_loss, config)
     trained = {name: p.numel() for name, p in model_with_loss.named_parameters() if p.requires_grad}
     return sum(4 * size * (1 if name in by_muon else 2) for name, size in trained.items())
+
+
+def _num_layers_run_back(model_with_loss: ModelWithLoss) -> int:
+    """How many blocks the backward pass goes through: from the lowest one that is trained, or has such below it, up."""
+    model = model_with_loss.model
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    groups = model.layer_groups()
+    lowest = next((place for place, group in enumerate(groups) if trained.intersection(group.weights)), len(groups))
+    return sum(group.kind == "block" for group in groups[lowest:]) if groups else model.num_layers
 
 
 def _muon_bytes(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> int:

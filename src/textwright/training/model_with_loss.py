@@ -181,6 +181,18 @@ class ModelWithLoss(nn.Module):
         if not self.num_trained:
             raise InputError("no weight is trained", where=where, expected="at least one that is not frozen")
 
+    def ever_trained(self, plan: ParameterPlan) -> dict[str, nn.Parameter]:
+        """The weights, by name, that some stage of a plan trains."""
+        stages = plan or (Stage(),)
+        before = self._trained_before or {}
+
+        def is_trained(name: str, parameter: nn.Parameter, stage: Stage) -> bool:
+            rule = rule_for(stage, name)
+            return before.get(name, parameter.requires_grad) if rule is None else rule.trained
+
+        named = self.own_parameters().items()
+        return {name: value for name, value in named if any(is_trained(name, value, stage) for stage in stages)}
+
     def mark_largest(self, plan: ParameterPlan) -> None:
         """Mark the weights as that stage has it in which most is trained. Raises InputError as ``mark``, of any."""
         sizes: list[tuple[int, Stage]] = []

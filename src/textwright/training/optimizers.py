@@ -22,13 +22,15 @@ class Optimizer:
     """The optimizers of a run, stepped together; every one of its tensors has a name, so that a run can be resumed.
 
     Args:
-        model_with_loss: whose weights are marked as trained or frozen.
+        model_with_loss: whose weights are marked as trained or frozen. They have the values that the run began with,
+            which ``decay_to_start`` draws them to: what is resumed is loaded afterwards.
         config: resolved.
     """
 
     def __init__(self, model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> None:
         self._model_with_loss, self._config = model_with_loss, config
         self._parts: list[Muon | AdamW] = []
+        self._starts = {weight: weight.detach().clone() for weight in drawn_to_start(model_with_loss, config)}
         self.apply_stage()
 
     def apply_stage(self) -> None:
@@ -78,8 +80,30 @@ class Optimizer:
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * fraction
             part.step(gradients, scale, copies or {})
+            if self._starts:
+                self._draw_to_start(part, gradients, copies or {})
         # torch's fused kernel moves a weight without counting its version up, and by versions others see the change.
         torch.autograd.graph.increment_version(gradients)
+
+    @torch.no_grad()
+    def _draw_to_start(
+        self, part: Muon | AdamW, gradients: Mapping[Tensor, Tensor], copies: Mapping[Tensor, Tensor]
+    ) -> None:
+        """What has just moved goes back toward its start by the part ``decay_to_start`` x learning rate of the way.
+
+        Decoupled from the gradient, as AdamW's decay toward zero is, so that no running mean sees it.
+
+        Source: Li et al. 2018 (arXiv:1802.01483), L2-SP, where it is a term of the loss; Loshchilov and Hutter 2019
+        (arXiv:1711.05101) for why it is none here.
+        """
+        for group in part.param_groups:
+            moved = [weight for weight in group["params"] if weight in gradients]
+            if moved:
+                way = min(1.0, group["lr"] * self._config.decay_to_start)
+                torch._foreach_lerp_(moved, [self._starts[weight] for weight in moved], way)
+                cast = [weight for weight in moved if weight in copies]
+                if cast:
+                    torch._foreach_copy_([copies[weight] for weight in cast], cast)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything the next step depends on, as ``parameter name/what``. Empty before the first step."""
@@ -137,6 +161,17 @@ class Optimizer:
 
     def _all(self) -> Iterator[tuple[Muon | AdamW, nn.Parameter]]:
         return ((part, p) for part in self._parts for group in part.param_groups for p in group["params"])
+
+
+def drawn_to_start(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> list[nn.Parameter]:
+    """The weights whose start is kept, for ``decay_to_start``: all that are trained in some stage.
+
+    Of one that trains, rests, and trains again in a run that was resumed between, the start could not be found later.
+    """
+    if not config.decay_to_start:
+        return []
+    ever = set(model_with_loss.ever_trained(config.parameter_plan).values())
+    return [weight for weight in model_with_loss.parameters() if weight.requires_grad or weight in ever]
 
 
 def hidden_matrices(model_with_loss: ModelWithLoss) -> dict[str, tuple[int, ...]]:

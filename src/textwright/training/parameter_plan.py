@@ -1,5 +1,6 @@
 """Which weights are trained, by which optimizer and how fast; and from which step on that changes. Torch-free."""
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Literal
@@ -57,6 +58,17 @@ def stage_at(plan: ParameterPlan, step: int) -> Stage:
 def rule_for(stage: Stage, name: str) -> Rule | None:
     """The rule that holds for a weight; None where no pattern fits."""
     return next((rule for rule in stage.rules if fits(rule, name)), None)
+
+
+def rules_for(stage: Stage, names: Iterable[str]) -> dict[str, Rule | None]:
+    """``rule_for`` of many weights; quicker where there are many rules."""
+    found: dict[str, Rule | None] = dict.fromkeys(names)
+    remaining = list(found)
+    for rule in stage.rules:
+        fitting = {name for name in remaining if fnmatchcase(name, rule.pattern)}
+        found |= dict.fromkeys(fitting, rule)
+        remaining = [name for name in remaining if name not in fitting]
+    return found
 
 
 def fits(rule: Rule, name: str) -> bool:

@@ -24,6 +24,7 @@ from textwright.models.gpt.config import GPTConfig
 from textwright.models.hooks import BlockHooks, ModelHooks
 from textwright.models.kv_cache import KVCache, check_slots
 from textwright.models.language_model import LanguageModel
+from textwright.models.layer_groups import GroupKind, LayerGroup, group_layers
 from textwright.models.layers.attention import (
     Attention,
     AttentionMask,
@@ -36,6 +37,10 @@ from textwright.models.layers.mlp import MLP, GatedMLP, dropout
 from textwright.models.layers.norm import RMSNorm
 from textwright.models.layers.positions import RopeTable, SinusoidalPositions, rope_table, sinusoidal_table
 from textwright.models.protocols import Cache
+
+MAX_COMPILED_BLOCKS = 64
+"""Kinds of blocks, by what of them is frozen and by their batches' shapes, that one process compiles: torch stops at 8,
+which several stages of a parameter plan would use up."""
 
 
 class PreNormBlock(nn.Module):
@@ -147,6 +152,26 @@ class GPT(LanguageModel):
         """The output matrix: the token embedding's own where the head is tied."""
         return self.token_embedding.weight if self.config.tie_embeddings else self.untied_head.weight
 
+    def layer_groups(self) -> tuple[LayerGroup, ...]:
+        """Embeddings, which a tied head belongs to; the blocks; a final norm and a head of its own, where there are."""
+        of_embedding = ("token_embedding.", "position_embedding.")
+        parts: list[tuple[str, GroupKind, tuple[str, ...]]] = [
+            ("embeddings, head" if self.config.tie_embeddings else "embeddings", "embedding", of_embedding),
+            *((f"block {layer}", "block", (f"blocks.{layer}.",)) for layer in range(self.config.num_layers)),
+            ("final norm", "final_norm", ("final_norm.",)),
+            ("head", "head", ("untied_head.",)),
+        ]
+        return group_layers(parts, (name for name, _ in self.named_parameters()))
+
+    def untie_head(self) -> None:
+        """A copy of the token embedding as a head of its own; nothing where there is one."""
+        if not self.config.tie_embeddings:
+            return
+        weight = self.token_embedding.weight
+        self.untied_head = Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
+        self.untied_head.weight = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
+        self.config = self.config.model_copy(update={"tie_embeddings": False})
+
     def embed(self, batch: Batch, hooks: ModelHooks | None = None) -> Float[Tensor, "batch time hidden"]:
         """Tokens as vectors, with their positions added where positions are vectors."""
         return cast(Tensor, self.embedding_drop(self._embed(batch.input_ids, self._positions(batch), hooks)))
@@ -218,9 +243,11 @@ class GPT(LanguageModel):
         return self._through_blocks(self._embed(ids, position_ids, hooks), attention_mask, writer, hooks)
 
     def compile_for_training(self) -> None:
-        """Compile the block, once for all layers: they differ in their tensors only."""
+        """Compile the block, once for all layers: they differ in their tensors only, and in what of them is frozen."""
         super().compile_for_training()
-        self._compiled_block = torch.compile(type(self.blocks[0]).forward, dynamic=False)
+        self._compiled_block = torch.compile(  # type: ignore[call-overload]
+            type(self.blocks[0]).forward, dynamic=False, recompile_limit=MAX_COMPILED_BLOCKS
+        )
 
     def enable_activation_checkpointing(self) -> None:
         """Keep the residual stream between the blocks, and compute each block's inside again in the backward pass.
