@@ -14,19 +14,19 @@ from typing import Any
 
 from textwright.api.config import FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
-from textwright.api.given import EXAMPLES, given_examples, paths_in
+from textwright.api.given_examples import EXAMPLES, given_examples, paths_in
 from textwright.api.run_result import write_report
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.data.dataset import DataSplits, find_data_corruption, open_data
-from textwright.data.examples import ExampleTokens
+from textwright.data.examples import ExampleTokens, TooLong
 from textwright.data.prepare import write_tokens
 from textwright.models.language_model import LanguageModel
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.text.dialogue import DialogueFormat
-from textwright.text.files import VALIDATED_ON, describe_left_out, none_left, search
+from textwright.text.files import VALIDATED_ON, none_left, search
 from textwright.text.options import ReadOptions
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
@@ -36,8 +36,6 @@ from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
 
 FIT_STEPS = 100
-FIT_TOKENS_PER_ROW = 256
-"""At most, but where a pair is longer: one that is cut would be learned without its prompt."""
 
 
 def encode_examples(
@@ -48,6 +46,7 @@ def encode_examples(
     options: ReadOptions,
     *,
     validation: Any = None,
+    too_long: TooLong = "error",
 ) -> ExampleTokens:
     """What was given to learn from, or to validate on, as token ids.
 
@@ -58,13 +57,16 @@ def encode_examples(
         tokenizer: its tokenizer.
         options: how files and rows are read.
         validation: what is validated on, of which no file is learned from.
+        too_long: what is done with a pair or a chat that is longer than the model's context.
 
     Raises:
-        InputError: no text at all, something else than examples, or a pair that is longer than the model's context.
+        InputError: no text at all, nothing to learn, something else than examples, or a pair that is longer than the
+            model's context.
     """
     but = paths_in(validation)
     given = given_examples(examples, name, options, but=but)
-    found = ExampleTokens(given, tokenizer, max_pair_tokens=network.context_length)
+    found = ExampleTokens(given, tokenizer, max_pair_tokens=network.context_length, too_long=too_long)
+    found.num_null = given.num_null
     if but and (paths := paths_in(examples)):
         found.validated_on = search(paths, but=but).left_out.get(VALIDATED_ON, [])
     if not found.num_documents:
@@ -103,8 +105,7 @@ def fit_config(
     """
     if sum(given is not None for given in (steps, epochs, minutes)) > 1:
         raise InputError("more than one of steps, epochs and minutes", expected="one of them")
-    longest_row = max(FIT_TOKENS_PER_ROW, tokens.longest_pair)
-    time = min(network.context_length, longest_row, tokens.num_tokens)
+    time = tokens.row_length(network.context_length)
     if epochs is not None:
         if not 0 < epochs < math.inf:
             raise InputError(f"epochs = {epochs}", where="the arguments of fit", expected="a number above 0")
@@ -151,10 +152,8 @@ def fit(
     if display is not None:
         callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
         for name, tokens in (("texts", train), ("validation", val)):
-            if tokens is not None and tokens.num_left_out:
-                display.note(f"{name}: {tokens.num_left_out:,} without any text left out")
-            if tokens is not None and tokens.validated_on:
-                display.note(f"{name}: {describe_left_out({VALIDATED_ON: tokens.validated_on})}")
+            for line in () if tokens is None else tokens.notes:
+                display.note(f"{name}: {line}")
         for line in evaluator.lines(training):
             display.note(line)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():

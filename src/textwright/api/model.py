@@ -11,7 +11,8 @@ from torch import Tensor
 
 from textwright.api.draft_model import DraftModel
 from textwright.api.fit_run import encode_examples, fit, fit_config
-from textwright.api.given import Examples, given_ids, given_prompts, given_texts
+from textwright.api.given import given_ids, given_prompts, given_texts
+from textwright.api.given_examples import Examples
 from textwright.api.hub import download
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
@@ -245,7 +246,7 @@ class Model:
         """Train on texts, in place.
 
         Each text is a document with its own end; short ones share a row and do not see each other. Of a pair the
-        completion is learned, and its end. AdamW: a warm-up of a tenth, a constant rate, decay over the last fifth.
+        completion is learned, of a chat each answer, with its end. AdamW: a tenth of warm-up, the last fifth of decay.
 
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
@@ -270,17 +271,17 @@ class Model:
             InputError: no text at all, what is no text, a pair longer than the context, or values that cannot be.
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
-        network, tokenizer, options = self.network, self.tokenizer, ReadOptions(invalid_utf8, text_field)
-        train = encode_examples(texts, "texts", network, tokenizer, options, validation=validation)
-        val = None if validation is None else encode_examples(validation, "validation", network, tokenizer, options)
+        how = self.network, self.tokenizer, ReadOptions(invalid_utf8, text_field, dialogue=self.dialogue)
+        train = encode_examples(texts, "texts", *how, validation=validation)
+        val = None if validation is None else encode_examples(validation, "validation", *how)
         values: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes, "batch_size": batch_size}
         values |= {"learning_rate": learning_rate, "seed": seed, "task_examples": task_examples, "best_by": best_by}
-        config, folder = fit_config(train, network, tasks=tasks, **values), None if out is None else Path(out)
+        config, folder = fit_config(train, self.network, tasks=tasks, **values), None if out is None else Path(out)
         try:
-            report = fit(network, tokenizer, self.dialogue, train, val, config, out=folder, quiet=quiet)
+            report = fit(self.network, self.tokenizer, self.dialogue, train, val, config, out=folder, quiet=quiet)
         finally:
             self.changed()
-            network.eval()
+            self.network.eval()
         obey(report.signal_number)
         return report
 
