@@ -167,9 +167,7 @@ class ExampleTokens(TokenDataset):
         self.num_tokens_cut = self.num_learned_cut = 0
         """Tokens that were cut off or left out with them, and how many of these would have been learned."""
         self.longest_pair = self.num_learned = size_bytes = num_characters = 0
-        whole = encode_each(
-            self._with_text(examples), tokenizer, max_pair_tokens=max_pair_tokens, too_long=too_long
-        )
+        whole = encode_each(self._with_text(examples), tokenizer, max_pair_tokens=max_pair_tokens, too_long=too_long)
         for encoded in whole:
             found = self._counted(encoded)
             if found is None:
@@ -217,7 +215,9 @@ class ExampleTokens(TokenDataset):
         if self.num_learned or not (self._documents or self.num_too_long):
             return
         if not self._documents:
-            given = f"all {self.num_too_long:,} examples are longer than the model's context of {max_pair_tokens:,} tokens"
+            given = (
+                f"all {self.num_too_long:,} examples are longer than the model's context of {max_pair_tokens:,} tokens"
+            )
             raise InputError(given, expected="at least one that fits", fix="set too_long to cut (--too-long)")
         raise InputError(
             f"nothing to learn in {len(self._documents):,} examples: all of their tokens are read only",
