@@ -187,10 +187,10 @@ def test_what_comes_again_is_named_and_so_is_what_is_validated_on_too(
     assert (found.in_both.num_whole, found.in_both.num_prompts) == (1, 1)
     found.show()
     out = capsys.readouterr().out
-    assert f"1 examples come again: the first is {train}:3, as {train}:1" in out
-    assert f"1 further prompts come again: the first is {train}:2, as {train}:1" in out
-    assert f"1 examples to validate on learned from, too: the first is {val}:1, as {train}:1" in out
-    assert f"1 further prompts to validate on learned from, too: the first is {val}:2, as {train}:4" in out
+    assert f"1 example there before: the first is {train}:3, as {train}:1" in out
+    assert f"1 further prompt there before: the first is {train}:2, as {train}:1" in out
+    assert f"1 example to validate on learned from too: the first is {val}:1, as {train}:1" in out
+    assert f"1 further prompt to validate on learned from too: the first is {val}:2, as {train}:4" in out
     check(train, validation=pairs_file(tmp_path, ("z", "z"), name="val.jsonl")).show()
     assert "no example and no prompt in common" in capsys.readouterr().out
 
