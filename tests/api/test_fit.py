@@ -14,7 +14,7 @@ from tests.api.test_runs_stay_resumable import interrupt_at, new_model, same, sm
 from textwright.api.config import fine_tune_options
 from textwright.api.fit_data import FitData, read_fit_data
 from textwright.api.fit_run import fit_config
-from textwright.api.given import Examples
+from textwright.api.given_examples import Examples
 from textwright.core.errors import InputError
 from textwright.data.dataset import DataSplits, open_data
 from textwright.data.documents import rows_of
@@ -306,17 +306,6 @@ def test_pairs_that_differ_in_what_is_learned_differ_in_their_fingerprint() -> N
     one, other = encoded([("ab", "c")]), encoded([("a", "bc")])
     assert one.read(0, 4).tolist() == other.read(0, 4).tolist()
     assert one.fingerprint != other.fingerprint
-
-
-def test_what_is_encoded_at_once_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    examples = ["a text", "", ("prompt", "completion"), ("", "completion"), {"text": "row"}, "月é😀"]
-    expected = encoded(examples)
-    for size in (1, 12):
-        monkeypatch.setattr("textwright.data.examples.BATCH_CHARACTERS", size)
-        found = encoded(examples)
-        assert found.fingerprint == expected.fingerprint
-        assert list(rows_of(found.documents)) == list(rows_of(expected.documents))
-        assert (found.num_bytes, found.num_characters) == (expected.num_bytes, expected.num_characters)
 
 
 def test_texts_that_hold_nothing_are_said_to_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:

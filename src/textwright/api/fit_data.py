@@ -7,13 +7,13 @@
           watch/NAME/     text whose loss is looked at
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from textwright.api.config import FineTuneOptions
-from textwright.api.given import EXAMPLES, given_examples, paths_in
+from textwright.api.given_examples import EXAMPLES, given_examples, paths_in
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.data.dataset import DataSplits, TokenDataset, find_data_corruption, open_data
@@ -23,6 +23,7 @@ from textwright.data.sources.base import BatchSource, ShuffledRows
 from textwright.data.sources.mixture import Mixture
 from textwright.models.language_model import LanguageModel
 from textwright.runs.run_folder import Run
+from textwright.text.dialogue import DialogueFormat
 from textwright.text.files import VALIDATED_ON, none_left, search
 from textwright.text.options import ReadOptions
 from textwright.tokens import Tokenizer
@@ -83,6 +84,7 @@ def read_fit_data(
     network: LanguageModel,
     tokenizer: Tokenizer,
     options: FineTuneOptions,
+    dialogue: DialogueFormat | None = None,
 ) -> FitData:
     """What was given, as token ids in memory.
 
@@ -92,24 +94,25 @@ def read_fit_data(
         network: the model.
         tokenizer: its tokenizer.
         options: how files are read, what is held out, what is replayed and watched.
+        dialogue: how conversations are written down for the model.
 
     Raises:
         InputError: no text at all, something else than examples, or a pair that is longer than the model sees.
     """
-    reading = ReadOptions(**options.reading)
+    reading = ReadOptions(**options.reading, dialogue=dialogue)
     most = min(network.context_length, options.training.sequence_length or network.context_length)
-    train = list(_examples(texts, "texts", reading, but=paths_in(validation)))
-    held: list[Example] = []
-    if validation is not None:
-        held = list(_examples(validation, "validation", reading))
-    elif options.val_fraction:
+    but = paths_in(validation)
+    given = given_examples(texts, "texts", reading, but=but)
+    given_to_validate = given_examples([] if validation is None else validation, "validation", reading)
+    train, held = list(given), list(given_to_validate)
+    if validation is None and options.val_fraction:
         train, held = hold_out(train, options.val_fraction)
 
-    def encoded(examples: Sequence[Example]) -> ExampleTokens:
-        return ExampleTokens(examples, tokenizer, max_pair_tokens=most)
+    def encoded(examples: Iterable[Example]) -> ExampleTokens:
+        return ExampleTokens(examples, tokenizer, max_pair_tokens=most, too_long=options.too_long)
 
     learned, val = encoded(train), encoded(held)
-    but = paths_in(validation)
+    learned.num_null, val.num_null = given.num_null, given_to_validate.num_null
     if but and (paths := paths_in(texts)):
         learned.validated_on = search(paths, but=but).left_out.get(VALIDATED_ON, [])
     if not learned.num_documents:
@@ -120,7 +123,7 @@ def read_fit_data(
         raise _nothing_to("validate on")
 
     def old(path: Path, name: str) -> TokenDataset:
-        found = ExampleTokens(_examples(path, name, reading), tokenizer, max_pair_tokens=most)
+        found = encoded(given_examples(path, name, reading))
         if not found.num_documents:
             raise InputError(f"no text in {path}", where=name, expected="some that is not empty")
         return found
@@ -178,10 +181,6 @@ def damage_of_fit_data(run: Run) -> str | None:
     """What is wrong with what a run holds of it, naming the file; None where every byte is as it was written."""
     folders = [run.data, *(folder for part in (run.replay, run.watch) if part.is_dir() for folder in part.iterdir())]
     return next((found for folder in sorted(folders) if (found := find_data_corruption(folder)) is not None), None)
-
-
-def _examples(given: Any, name: str, options: ReadOptions, *, but: Sequence[Path] = ()) -> Any:
-    return given_examples(given, name, options, but=but)
 
 
 def _nothing_to(purpose: str) -> InputError:

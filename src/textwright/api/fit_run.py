@@ -24,7 +24,6 @@ from textwright.models.language_model import LanguageModel
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
 from textwright.text.dialogue import DialogueFormat
-from textwright.text.files import VALIDATED_ON, describe_left_out
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.from_config import add_loss
@@ -33,8 +32,6 @@ from textwright.training.report import TrainReport
 
 FIT_STEPS = 100
 """Where nobody says how long."""
-FIT_TOKENS_PER_ROW = 256
-"""At most, but where a pair is longer: one that is cut would be learned without its prompt."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,13 @@ def fit_config(data: FitData, network: LanguageModel, options: FineTuneOptions, 
     """
     training, where = options.chosen_training, "the arguments of fit"
     tokens = data.splits.train
-    longest_pair = tokens.longest_pair if isinstance(tokens, ExampleTokens) else 0
+    assert isinstance(tokens, ExampleTokens), "what is begun is in memory"
     length = training.sequence_length
     if length is not None and length > network.context_length:
         raise InputError(
             f"sequence_length = {length}", where=where, expected=f"at most {network.context_length}, the model's context"
         )
-    length = length or min(network.context_length, max(FIT_TOKENS_PER_ROW, longest_pair), tokens.num_tokens)
+    length = length or tokens.row_length(network.context_length)
     training = changed(training, {"sequence_length": length}, where)
     if options.epochs is not None:
         steps = max(1, round(options.epochs * data.steps_per_epoch(training, network.context_length)))
@@ -111,7 +108,7 @@ def fit(
     training = evaluator.applied_to(config.training)
     display = None if quiet else TrainingDisplay("fit" if out is None else str(out))
     if display is not None:
-        for line in [*_left_out(data), *evaluator.lines(training)]:
+        for line in [*_notes(data), *evaluator.lines(training)]:
             display.note(line)
     if out is not None:
         run, data = begin_fit_run(out, taught, data, config)
@@ -187,15 +184,10 @@ def dialogue_of(run: Run) -> DialogueFormat | None:
     return read_dialogue(run.base)
 
 
-def _left_out(data: FitData) -> Sequence[str]:
+def _notes(data: FitData) -> Sequence[str]:
     """What was given and is not learned, for people."""
-    found = list[str]()
-    for name, tokens in (("texts", data.splits.train), ("validation", data.splits.val)):
-        if isinstance(tokens, ExampleTokens) and tokens.num_left_out:
-            found.append(f"{name}: {tokens.num_left_out:,} without any text left out")
-        if isinstance(tokens, ExampleTokens) and tokens.validated_on:
-            found.append(f"{name}: {describe_left_out({VALIDATED_ON: tokens.validated_on})}")
-    return found
+    given = (("texts", data.splits.train), ("validation", data.splits.val))
+    return [f"{name}: {line}" for name, tokens in given if isinstance(tokens, ExampleTokens) for line in tokens.notes]
 
 
 def _resolved(network: LanguageModel) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 ::
 
-    fit        a text, or texts, pairs, rows, paths ----> Example
+    fit        a text, or texts, pairs, rows, paths ----> Example: see ``given_examples``
     evaluate, embed                texts            ----> str
     complete   texts, token ids, requests           ----> str | list[int] | Request
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from textwright.core.errors import InputError, check_is_text, nearest
+from textwright.api.given_examples import check_is_list, given_text
+from textwright.core.errors import InputError, check_is_text
 from textwright.core.kinds import describe, is_number, wrong_kind
-from textwright.data.examples import Example
 from textwright.generation.request import Request, SamplingConfig
-from textwright.text.document import Document
-from textwright.text.files import search
-from textwright.text.options import ReadOptions
-from textwright.text.read import read_chunks
-from textwright.text.readers import READERS
-from textwright.text.rows import as_text, pair_of, text_of
-
-ExampleLike = str | tuple[str, str] | Mapping[str, Any] | os.PathLike[str]
-Examples = str | os.PathLike[str] | Iterable[ExampleLike]
-"""Texts; pairs (prompt, completion); rows, each with its text or with both of these; paths of files and folders."""
-EXAMPLES = "texts, pairs (prompt, completion), rows or paths"
-LONGEST_PATH = 4096
-"""Characters; a longer text is none."""
 
 
 def given_texts(texts: Any, name: str = "texts") -> Iterator[str]:
@@ -50,40 +36,8 @@ def given_texts(texts: Any, name: str = "texts") -> Iterator[str]:
     """
     if isinstance(texts, str):
         raise InputError("one text instead of a list of texts", fix="put it into a list: [text]")
-    _check_is_list(texts, name, "a list of texts")
-    return (_text(text, f"{name}[{number}]") for number, text in enumerate(texts))
-
-
-def given_examples(examples: Any, name: str, options: ReadOptions, *, but: Sequence[Path] = ()) -> Iterator[Example]:
-    """What is to be learned from, one after the other.
-
-    Args:
-        examples: see ``Examples``.
-        name: what they were given as.
-        options: how files are read, and which field of a row holds its text.
-        but: files and folders of which nothing is to be learned.
-
-    Raises:
-        InputError: it is something else, or a file that cannot be read.
-    """
-    if isinstance(examples, str):
-        _check_is_no_path(examples, name, alone=True)
-    if isinstance(examples, str | os.PathLike):
-        examples = [examples]
-    _check_is_list(examples, name, EXAMPLES)
-    for is_path, numbered in groupby(enumerate(examples), lambda item: isinstance(item[1], os.PathLike)):
-        if is_path:
-            yield from _of_files([Path(os.fsdecode(path)) for _, path in numbered], options, but)
-        else:
-            yield from (_example(item, number, name, options.text_field) for number, item in numbered)
-
-
-def paths_in(examples: Any) -> list[Path]:
-    """The paths among what was given; of what comes as it is gone through, nothing is known before."""
-    given = [examples] if isinstance(examples, os.PathLike) else examples
-    if not isinstance(given, list | tuple):
-        return []
-    return [Path(os.fsdecode(one)) for one in given if isinstance(one, os.PathLike)]
+    check_is_list(texts, name, "a list of texts")
+    return (given_text(text, f"{name}[{number}]") for number, text in enumerate(texts))
 
 
 def given_prompts(prompts: Any, special: SamplingConfig | None = None) -> list[str | list[int] | Request]:
@@ -98,7 +52,7 @@ def given_prompts(prompts: Any, special: SamplingConfig | None = None) -> list[s
     """
     if isinstance(prompts, str):
         raise InputError("one text instead of a list of prompts", fix="put it into a list: [prompt]")
-    _check_is_list(prompts, "prompts", "a list of prompts")
+    check_is_list(prompts, "prompts", "a list of prompts")
     found: list[str | list[int] | Request] = []
     for number, prompt in enumerate(prompts):
         where = f"prompts[{number}]"
@@ -174,111 +128,6 @@ def given_names(names: Any, name: str) -> list[str]:
     if not names:
         raise InputError(f"no name in {name}", expected="at least one")
     return list(names)
-
-
-def _check_is_list(given: Any, name: str, expected: str) -> None:
-    """See that something can be gone through in order, and gives what is in it: not its fields' names."""
-    columns = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
-    if columns is not None:  # a table goes through the names of its columns, as a dict does
-        what = describe(given)
-        if isinstance(columns, Iterable) and not isinstance(columns, str):
-            what += f" with {_fields(columns)}"
-        raise InputError(f"{name} is {what}", expected=expected, fix="give a list of what is to be read of it")
-    if isinstance(given, set | frozenset):
-        raise wrong_kind(name, given, expected, fix="give a list: a set has another order each time")
-    if isinstance(given, bytes | bytearray | memoryview):
-        raise wrong_kind(name, given, expected)
-    try:
-        iter(given)
-    except TypeError:
-        raise wrong_kind(name, given, expected) from None
-
-
-def _fields(names: Iterable[Any]) -> str:
-    shown = [name for name in names if isinstance(name, str)]
-    return f"the fields {', '.join(shown[:20])}" if shown else "no field"
-
-
-def _text(value: Any, where: str) -> str:
-    """One text."""
-    if not isinstance(value, str):
-        raise wrong_kind(where, value, "text")
-    return as_text(value, where)
-
-
-def _example(item: Any, number: int, name: str, text_field: str) -> Example:
-    where, document = f"{name}[{number}]", Document(name, str(number))
-    if isinstance(item, Mapping):
-        pair = pair_of(item, where, ReadOptions(text_field=text_field))
-        if pair is not None:
-            return Example(pair[1], document, pair[0])
-        return Example(_field(item, text_field, where), document)
-    if isinstance(item, tuple):
-        if len(item) != 2 or not all(isinstance(part, str) for part in item):
-            kinds = ", ".join(describe(part) for part in item[:3])
-            raise InputError(f"{where} is a tuple of {kinds or 'nothing'}", expected="a pair (prompt, completion)")
-        prompt, completion = (_text(part, where) for part in item)
-        if not completion:
-            raise InputError(f"pair {number} has no completion", where=name, fix="give it one, or leave the pair out")
-        return Example(completion, document, prompt)
-    if not isinstance(item, str):
-        fix = "a pair is a tuple: (prompt, completion)" if isinstance(item, list) else ""
-        raise wrong_kind(where, item, EXAMPLES, fix=fix)
-    if number == 0:
-        _check_is_no_path(item, where, alone=False)
-    return Example(_text(item, where), document)
-
-
-def _field(row: Mapping[Any, Any], text_field: str, where: str) -> str:
-    """The text of a row."""
-    if text_field not in row and text_field.split(".")[0] not in row:
-        names = [name for name in row if isinstance(name, str)]
-        close = nearest(text_field, names) or next((name for name in names if isinstance(row[name], str)), "NAME")
-        fix = f"name the one that holds the text: text_field={close!r}; or give pairs (prompt, completion)"
-        raise InputError(f"{where} is a row with {_fields(row)}", expected=f"the field {text_field!r}", fix=fix)
-    try:
-        text = text_of(dict(row), where, ReadOptions(text_field=text_field))
-    except InputError as error:  # without the option of the command line that it offers
-        raise InputError(error.given, expected=error.expected, where=error.where) from None
-    assert text is not None, "null is refused"
-    return text
-
-
-def _check_is_no_path(text: str, where: str, *, alone: bool) -> None:
-    """See that a text is not the path of a file, which nobody means to be learned."""
-    if not text.strip() or len(text) > LONGEST_PATH:
-        return
-    path = Path(text)
-    try:
-        is_there = path.exists()
-    except (OSError, ValueError):
-        return
-    is_named_so = alone and len(text.split()) == 1 and path.suffix.lower() in (*READERS, ".txt", ".md", ".gz", ".zst")
-    if is_named_so or (is_there and (alone or path.suffix or os.sep in text)):
-        shown = repr(text)
-        raise InputError(
-            f"{where} is the text {shown}",
-            expected="no name of a file",
-            fix=f'pathlib.Path({shown}) reads the file, and {{"text": {shown}}} is the name itself',
-        )
-
-
-def _of_files(paths: Sequence[Path], options: ReadOptions, but: Sequence[Path]) -> Iterator[Example]:
-    """The documents of files and folders."""
-    files, parts = search(paths, but=but).files, list[str]()
-    for chunk in read_chunks(files, invalid_utf8=options.invalid_utf8, text_field=options.text_field) if files else ():
-        parts.append(chunk.text)
-        if chunk.is_last:
-            yield _of_document("".join(parts), chunk.document)
-            parts = []
-
-
-def _of_document(text: str, document: Document) -> Example:
-    """A document of a file; of one with a prompt and a completion the completion is learned."""
-    if document.spans is None:
-        return Example(text, document)
-    ((start, _),) = document.spans
-    return Example(text[start:], replace(document, spans=None), text[:start])
 
 
 def _prompt(prompt: Any, where: str) -> str | list[int]:

@@ -13,7 +13,8 @@ from textwright.api.config import FineTuneOptions, fine_tune_options
 from textwright.api.draft_model import DraftModel
 from textwright.api.fit_data import read_fit_data
 from textwright.api.fit_run import Taught, fit, fit_config, read_fit_tasks
-from textwright.api.given import Examples, given_ids, given_prompts, given_texts
+from textwright.api.given import given_ids, given_prompts, given_texts
+from textwright.api.given_examples import Examples
 from textwright.api.hub import download
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
@@ -236,7 +237,7 @@ class Model:
         """Train on texts, in place.
 
         Each text is a document with its own end; short ones share a row and do not see each other. Of a pair the
-        completion is learned, and its end. AdamW: a warm-up of a tenth, a constant rate, decay over the last fifth.
+        completion is learned, of a chat each answer, with its end. AdamW: a tenth of warm-up, the last fifth of decay.
 
         Args:
             texts: a text or a path, or any number of texts, pairs, rows (dicts) and paths of files and folders.
@@ -269,7 +270,7 @@ class Model:
         """As ``fit``, but Ctrl-C and SIGTERM end it with a report: ``signal_number`` says so."""
         options = options.from_anywhere()
         tasks = read_fit_tasks(options)
-        data = read_fit_data(texts, validation, self.network, self.tokenizer, options)
+        data = read_fit_data(texts, validation, self.network, self.tokenizer, options, self.dialogue)
         base = None if self._files is None else str(self._files.folder)
         config = fit_config(data, self.network, options, base=base)
         taught = Taught(self.network, self.tokenizer, self.dialogue)

@@ -196,6 +196,17 @@ def load_folder(folder: Path, *, device: str = "cpu") -> tuple[LanguageModel, To
     return model, tokenizer
 
 
+def read_model_config(folder: Path) -> ModelConfig:
+    """The shape of the model in a folder, without its weights.
+
+    Raises:
+        InputError: as ``load_model``, where its config does not read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no model folder {folder}", fix="check the path")
+    return _read_config(folder)[0]
+
+
 def damage_of_model(folder: Path) -> str | None:
     """What is wrong with a model folder of ours, naming the file; None when every byte is as it was written.
 

@@ -11,7 +11,7 @@ from textwright.tasks.meanings import Meaning, find_tokenised, read_meanings, re
 from textwright.tasks.references import Gathered, gather
 from textwright.tasks.rows import Row, read_rows
 from textwright.tasks.wording import after, one_line, spoken
-from textwright.text.rows import as_text
+from textwright.text.normalise import as_text
 
 
 class DataToText(Task):

@@ -13,7 +13,7 @@ from textwright.tasks.base import Example, Task
 from textwright.tasks.rows import LINE, Row, read_rows
 from textwright.tasks.wording import after, one_line
 from textwright.text.dialogue import DialogueFormat, Turn, render
-from textwright.text.rows import as_text
+from textwright.text.normalise import as_text
 
 END = "__eou__"
 MOST_TURNS = 7

@@ -12,7 +12,7 @@ from textwright.tasks.base import Answer, Example, Task
 from textwright.tasks.meanings import find_tokenised, read_meanings, read_tokenised
 from textwright.tasks.rows import Row, read_rows
 from textwright.tasks.wording import one_line, spoken
-from textwright.text.rows import as_text
+from textwright.text.normalise import as_text
 
 
 class InformationExtraction(Task):

@@ -19,11 +19,10 @@ from textwright.core.user_paths import given_path
 from textwright.text.files import find_files
 from textwright.text.json_values import values_of_file, values_of_lines
 from textwright.text.lines import Lines, numbered_lines
-from textwright.text.normalise import normalise
+from textwright.text.normalise import as_text, normalise
 from textwright.text.options import ReadOptions
 from textwright.text.read import reading
 from textwright.text.readers import unpacked_name
-from textwright.text.rows import as_text
 from textwright.text.streams import OpenFile
 from textwright.text.tables import Rows, read_csv_rows, read_plain_rows
 
@@ -221,7 +220,11 @@ def _json_rows(path: Path, lines: Lines, *, is_lines: bool) -> Iterator[Row]:
 def _table_rows(path: Path, lines: Lines, start: str, columns: Columns, *, is_csv: bool) -> Iterator[Row]:
     known = [name for names in columns for name in names]
     field = next((name for name in known if name in start), known[0] if known else "")
-    rows = read_csv_rows(lines, path, field, ",") if is_csv else read_plain_rows(lines, field, "\t")
+
+    def is_header(cells: Sequence[str]) -> bool:
+        return field in cells
+
+    rows = read_csv_rows(lines, path, is_header, ",") if is_csv else read_plain_rows(lines, is_header, "\t")
     number, first = next(rows, (1, []))
     names = first
     if sum(cell.lower() in known for cell in first) < 2 and not all(map(_NAME.fullmatch, first)):

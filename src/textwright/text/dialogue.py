@@ -59,6 +59,8 @@ class Turn:
 
     role: Literal["user", "assistant"]
     text: str
+    is_learned: bool = True
+    """Whether who learns from the dialogue learns to say it, where it is the assistant's."""
 
 
 class Rendered(str):
@@ -96,6 +98,40 @@ def render(turns: Sequence[Turn], style: DialogueFormat, system: str = "") -> Re
     for turn in turns:
         parts += [(prefixes[turn.role], True), (turn.text, False), (style.turn_end, True)]
     return Rendered.of([*parts, (style.begin_answer, True)])
+
+
+def write_dialogue(
+    turns: Sequence[Turn], style: DialogueFormat, system: str = ""
+) -> tuple[Rendered, tuple[tuple[int, int], ...]]:
+    """A whole dialogue to learn from, and what of it is learned: the assistant's turns, each with what ends it, as the
+    model writes it when it is asked by ``render``.
+
+    ::
+
+        User: Who are you?
+        Assistant: A cat.
+                  ^^^^^^^^      " A cat." and the line's end
+
+    Args:
+        turns: in order.
+        style: how they are written down.
+        system: what stands above them all; an empty one is left out.
+
+    Returns:
+        The text, and [start, stop) of the characters of each turn that is learned.
+    """
+    parts = [(style.system, True), (system, False), (style.turn_end, True)] if system else []
+    length, spans = sum(len(text) for text, _ in parts), list[tuple[int, int]]()
+    for turn in turns:
+        begin, space = style.user, ""
+        if turn.role == "assistant":
+            begin, space = style.begin_answer, style.assistant[len(style.begin_answer) :]
+        start = length + len(begin)
+        length = start + len(space) + len(turn.text) + len(style.turn_end)
+        parts += [(begin, True), (space, True), (turn.text, False), (style.turn_end, True)]
+        if turn.role == "assistant" and turn.is_learned:
+            spans.append((start, length))
+    return Rendered.of(parts), tuple(spans)
 
 
 def render_within(

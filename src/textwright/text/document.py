@@ -19,6 +19,8 @@ class Document:
     """What of it is learned: [start, stop) of its characters, or once it is encoded of its tokens. None: all of it."""
     group: str | None = None
     """Documents of one group are on one side where some are held out. None: each stands by itself."""
+    format: str | None = None
+    """Of a row that says what is given and what is learned, which format it has. None: a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from textwright.text.dialogue import DialogueFormat
+
 OnInvalid = Literal["error", "replace"]
 Quoting = Literal["auto", "csv", "none"]
 OnNull = Literal["error", "skip"]
+PLAIN_TURNS = DialogueFormat()
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,20 @@ class ReadOptions:
     quoting: Quoting = "auto"
     """Whether quotation marks enclose fields: ``auto`` in csv and not in tsv, ``csv`` in both, ``none`` in neither."""
     null_text: OnNull = "error"
-    """``error`` refuses a row whose text is null; ``skip`` passes it over, and it is counted."""
+    """``error`` refuses a row whose text is null, or of a format of pairs with nothing to be learned; ``skip`` passes
+    it over, and it is counted."""
+    dialogue: DialogueFormat | None = None
+    """How rows that are conversations are written down; None writes plain turns."""
+
+    @property
+    def style(self) -> DialogueFormat:
+        """How conversations are written down."""
+        return self.dialogue or PLAIN_TURNS
+
+    @property
+    def knows_formats(self) -> bool:
+        """Whether a row without text may be of a format of pairs: where nobody said which field is the text."""
+        return self.text_field == ReadOptions.text_field
 
     @property
     def errors(self) -> str:

@@ -114,7 +114,8 @@ class TextFiles(Text):
         self.hashes: list[str] = []
         """The SHA-256 of each file, once all were read."""
         self._left_out: dict[str, list[str]] = {}
-        self._num_null = 0
+        self.num_null = 0
+        """Rows that were passed over, once all were read."""
 
     @property
     def fingerprint(self) -> str:
@@ -130,7 +131,7 @@ class TextFiles(Text):
         parts = [
             f"{count:,} file{'s' if count != 1 else ''} read" + (f", {left_out}" if left_out else ""),
             *([f"{num_identical:,} identical"] if num_identical else []),
-            *([f"{self._num_null:,} rows without text passed over"] if self._num_null else []),
+            *([f"{self.num_null:,} rows without text passed over"] if self.num_null else []),
         ]
         return "; ".join(parts)
 
@@ -147,7 +148,7 @@ class TextFiles(Text):
                 hashes.append(file.finish())
                 done += file.size_bytes if file.size_bytes is not None else file.num_bytes_read()
                 num_null += file.num_null
-        self.hashes, self.num_bytes, self._num_null, self._left_out = hashes, done, num_null, found.left_out
+        self.hashes, self.num_bytes, self.num_null, self._left_out = hashes, done, num_null, found.left_out
 
 
 class GivenText(Text):

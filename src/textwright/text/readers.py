@@ -1,11 +1,11 @@
 """One reader a format: from the bytes of a file to the chunks of its documents.
 
 A file of plain text is one document, and so is a notebook. A line, an element or a row of the other formats is one, by
-its text's field.
+its text's field; or by the fields of a format of pairs (see ``pair_formats``).
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from textwright.text.chunks import split_chunks
 from textwright.text.document import Chunk, Document
 from textwright.text.json_values import Values, json_values, values_of_file, values_of_lines
 from textwright.text.lines import decoded_parts, numbered_lines
-from textwright.text.normalise import normalise
+from textwright.text.normalise import as_text, normalise
 from textwright.text.options import ReadOptions
-from textwright.text.rows import are_names, as_text, no_field, no_header, row_chunks
+from textwright.text.pair_formats import fields_read, folded, has_format, row_format
+from textwright.text.rows import are_names, no_field, no_header, row_chunks
 from textwright.text.streams import PACKED, OpenFile
 from textwright.text.tables import read_csv_rows, read_plain_rows
 
@@ -84,19 +85,14 @@ def read_csv(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
     is_tsv = unpacked_name(path).suffix.lower() == ".tsv"
     is_quoted = options.quoting == "csv" or (options.quoting == "auto" and not is_tsv)
     usual = "\t" if is_tsv else ","
-    rows = read_csv_rows(lines, path, field, usual) if is_quoted else read_plain_rows(lines, field, usual)
+
+    def is_header(cells: Sequence[str]) -> bool:
+        return field in cells or (options.knows_formats and has_format(cells))
+
+    rows = read_csv_rows(lines, path, is_header, usual) if is_quoted else read_plain_rows(lines, is_header, usual)
     _, header = next(rows, (0, []))
     first = next(rows, None)
-    if not is_quoted and f'"{field}"' in header:
-        fix = "read it with --quoting csv"
-        raise InputError(f"the field {field!r} is in quotation marks", where=str(path), fix=fix)
-    if field not in header and not are_names(header):
-        raise no_header(field, header, str(path))
-    if header and field not in header:
-        row = dict(zip(header, first[1], strict=False)) if first else dict.fromkeys(header)
-        raise no_field(field, row, str(path))
-    if header.count(field) > 1:
-        raise InputError(f"{header.count(field)} columns are named {field!r}", where=str(path), expected="one")
+    _check_header(header, first[1] if first else None, path, options, is_quoted=is_quoted)
     for number, cells in chain([first] if first else [], rows):
         where = f"{path}:{number}"
         if len(cells) != len(header):
@@ -107,6 +103,32 @@ def read_csv(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
                 fix="" if is_quoted else "where quotation marks enclose fields, read it with --quoting csv",
             )
         yield from row_chunks(dict(zip(header, cells, strict=True)), file, number, where, options)
+
+
+def _check_header(
+    header: Sequence[str], first: Sequence[str] | None, path: Path, options: ReadOptions, *, is_quoted: bool
+) -> None:
+    """See that a table has the column, or those of one format of pairs, once each.
+
+    Raises:
+        InputError: it has not; the first row is shown where it helps.
+    """
+    field, where = options.text_field, str(path)
+    kind = row_format(header, where) if options.knows_formats and field not in header else None
+    bare = [cell.strip('"') for cell in header]
+    if not is_quoted and kind is None and field not in header and bare != list(header):
+        wanted = field if field in bare else bare[0]
+        if wanted == field or (options.knows_formats and has_format(bare)):
+            fix = "read it with --quoting csv"
+            raise InputError(f"the field {wanted!r} is in quotation marks", where=where, fix=fix)
+    if kind is None and field not in header and not are_names(header):
+        raise no_header(field, header, where)
+    if kind is None and header and field not in header:
+        raise no_field(field, dict(zip(header, first, strict=False)) if first else dict.fromkeys(header), where)
+    names = list(header) if kind is None else [folded(name) for name in header]
+    for name in [field] if kind is None else fields_read(kind):
+        if names.count(name) > 1:
+            raise InputError(f"{names.count(name)} columns are named {name!r}", where=where, expected="one")
 
 
 def read_parquet(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
@@ -122,11 +144,13 @@ def read_parquet(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
         table = pyarrow.parquet.ParquetFile(source)
         names = table.schema_arrow.names
         column = field if field in names else field.split(".")[0]
-        if column not in names:
+        kind = row_format(names, str(path)) if options.knows_formats and column not in names else None
+        if column not in names and kind is None:
             rows = next((batch.to_pylist() for batch in table.iter_batches(batch_size=1)), [dict.fromkeys(names)])
             raise no_field(field, rows[0], str(path))
         number = 0
-        columns = list(dict.fromkeys(name for name in (column, "id") if name in names))
+        wanted = [column] if kind is None else [name for name in names if folded(name) in fields_read(kind)]
+        columns = list(dict.fromkeys(name for name in (*wanted, "id") if name in names))
         for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=columns):
             for row in batch.to_pylist():
                 place, number = number, number + 1

@@ -2,30 +2,29 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from textwright.core.errors import InputError, nearest
 from textwright.text.chunks import split_chunks
+from textwright.text.dialogue import Rendered
 from textwright.text.document import Chunk, Document
-from textwright.text.normalise import normalise_whole
+from textwright.text.normalise import as_text, is_unicode
 from textwright.text.options import ReadOptions
+from textwright.text.pair_formats import GROUP_FIELD, NothingToLearnError, WrittenRow, half_format, write_row
 from textwright.text.streams import OpenFile
 
 MOST_NAMES, SHOWN_CHARACTERS = 12, 40
 """Of fields in a message."""
 MOST_DEPTH = 3
 """Of fields in fields that are offered."""
-PAIR_FIELDS = ("prompt", "completion")
-"""Of a row of which one part is given and the other is learned."""
-GROUP_FIELD = "document"
-"""Of such a row: what it belongs to, as further completions of the prompt do."""
 
 
 def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: ReadOptions) -> Iterator[Chunk]:
     """The chunks of one row, whose ``id`` is its own, or else its number; none of a row that is passed over.
 
-    Of a row with a prompt and a completion, which has no text, the completion is learned. Those of one ``document`` are
-    on one side where some are held out.
+    A row without text may have one of the formats of pairs (see ``pair_formats``), and then a part of it is learned.
+    Those of one ``document`` are on one side where some are held out.
 
     Args:
         value: an object, or the text itself.
@@ -37,41 +36,42 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     Raises:
         InputError: no such field, or no text in it.
     """
-    pair = pair_of(value, where, options)
-    text = "".join(pair) if pair is not None else text_of(value, where, options)
+    try:
+        written = written_row(value, where, options)
+        text = text_of(value, where, options) if written is None else written.text
+    except NothingToLearnError:
+        if options.null_text == "error":
+            raise
+        written = text = None
     if text is None:
         file.num_null += 1
         return
     name = _name_in(value, "id") if options.text_field != "id" else None
-    spans, group = None, None
-    if pair is not None:
-        spans, group = ((len(pair[0]), len(text)),), _name_in(value, GROUP_FIELD)
-    document = Document(str(file.path), str(number) if name is None else name, spans=spans, group=group)
-    yield from split_chunks([text], document)
+    document = Document(str(file.path), str(number) if name is None else name)
+    if written is not None:
+        group = _name_in(value, GROUP_FIELD)
+        document = replace(document, spans=written.spans, group=group, format=written.format)
+    if isinstance(text, Rendered):  # whole: its marks are places in it
+        yield Chunk(text, document)
+    else:
+        yield from split_chunks([text], document)
 
 
 def _name_in(value: Any, field: str) -> str | None:
     """A field that names something, where there is one."""
     name = value.get(field) if isinstance(value, dict) else None
-    return str(name) if isinstance(name, str | int) and _is_unicode(str(name)) else None
+    return str(name) if isinstance(name, str | int) and is_unicode(str(name)) else None
 
 
-def pair_of(value: Any, where: str, options: ReadOptions) -> tuple[str, str] | None:
-    """The prompt and the completion of a row that has these instead of a text. None: it is a row of another kind.
+def written_row(value: Any, where: str, options: ReadOptions) -> WrittenRow | None:
+    """A row that says what is given and what is learned, instead of a text. None: it is a row of another kind.
 
     Raises:
-        InputError: one of them is no text, or there is nothing to be learned.
+        InputError: as ``write_row``.
     """
-    is_pair = isinstance(value, Mapping) and value.keys() >= set(PAIR_FIELDS) and options.text_field not in value
-    if not is_pair or options.text_field != ReadOptions.text_field:
+    if not isinstance(value, Mapping) or not options.knows_formats or options.text_field in value:
         return None
-    for field in PAIR_FIELDS:
-        if not isinstance(value[field], str):
-            raise InputError(f"{field!r} is {type(value[field]).__name__}", where=where, expected="text")
-    prompt, completion = (as_text(value[field], where) for field in PAIR_FIELDS)
-    if not completion:
-        raise InputError("the completion is empty", where=where, expected="what is to be learned after the prompt")
-    return prompt, completion
+    return write_row(value, where, options.style)
 
 
 def text_of(value: Any, where: str, options: ReadOptions) -> str | None:
@@ -93,17 +93,6 @@ def text_of(value: Any, where: str, options: ReadOptions) -> str | None:
     if not isinstance(value, str):
         raise InputError(f"{field!r} is {type(value).__name__}", where=where, expected="text")
     return as_text(value, where)
-
-
-def as_text(text: str, where: str) -> str:
-    """A text as all others are; JSON can hold what is none.
-
-    Raises:
-        InputError: half a surrogate pair in it.
-    """
-    if not _is_unicode(text):
-        raise InputError("half a surrogate pair in the text", where=where, expected="Unicode text")
-    return normalise_whole(text)
 
 
 def _field_of(row: dict[str, Any], field: str, where: str) -> Any:
@@ -136,6 +125,9 @@ def no_field(field: str, row: Mapping[str, Any], where: str) -> InputError:
     names = list(fields)
     shown = ", ".join(map(_short, names[:MOST_NAMES])) + (", ..." if len(names) > MOST_NAMES else "")
     fix = f"name the text's field with --text-field {shlex.quote(offered)}" if offered is not None else ""
+    half = half_format(row) if field == ReadOptions.text_field else None
+    if half is not None:
+        fix = f"{fix}, or give a pair its fields: {half}" if fix else f"a pair has the fields {half}"
     return InputError(f"no field {field!r}", where=where, expected=f"one of {shown}" if shown else "", fix=fix)
 
 
@@ -168,12 +160,3 @@ def _text_length(value: Any) -> int | None:
     if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
         return sum(map(len, value))
     return len(value) if isinstance(value, str) else None
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether it is text, which half a surrogate pair is not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -45,6 +45,7 @@ class Spool:
             known.task,
             known.spans,
             known.group,
+            known.format,
         )
         self._packer.write(AS_JSON.encode(row).encode("utf-8", "surrogatepass") + b"\n")
 
@@ -57,9 +58,9 @@ class Spool:
         self._file.seek(0)
         unpacked = zstandard.ZstdDecompressor().stream_reader(self._file, closefd=False)
         for line in io.BufferedReader(cast(io.RawIOBase, unpacked)):
-            done, text, is_last, source, name, label, task, spans, group = json.loads(line)
+            done, text, is_last, source, name, label, task, spans, group, kind = json.loads(line)
             learned = None if spans is None else tuple((start, stop) for start, stop in spans)
-            document = Document(source, name, label, task, learned, group)
+            document = Document(source, name, label, task, learned, group, kind)
             yield Chunk(text, document, is_last), done
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -12,37 +12,39 @@ Lines = Iterator[tuple[int, str]]
 """(number, line)"""
 Rows = Iterator[tuple[int, list[str]]]
 """(number of the line that a row ends on, its fields)"""
+IsHeader = Callable[[Sequence[str]], bool]
+"""Whether these cells are the header that is looked for: it tells which delimiter a table has."""
 DELIMITERS = ",;\t|"
 
 
-def read_plain_rows(lines: Lines, field: str, usual: str) -> Rows:
+def read_plain_rows(lines: Lines, is_header: IsHeader, usual: str) -> Rows:
     """Rows of a line each, in which a quotation mark is a character like any other.
 
     Args:
         lines: of the file.
-        field: a column's name, by which the delimiter is found where it is not the usual one.
+        is_header: tells the header, by which the delimiter is found where it is not the usual one.
         usual: the delimiter.
     """
     numbered = ((number, _without_end(line)) for number, line in lines)
     rows = ((number, line) for number, line in numbered if line)
-    first, delimiter = _begin(rows, field, usual, is_quoted=False)
+    first, delimiter = _begin(rows, is_header, usual, is_quoted=False)
     for number, line in chain(first, rows):
         yield number, line.split(delimiter)
 
 
-def read_csv_rows(lines: Lines, path: Path, field: str, usual: str) -> Rows:
+def read_csv_rows(lines: Lines, path: Path, is_header: IsHeader, usual: str) -> Rows:
     """Rows in which fields may be enclosed in quotation marks, and hold delimiters and line ends then.
 
     Args:
         lines: of the file.
         path: its name, for messages.
-        field: a column's name, by which the delimiter is found where it is not the usual one.
+        is_header: tells the header, by which the delimiter is found where it is not the usual one.
         usual: the delimiter.
 
     Raises:
         InputError: quotation marks that enclose nothing whole.
     """
-    first, delimiter = _begin(lines, field, usual, is_quoted=True)
+    first, delimiter = _begin(lines, is_header, usual, is_quoted=True)
     last = first[0][0] - 1 if first else 0
     numbered = _Counted(chain(first, lines), last)
     reader = csv.reader(numbered, delimiter=delimiter, strict=True)
@@ -83,8 +85,8 @@ def _next_row(reader: Iterator[list[str]]) -> list[str] | None:
         csv.field_size_limit(limit)
 
 
-def _begin(lines: Lines, field: str, usual: str, *, is_quoted: bool) -> tuple[list[tuple[int, str]], str]:
-    """The first line, which is the header or begins it, and the delimiter: the one by which it has the column.
+def _begin(lines: Lines, is_header: IsHeader, usual: str, *, is_quoted: bool) -> tuple[list[tuple[int, str]], str]:
+    """The first line, which is the header or begins it, and the delimiter: the one by which it is the header.
 
     A line before it may say what the delimiter is, as Excel writes it: ``sep=;``
     """
@@ -96,7 +98,7 @@ def _begin(lines: Lines, field: str, usual: str, *, is_quoted: bool) -> tuple[li
         following = next(lines, None)
         return [following] if following is not None else [], said[4]
     others = (delimiter for delimiter in DELIMITERS if delimiter != usual)
-    found = (delimiter for delimiter in (usual, *others) if field in _cells(said, delimiter, is_quoted))
+    found = (delimiter for delimiter in (usual, *others) if is_header(_cells(said, delimiter, is_quoted)))
     return [first], next(found, usual)
 
 
