@@ -75,6 +75,7 @@ def train(
     val_data: Files = (),
     out: Path,
     seed: int = 0,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Trained:
     """Train a linear classifier on a model's vectors, and say how good it is on texts that were held out.
@@ -98,13 +99,13 @@ def train(
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.classifier import NAME, Classifier
         from textwright.api.model import load
-        from textwright.api.texts_to_vectors import embed_shown, place_of_model
+        from textwright.api.texts_to_vectors import embed_shown, places_of_model
         from textwright.core.progress import bar
         from textwright.evaluation.fitted_folder import check_is_new, write_fitted
         from textwright.evaluation.linear_classifier import NUM_FITS, fit_classifier
 
         check_is_new(out)
-        loaded = load(model, device=device)
+        loaded = load(model, adapter=adapter, device=device)
     texts = [one.text for one in train_texts]
     vectors = embed_shown(loaded, texts + [one.text for one in judged_texts])
     with bar("fitting", NUM_FITS) as progress:
@@ -112,7 +113,7 @@ def train(
         fitted = fit_classifier(vectors[: len(texts)], texts, labels, seed=seed, progress=progress)
     classifier = Classifier(loaded, fitted)
     rows = _rows(judged_texts, classifier.classify_vectors(vectors[len(texts) :]))
-    known = {"model": place_of_model(model, out), "seed": seed, "num_train": len(texts)}
+    known = places_of_model(model, adapter, out) | {"seed": seed, "num_train": len(texts)}
     write_fitted(out, NAME, classifier.as_fitted(**known), rows)
     figures, majority = _figures(rows, labels)
     return Trained(out, classifier.labels, fitted.regularisation, len(texts), len(rows), figures, majority)
@@ -196,6 +197,7 @@ def apply(
     data: Files = (),
     model: str | None = None,
     out: Path | None = None,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Applied:
     """Say what kind texts are, by a classifier that was trained.
@@ -223,7 +225,7 @@ def apply(
     if out is not None:
         check_can_be_written(out, is_file=True)
     read = read_classifier(classifier)
-    found = as_classifier(read, load_model_of(read, classifier, model, device), classifier)
+    found = as_classifier(read, load_model_of(read, classifier, model, adapter, device), classifier)
     vectors = embed_shown(found.model, [one.text for one in meant.texts])
     rows = _rows(meant.named(), found.classify_vectors(vectors))
     if out is not None:

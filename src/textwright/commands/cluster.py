@@ -96,6 +96,7 @@ def train(
     clusters: int | Literal["auto"] = "auto",
     out: Path | None = None,
     seed: int = 0,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Found:
     """Find clusters of texts by a model's vectors of them.
@@ -121,7 +122,7 @@ def train(
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.clusters import NAME, Clusters
         from textwright.api.model import load
-        from textwright.api.texts_to_vectors import embed_shown, place_of_model, texts_meant
+        from textwright.api.texts_to_vectors import embed_shown, places_of_model, texts_meant
         from textwright.core.progress import bar
         from textwright.evaluation.fitted_folder import check_is_new, write_fitted
         from textwright.evaluation.k_means import MOST_CLUSTERS, fit_k_means
@@ -131,7 +132,7 @@ def train(
         check_is_new(out)
     _check_number(clusters, [one.text for one in meant.texts])
     with stderr_console().announced(f"loading {model} ..."):
-        loaded = load(model, device=device)
+        loaded = load(model, adapter=adapter, device=device)
     vectors = embed_shown(loaded, [one.text for one in meant.texts])
     number = None if clusters == "auto" else clusters
     with bar("clustering", MOST_CLUSTERS - 1 if number is None else 1) as progress:
@@ -139,7 +140,7 @@ def train(
     named, distances = meant.named(), found.found.k_means.distances(vectors)
     rows = _rows(named, distances.argmin(axis=1))
     if out is not None:
-        known = {"model": place_of_model(model, out), "seed": seed, "num_texts": len(rows)}
+        known = places_of_model(model, adapter, out) | {"seed": seed, "num_texts": len(rows)}
         write_fitted(out, NAME, found.as_fitted(**known), rows)
     figures, by_chance = _figures(rows, seed)
     described = _described([one.text for one in named], distances)
@@ -233,6 +234,7 @@ def apply(
     data: Files = (),
     model: str | None = None,
     out: Path | None = None,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Applied:
     """Say to which cluster texts belong.
@@ -260,7 +262,7 @@ def apply(
     if out is not None:
         check_can_be_written(out, is_file=True)
     read = read_clusters(clusters)
-    found = as_clusters(read, load_model_of(read, clusters, model, device), clusters)
+    found = as_clusters(read, load_model_of(read, clusters, model, adapter, device), clusters)
     vectors = embed_shown(found.model, [one.text for one in meant.texts])
     rows = _rows(meant.named(), found.found.k_means.nearest(vectors))
     if out is not None:
