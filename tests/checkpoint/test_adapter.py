@@ -75,9 +75,9 @@ def test_queries_and_values_of_gpt2_are_one_pair_of_twice_the_rank_there(tmp_pat
     ranks = {"c_attn": 6, "c_fc": 3} | values["rank_pattern"]
     assert (ranks, {values["r"]} | set(values["rank_pattern"].values())) == ({"c_attn": 6, "c_fc": 3}, {3, 6})
     b = load_file(tmp_path / "adapter" / WEIGHTS)["base_model.model.transformer.h.0.attn.c_attn.lora_B.weight"]
-    for rows, columns, is_there in ((0, 0, True), (0, 3, False), (32, 0, False), (32, 3, False), (64, 0, False), (64, 3, True)):
-        assert bool(b[rows : rows + 32, columns : columns + 3].all()) == is_there
-        assert bool(b[rows : rows + 32, columns : columns + 3].any()) == is_there
+    places = {(rows, columns): b[rows : rows + 32, columns : columns + 3] for rows in (0, 32, 64) for columns in (0, 3)}
+    assert {place for place, part in places.items() if part.any()} == {(0, 0), (64, 3)}
+    assert all(places[place].all() for place in ((0, 0), (64, 3)))
 
 
 def test_an_older_adapter_is_replaced_and_other_files_stay(tmp_path: Path) -> None:
@@ -116,7 +116,9 @@ def test_an_adapter_of_another_base_is_refused_by_shape_and_by_hash(tmp_path: Pa
     save_adapter(adapted(), folder, base="their/base")
     fix = "name the model that it was made for: their/base"
     wider = make_model("gpt2", hidden_size=40)
-    with pytest.raises(InputError, match=f"another model: its transformer.h.0.attn.c_attn is 96 x 32, here 120 x 40; {fix}"):
+    with pytest.raises(
+        InputError, match=f"another model: its transformer.h.0.attn.c_attn is 96 x 32, here 120 x 40; {fix}"
+    ):
         load_adapter(wider, folder)
     with pytest.raises(InputError, match="it adapts transformer.h.0.attn.c_attn, here a qwen3 model without it"):
         load_adapter(make_model("qwen3"), folder)
@@ -166,7 +168,8 @@ def pickled(folder: Path) -> None:
 
 def head_adapted(folder: Path) -> None:
     held = load_file(folder / WEIGHTS)
-    held |= {"base_model.model.lm_head.lora_A.weight": torch.ones(3, 32), "base_model.model.lm_head.lora_B.weight": torch.ones(257, 3)}
+    for which, shape in {"A": (3, 32), "B": (257, 3)}.items():
+        held[f"base_model.model.lm_head.lora_{which}.weight"] = torch.ones(shape)
     save_file(held, folder / WEIGHTS)
 
 
@@ -196,11 +199,17 @@ WRONG: dict[str, tuple[Change, str]] = {
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), r"no adapter_model.safetensors in"),
     "cut off": (cut_off, r"not a whole safetensors file.*adapter_model.safetensors"),
     "half a pair": (tensors(lora_B__weight=None), r"c_attn.lora_B.weight is missing"),
-    "two ranks": (tensors(lora_A__weight=torch.ones(2, 32)), r"lora_A and lora_B of .*c_attn are \[2, 32\] and \[96, 3\]"),
+    "two ranks": (
+        tensors(lora_A__weight=torch.ones(2, 32)),
+        r"lora_A and lora_B of .* are \[2, 32\] and \[96, 3\]",
+    ),
     "not finite": (tensors(lora_A__weight=torch.full((3, 32), torch.nan)), r"lora_A.weight' has values that are not"),
     "whole numbers": (tensors(lora_A__weight=torch.ones(3, 32, dtype=torch.int64)), r"is torch.int64 \[3, 32\]"),
     "a magnitude": (tensors(lora_magnitude_vector=torch.ones(96)), r"lora_magnitude_vector' is no matrix of a linear"),
-    "an embedding": (tensors(lora_embedding_A=torch.ones(3, 257)), r"lora_embedding_A' is no matrix|lora_embedding_A' adapts an embedding"),
+    "an embedding": (
+        tensors(lora_embedding_A=torch.ones(3, 257)),
+        r"lora_embedding_A' adapts an embedding",
+    ),
     "the head": (head_adapted, r"it adapts lm_head, here a gpt2 model without it"),
     "a changed record": (lambda folder: (folder / OURS).write_text("{}"), r"textwright.json does not read"),
 }

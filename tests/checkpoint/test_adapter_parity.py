@@ -23,9 +23,17 @@ pytest.importorskip("peft", reason="peft is not installed: the extra test has it
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 NEAR = 1e-5
+SMALL = {"vocab_size": 300, "n_embd": 32, "n_head": 4, "n_positions": 64}
 BASES: dict[str, dict[str, Any]] = {
     "gpt2": GPT2 | {"vocab_size": 300, "n_embd": 32, "n_head": 4, "n_positions": 64},
-    "openai-gpt": {"model_type": "openai-gpt", "vocab_size": 300, "n_embd": 32, "n_head": 4, "n_layer": 2, "n_positions": 64},
+    "openai-gpt": {
+        "model_type": "openai-gpt",
+        "vocab_size": 300,
+        "n_embd": 32,
+        "n_head": 4,
+        "n_layer": 2,
+        "n_positions": 64,
+    },
     "qwen3": QWEN3 | {"num_key_value_heads": 2, "hidden_size": 32, "intermediate_size": 48, "head_dim": 12},
 }
 THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -45,7 +53,11 @@ THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3, some": ("qwen3", {"target_modules": ["k_proj", "o_proj", "gate_proj"]}),
     "qwen3, ranks": (
         "qwen3",
-        {"target_modules": ["q_proj", "k_proj", "v_proj"], "rank_pattern": {"q_proj": 5}, "alpha_pattern": {"v_proj": 1}},
+        {
+            "target_modules": ["q_proj", "k_proj", "v_proj"],
+            "rank_pattern": {"q_proj": 5},
+            "alpha_pattern": {"v_proj": 1},
+        },
     ),
 }
 OURS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -45,7 +45,9 @@ def test_generate_writes_what_the_merged_model_writes(textwright: Run, folders: 
 
 def test_evaluate_and_embed_measure_the_merged_model(textwright: Run, folders: Folders, text_file: Path) -> None:
     models = ((folders.base,), (folders.base, "--adapter", folders.adapter), (folders.merged,))
-    losses = [textwright("evaluate", *model, "--text", text_file, "--json").json["loss_nats_per_token"] for model in models]
+    losses = [
+        textwright("evaluate", *model, "--text", text_file, "--json").json["loss_nats_per_token"] for model in models
+    ]
     assert losses[1] == pytest.approx(losses[2], abs=1e-5)
     assert abs(losses[1] - losses[0]) > 0.01
     plain, adapted, merged = (textwright("embed", *model, "a cat", "--json").json["vectors"][0] for model in models)
@@ -57,7 +59,7 @@ def test_a_tasks_evaluation_has_a_folder_of_its_own(
     textwright: Run, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "kinds.tsv").write_text("a cat\tgood\na dog\tbad\n")
+    (tmp_path / "kinds.tsv").write_text("text\tlabel\na cat\tgood\na dog\tbad\n")
     options = ("--task", "classification", "--data", "kinds.tsv", "--json")
     for more in ((), ("--adapter", folders.adapter)):
         done = textwright("evaluate", folders.base, *more, *options)
@@ -83,8 +85,8 @@ def test_chat_answers_with_the_merged_model(
 def test_classifiers_and_clusters_remember_the_adapter_of_their_model(
     textwright: Run, folders: Folders, tmp_path: Path
 ) -> None:
-    rows = [f"{text} {number}\t{kind}\n" for number in range(8) for text, kind in (("a cat", "good"), ("THE DOG", "bad"))]
-    (tmp_path / "kinds.tsv").write_text("".join(rows))
+    rows = [f"a cat {number}\tgood\nTHE DOG {number}\tbad\n" for number in range(8)]
+    (tmp_path / "kinds.tsv").write_text("".join(["text\tlabel\n", *rows]))
     adapter = shutil.copytree(folders.adapter, tmp_path / "adapter")
     for verb, more in (("classify", ()), ("cluster", ("--clusters", 2))):
         out = tmp_path / verb
@@ -114,7 +116,7 @@ def test_an_adapter_of_another_base_is_one_line(textwright: Run, folders: Folder
 
 
 def test_an_adapter_is_for_one_model(textwright: Run, folders: Folders, text_file: Path) -> None:
-    done = textwright("generate", "--models", folders.base, folders.merged, "--adapter", folders.adapter)
+    done = textwright("generate", "A", "--models", folders.base, folders.merged, "--adapter", folders.adapter)
     assert_one_line(done, "--adapter with --models")
     done = textwright("evaluate", folders.base, folders.merged, "--text", text_file, "--adapter", folders.adapter)
     assert_one_line(done, "--adapter with 2 models; expected one")

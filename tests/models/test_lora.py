@@ -66,8 +66,9 @@ def test_a_target_is_the_rows_that_it_says_in_every_block_and_no_others(family: 
         if layer == targets:
             assert moved.all(), name
         elif layer == "qkv" and targets in parts:
-            expected = [[number == parts[targets]] * rows for number, rows in enumerate(splits[name])]
-            assert moved.tolist() == sum(expected, []), name
+            rows_of = enumerate(splits[name])
+            expected = torch.cat([torch.full((rows,), number == parts[targets]) for number, rows in rows_of])
+            assert torch.equal(moved, expected), name
         else:
             assert torch.equal(value, plain[name]), name
 
@@ -160,9 +161,15 @@ def test_dropout_is_for_learning_alone() -> None:
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (("quary",), r"unknown target 'quary'.*one of all, down, key, out, qkv, query, up, value; did you mean 'query'"),
+        (
+            ("quary",),
+            r"unknown target 'quary'.*one of all, down, key, out, qkv, query, up, value; did you mean 'query'",
+        ),
         (("gate",), r"unknown target 'gate'; expected one of all, down"),
-        (("query", "qkv"), r"the targets query qkv: query is a part of qkv; expected each matrix once; leave query out"),
+        (
+            ("query", "qkv"),
+            r"the targets query qkv: query is a part of qkv; expected each matrix once; leave query out",
+        ),
         (("all", "value"), r"the targets all value: value is a part of qkv"),
     ],
 )

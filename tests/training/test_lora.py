@@ -55,13 +55,12 @@ def test_adapters_learn_and_all_else_keeps_every_bit(
 ) -> None:
     model = adapted(make_model(), targets=("query", "value", "up"))
     before, added = state_of(model), lora_state(model).keys()
-    config = quick(
-        steps=60, learning_rate=0.02, optimizer=optimizer, precision=precision, parameter_plan=lora_plan(), compile=False
-    )
+    values = {"learning_rate": 0.05, "optimizer": optimizer, "precision": precision, "compile": False}
+    config = quick(steps=25, parameter_plan=lora_plan(), **values)
     report = train(model, data, config)
     assert report.first_loss_nats is not None
     assert report.last_loss_nats is not None
-    assert report.last_loss_nats < report.first_loss_nats - 0.3
+    assert report.last_loss_nats < report.first_loss_nats - 0.15
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == added
     assert all(parameter.requires_grad for parameter in model.parameters())  # the run leaves no trace
@@ -139,14 +138,15 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(
     assert newest is not None
     held = {name for name in read_checkpoint(newest)[0] if name.startswith("optimizer/")}
     assert {name.removeprefix("optimizer/model.").rpartition("/")[0] for name in held} == lora_state(model).keys()
-    with pytest.raises(InputError, match="the checkpoint is of another model.*lora"):
-        train(adapted(make_model(), rank=4), data, quick(steps=9, parameter_plan=lora_plan()), run=cut, resume=ResumeOptions())
+    with pytest.raises(InputError, match=r"(?s)the checkpoint is of another model.*lora_a"):
+        train(adapted(make_model(), rank=4), data, config, run=cut, resume=ResumeOptions())
 
 
 def test_the_model_that_a_run_leaves_is_a_plain_one(
     make_model: MakeModel, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:
-    config, tokenizer = quick(parameter_plan=lora_plan(), learning_rate=0.02), make_tokenizer("char", lambda: iter(["abc"]))
+    config = quick(parameter_plan=lora_plan(), learning_rate=0.02)
+    tokenizer = make_tokenizer("char", lambda: iter(["abc"]))
     model, run = adapted(make_model()), Run.create(tmp_path / "run", config)
     callbacks = Callbacks(save_model=lambda network, folder: save_model(network, tokenizer, folder))
     train(model, data, config, run=run, callbacks=callbacks)
@@ -170,9 +170,10 @@ def test_a_plan_may_give_adapters_a_rate_and_a_decay_of_their_own(make_model: Ma
     assert [(group["lr"], group["weight_decay"]) for group in part.param_groups] == [(5 * config.learning_rate, 0.0)]
 
 
-# In a process of its own, without the type checks that the tests put around every call.
+# In a process of its own, without the type checks that the tests put around every call; traced and differentiated as
+# when it is compiled, which takes longer, and run as it is.
 COMPILED = """
-import numpy, torch
+import functools, numpy, torch
 from textwright.data.dataset import TokenDataset
 from textwright.models.catalog import build
 from textwright.models.lora import LoraConfig, add_lora, lora_state
@@ -183,14 +184,15 @@ from textwright.training.from_config import add_loss, make_batches
 from textwright.training.lora import lora_plan
 
 torch.set_num_threads(1)
+torch.compile = functools.partial(torch.compile, backend="aot_eager")
 ids = numpy.cumsum(numpy.random.default_rng(0).integers(0, 3, 4000)) % 60
-shape = {"num_layers": 3, "hidden_size": 32, "num_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+shape = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
 found = []
 for compiled in (False, True):
     config = preset("qwen3-nano", vocab_size=64, context_length=16).model_copy(update=shape | {"intermediate_size": 48})
     model = build(config, seed=0)
     add_lora(model, LoraConfig(rank=4, targets=("query", "value", "down")))
-    training = TrainConfig(compile=compiled, steps=5, batch_size=4, micro_batch_size=4, sequence_length=16,
+    training = TrainConfig(compile=compiled, steps=2, batch_size=4, micro_batch_size=4, sequence_length=16,
         precision="float32", optimizer="adamw", parameter_plan=lora_plan())
     batches = make_batches(TokenDataset.from_documents([ids]), training, 16)
     loop.train(add_loss(model, training), batches, training)
@@ -201,7 +203,8 @@ print("same", torch._dynamo.utils.counters["frames"]["ok"])
 """
 
 
-def test_a_compiled_block_is_compiled_once_with_its_adapters_and_learns_the_same() -> None:
+def test_a_compiled_block_is_one_piece_with_its_adapters_and_learns_the_same() -> None:
     done = run_compiled(COMPILED)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "same 2\n"  # the block, for all three layers; and what is done to the logits
+    # The block for the first layer, of whose input no gradient is asked for, and for the other; and the logits.
+    assert done.stdout == "same 3\n"

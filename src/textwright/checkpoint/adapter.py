@@ -40,9 +40,11 @@ PREFIX = "base_model.model."
 """What PEFT puts before the names of modules."""
 MERGE = "fold it into its base with peft: model.merge_and_unload().save_pretrained(FOLDER)"
 IGNORED_KEYS = frozenset(
-    "auto_mapping base_model_name_or_path ensure_weight_tying eva_config exclude_modules fan_in_fan_out inference_mode "
-    "layers_pattern layers_to_transform loftq_config megatron_core peft_version qalora_group_size revision "
-    "runtime_config target_modules".split()
+    (
+        *("auto_mapping", "base_model_name_or_path", "ensure_weight_tying", "eva_config", "exclude_modules"),
+        *("fan_in_fan_out", "inference_mode", "layers_pattern", "layers_to_transform", "loftq_config"),
+        *("megatron_core", "peft_version", "qalora_group_size", "revision", "runtime_config", "target_modules"),
+    )
 )
 """Keys that do not change what is computed; which modules are adapted is told by the matrices that are there."""
 REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
@@ -65,9 +67,9 @@ class PeftSettings(Config):
     """See ``LoraConfig.dropout``."""
     use_rslora: bool = False
     """See ``LoraConfig.rank_stabilised``."""
-    rank_pattern: dict[str, int] = {}
+    rank_pattern: dict[str, int] = Field(default_factory=dict)
     """Other ranks, by the names of modules or how these end."""
-    alpha_pattern: dict[str, float] = {}
+    alpha_pattern: dict[str, float] = Field(default_factory=dict)
     """Other alphas, likewise."""
 
 
@@ -270,7 +272,7 @@ def _read_matrices(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
             raise InputError(f"the tensor {name!r} has values that are not finite", where=str(path), fix="get it anew")
         found.setdefault(match[1], {})[match[2]] = tensor.float()
     for module, both in found.items():
-        for which in ({"A", "B"} - both.keys()):
+        for which in {"A", "B"} - both.keys():
             raise InputError(f"the tensor {PREFIX}{module}.lora_{which}.weight is missing", where=str(path))
         if both["A"].shape[0] != both["B"].shape[1]:
             shapes = f"{list(both['A'].shape)} and {list(both['B'].shape)}"
@@ -319,7 +321,9 @@ def _alpha_of(module: str, rank: int, adapter: Adapter) -> float:
     expected = next((r for name, r in settings.rank_pattern.items() if ends_with(module, name)), settings.r)
     if rank != expected:
         raise InputError(f"{module} has rank {rank}", where=where, expected=f"{expected}, by {ADAPTER}")
-    return next((alpha for name, alpha in settings.alpha_pattern.items() if ends_with(module, name)), settings.lora_alpha)
+    return next(
+        (alpha for name, alpha in settings.alpha_pattern.items() if ends_with(module, name)), settings.lora_alpha
+    )
 
 
 def _other_base(adapter: Adapter, theirs: str, ours: str) -> InputError:

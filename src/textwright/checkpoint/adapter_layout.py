@@ -25,7 +25,7 @@ from torch import Tensor
 
 from textwright.models.catalog import adapter_of
 from textwright.models.layers.low_rank import LowRank, lora_layers
-from textwright.models.lora import WHOLE, Rows, adaptable_rows
+from textwright.models.lora import Rows, adaptable_rows
 from textwright.models.network import Network
 
 

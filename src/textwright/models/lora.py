@@ -88,9 +88,7 @@ def add_low_rank(
         assert isinstance(layer, nn.Linear), rows.layer
         layer = LoraLinear(layer, dropout)
         _put(network, rows.layer, layer)
-    pair = LowRank(
-        layer.in_features, rows.start, rows.stop, rank=rank, alpha=alpha, rank_stabilised=rank_stabilised
-    )
+    pair = LowRank(layer.in_features, rows.start, rows.stop, rank=rank, alpha=alpha, rank_stabilised=rank_stabilised)
     layer.lora[rows.part] = pair
     return pair
 
