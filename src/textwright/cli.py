@@ -1,8 +1,9 @@
 """The table of verbs: what is printed of their results, and where errors become exit codes.
 
 Imports nothing heavy: a verb loads when it is called. A verb is a function in ``commands/``; what all have in common is
-here: one that takes a ``device`` has ``--device``, one that returns a result has ``--json``, and one that shows how it
-goes takes ``live``, the console to show it on, which is there unless a program waits for JSON.
+here: one that takes a ``device`` has ``--device``, one that takes an ``adapter`` has ``--adapter``, one that returns a
+result has ``--json``, and one that shows how it goes takes ``live``, the console to show it on, which is there unless a
+program waits for JSON.
 """
 
 import functools
@@ -13,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
@@ -81,6 +83,7 @@ GROUPS = {
 FILES_OF_TEXT = ("--data", "--val-data", "--text", "")
 """What files of text stand after; the last is no option at all."""
 Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
+Adapter = Annotated[Path | None, Parameter(help="A folder with an adapter (a LoRA in PEFT's format) for the model.")]
 Json = Annotated[bool, Parameter(help="Print one JSON object on standard output; progress stays on standard error.")]
 
 
@@ -129,6 +132,8 @@ def _for_command_line(command: Callable[..., Result | None]) -> Callable[..., in
     is_live = parameters.pop("live", None) is not None
     if "device" in parameters:
         hints["device"] = Device
+    if "adapter" in parameters:
+        hints["adapter"] = Adapter
     if hints["return"] is not NoneType:
         hints["json"] = Json
         parameters["json"] = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False)

@@ -430,7 +430,7 @@ REFUSED: dict[str, tuple[Layout, str]] = {
         Layout(tensors=lambda tensors: {f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}),
         r"unexpected tensor '_orig_mod.transformer",
     ),
-    "an adapter alone": (Layout(files=adapter_alone), r"holds an adapter \(adapter_config.json\).*merge_and_unload"),
+    "an adapter alone": (Layout(files=adapter_alone), r"holds an adapter \(adapter_config.json\).*with --adapter"),
     "an adapter beside a model": (Layout(files=adapter_beside), r"holds an adapter \(adapter_config.json\)"),
     "a pickle": (Layout(files=only("pytorch_model.bin")), r"pytorch_model.bin is a pickle"),
     "TensorFlow's file": (Layout(files=only("tf_model.h5")), r"tf_model.h5 is in TensorFlow's format"),

@@ -28,6 +28,7 @@ class TextwrightLM(LM):  # type: ignore[misc]
 
     Args:
         pretrained: a model folder, or a Hugging Face name (with the hub extra).
+        adapter: a folder with an adapter for it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         engine: what computes; see ``EngineConfig``.
         precision: of the weights, likewise.
@@ -41,6 +42,7 @@ class TextwrightLM(LM):  # type: ignore[misc]
         self,
         pretrained: str,
         *,
+        adapter: str | None = None,
         device: str = "auto",
         engine: str = "auto",
         precision: str = "float32",
@@ -50,9 +52,9 @@ class TextwrightLM(LM):  # type: ignore[misc]
         super().__init__()
         given = next((name for name, value in others.items() if value is not None), None)
         if given is not None:
-            known = "pretrained, device, engine, precision, batch_size"
+            known = "pretrained, adapter, device, engine, precision, batch_size"
             raise InputError(f"the model argument {given!r}", expected=f"one of {known}")
-        self.model = load(pretrained, device=device)
+        self.model = load(pretrained, adapter=adapter, device=device)
         config = EngineConfig.model_validate({"engine": engine, "precision": precision})
         size = BATCH_SIZE if batch_size == "auto" else int(batch_size)
         self._requests = HarnessRequests(self.model.decoder(config), self.model.tokenizer, batch_size=size)

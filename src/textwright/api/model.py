@@ -15,13 +15,14 @@ from textwright.api.fit_data import read_fit_data
 from textwright.api.fit_run import Taught, fit, fit_config, read_fit_tasks
 from textwright.api.given import given_ids, given_prompts, given_texts
 from textwright.api.given_examples import Examples
-from textwright.api.hub import download
+from textwright.api.hub import check_is_no_typo, download
+from textwright.checkpoint.adapter import add_adapter, read_adapter
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
 from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
-from textwright.core.errors import InputError, nearest
+from textwright.core.errors import InputError
 from textwright.core.kinds import checks_kinds
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
@@ -35,6 +36,7 @@ from textwright.generation.generate import Completion, generate
 from textwright.generation.request import Request, SamplingConfig
 from textwright.generation.speculative import NUM_SPECULATIVE_TOKENS, PromptLookup, Speculation
 from textwright.models.language_model import LanguageModel
+from textwright.models.lora import merge_lora
 from textwright.models.protocols import Decoder
 from textwright.runs.run_folder import Run, is_run
 from textwright.text.dialogue import DialogueFormat
@@ -350,21 +352,23 @@ class Model:
 
 
 @checks_kinds
-def load(source: Path | str, *, device: str = "auto") -> Model:
+def load(source: Path | str, *, adapter: Path | str | None = None, device: str = "auto") -> Model:
     """A model from a model folder, ours or one in Hugging Face's format; or by its Hugging Face name.
 
     Args:
         source: a folder; a name such as ``openai-community/gpt2`` is downloaded with the ``hub`` extra.
+        adapter: a folder in PEFT's format, whose LoRA is folded into the weights: the model is a plain one.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        InputError: nothing is there, or what is there cannot be read exactly.
+        InputError: nothing is there, what is there cannot be read exactly, or the adapter is another model's.
     """
+    added = None if adapter is None else read_adapter(adapter)
     folder = Path(source)
     with given_path(folder):
         is_there = folder.exists()
     if not is_there:
-        _check_is_no_typo(folder)
+        check_is_no_typo(folder)
         folder = download(str(source))
     elif is_run(folder):
         raise InputError(f"{folder} is a run", expected="a model folder", fix=f"name its model: {Run(folder).model}")
@@ -372,13 +376,7 @@ def load(source: Path | str, *, device: str = "auto") -> Model:
     network, tokenizer = load_folder(folder, device=str(choose_device(device)))
     for note in tokenizer.notes:
         stderr_console().print(f"{folder}: {note}")
-    return Model(network.eval(), tokenizer, read_dialogue(folder), files=files)
-
-
-def _check_is_no_typo(folder: Path) -> None:
-    """See that what is not there may be a name on the hub: not a folder missing among others that are."""
-    parent = folder.parent
-    if parent != Path() and parent.is_dir():
-        close = nearest(folder.name, sorted(path.name for path in parent.iterdir() if path.is_dir()))
-        fix = f"did you mean {parent / close}?" if close else "check the path"
-        raise InputError(f"there is no model folder {folder}", fix=fix)
+    if added is not None:
+        add_adapter(network, added)
+        merge_lora(network)
+    return Model(network.eval(), tokenizer, read_dialogue(folder), files=files if added is None else None)

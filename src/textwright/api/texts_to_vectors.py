@@ -27,6 +27,7 @@ def apply_made(
     texts: LabelledTexts,
     *,
     model: str | None = None,
+    adapter: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
 ) -> list[dict[str, Any]]:
@@ -37,13 +38,14 @@ def apply_made(
         folder: where it is.
         texts: with labels or without.
         model: as ``load_model_of`` takes it.
+        adapter: likewise.
         out: a file of JSON lines to write, too.
         device: as ``load``.
 
     Raises:
         InputError: the folder or the model is not there or not what it was, or the file cannot be written.
     """
-    made = kind.read(folder, lambda fitted: load_model_of(fitted, folder, model, device))
+    made = kind.read(folder, lambda fitted: load_model_of(fitted, folder, model, adapter, device))
     rows = made.rows(texts.named(), embed_shown(made.model, [one.text for one in texts.texts]))
     if out is not None:
         with given_path(out):
@@ -64,31 +66,42 @@ def embed_shown(model: Model, texts: Sequence[str]) -> np.ndarray:
     return vectors
 
 
-def place_of_model(model: str, folder: Path) -> str:
-    """What to write down of a model's place: how it lies beside the folder, or its name where it is no folder."""
-    return os.path.relpath(model, folder) if os.path.isdir(model) else model
+def places_of_model(model: str, adapter: Path | None, folder: Path) -> dict[str, str]:
+    """What to write down of where a model and its adapter are: how they lie beside the folder, or names of the hub."""
+    found = {"model": os.path.relpath(model, folder) if os.path.isdir(model) else model}
+    return found if adapter is None else found | {"adapter": os.path.relpath(adapter, folder)}
 
 
-def load_model_of(fitted: Fitted, folder: Path, given: str | None, device: str) -> Model:
+def load_model_of(fitted: Fitted, folder: Path, given: str | None, adapter: Path | None, device: str) -> Model:
     """The model that something was fitted with.
 
     Args:
         fitted: what was read.
         folder: it was read from.
         given: where the model is; where it was, when not given.
+        adapter: likewise its adapter, if it has one.
         device: as ``load``.
 
     Raises:
         InputError: it is not there any more, or nobody said where it is.
     """
+    if adapter is None and "adapter" in fitted.values:
+        adapter = _beside(folder, str(fitted.values["adapter"]))
+        if not adapter.is_dir():
+            what = f"the adapter {adapter} is not there any more"
+            raise InputError(what, where=str(folder), fix="name it with --adapter")
     if given is not None:
-        return load(given, device=device)
+        return load(given, adapter=adapter, device=device)
     if "model" not in fitted.values:  # saved in Python, where a model need not be in a folder
         raise InputError(f"{folder} does not say where its model is", fix="name it with --model")
     name = str(fitted.values["model"])
-    beside = Path(os.path.normpath(folder / name))
+    beside = _beside(folder, name)
     if beside.is_dir():
-        return load(beside, device=device)
+        return load(beside, adapter=adapter, device=device)
     if name.startswith(".") or os.path.isabs(name):
         raise InputError(f"the model {beside} is not there any more", where=str(folder), fix="name it with --model")
-    return load(name, device=device)
+    return load(name, adapter=adapter, device=device)
+
+
+def _beside(folder: Path, name: str) -> Path:
+    return Path(os.path.normpath(folder / name))

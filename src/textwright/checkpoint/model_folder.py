@@ -295,7 +295,7 @@ def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter, dict[st
         raise InputError(
             f"{folder} holds an adapter ({ADAPTER}), which changes the model that it names",
             expected="a whole model",
-            fix="merge the two, for example with peft: model.merge_and_unload().save_pretrained(FOLDER)",
+            fix="name that model, and this folder with --adapter (in Python: load(MODEL, adapter=FOLDER))",
         )
     if not path.is_file():
         missing = InputError(f"no config.json in {folder}", expected="a model folder", fix="check the path")

@@ -55,6 +55,7 @@ def chat(
     system: str = "",
     sampling: Annotated[ChatSampling | None, Parameter(name="*")] = None,
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
+    adapter: Path | None = None,
     device: str = "auto",
     live: Console | None = None,
 ) -> Chatted:
@@ -84,7 +85,7 @@ def chat(
 
     check_is_text(system)
     with stderr_console().announced(f"loading {model} ..."):
-        conversation = open_conversation(model, chosen, system, device, engine or EngineConfig())
+        conversation = open_conversation(model, adapter, chosen, system, device, engine or EngineConfig())
     is_drawn = live is not None and sys.stdin.isatty() and sys.stdout.isatty()
     session = Session(conversation, is_drawn=is_drawn, on_text=_ignore if live is None else live.write)
     if is_drawn:
@@ -96,12 +97,12 @@ def chat(
 
 
 def open_conversation(
-    model: str, sampling: SamplingConfig, system: str, device: str, engine: EngineConfig
+    model: str, adapter: Path | None, sampling: SamplingConfig, system: str, device: str, engine: EngineConfig
 ) -> Conversation:
     """A conversation with the model in a folder, in the folder's own format."""
     from textwright.api import load
 
-    loaded = load(model, device=device)
+    loaded = load(model, adapter=adapter, device=device)
 
     tokenizer, style = loaded.tokenizer, loaded.dialogue or DialogueFormat()
 

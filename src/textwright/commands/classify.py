@@ -87,6 +87,7 @@ def train(
     val_data: Files = (),
     out: Path,
     seed: int = 0,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Trained:
     """Train a linear classifier on a model's vectors, and say how good it is on texts that were held out.
@@ -111,12 +112,12 @@ def train(
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.classifier import Classifier
         from textwright.api.model import load
-        from textwright.api.texts_to_vectors import embed_shown, place_of_model
+        from textwright.api.texts_to_vectors import embed_shown, places_of_model
         from textwright.core.progress import bar
         from textwright.evaluation.fitted_folder import write_fitted
         from textwright.evaluation.linear_classifier import NUM_FITS, fit_classifier
 
-        loaded = load(model, device=device)
+        loaded = load(model, adapter=adapter, device=device)
     texts = [one.text for one in train_texts]
     vectors = embed_shown(loaded, texts + [one.text for one in judged_texts])
     with bar("fitting", NUM_FITS) as progress:
@@ -124,7 +125,7 @@ def train(
         fitted = fit_classifier(vectors[: len(texts)], texts, labels, seed=seed, progress=progress)
     classifier = Classifier(loaded, fitted)
     rows = classifier.rows(judged_texts, vectors[len(texts) :])
-    known = {"model": place_of_model(model, out), "seed": seed, "num_train": len(texts)}
+    known = places_of_model(model, adapter, out) | {"seed": seed, "num_train": len(texts)}
     write_fitted(out, classifier.name, classifier.as_fitted(**known), rows)
     figures, majority = _figures(rows, labels)
     return Trained(out, classifier.labels, fitted.regularisation, len(texts), len(rows), figures, majority)
@@ -198,6 +199,7 @@ def apply(
     data: Files = (),
     model: str | None = None,
     out: Path | None = None,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Applied:
     """Say what kind texts are, by a classifier that was trained.
@@ -224,4 +226,5 @@ def apply(
         from textwright.api.classifier import Classifier
         from textwright.api.texts_to_vectors import apply_made
 
-    return Applied(apply_made(Classifier, classifier, meant, model=model, out=out, device=device), out)
+    where = {"model": model, "adapter": adapter, "device": device}
+    return Applied(apply_made(Classifier, classifier, meant, out=out, **where), out)

@@ -96,6 +96,7 @@ def train(
     clusters: int | Literal["auto"] = "auto",
     out: Path | None = None,
     seed: int = 0,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Found:
     """Find clusters of texts by a model's vectors of them.
@@ -125,12 +126,12 @@ def train(
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api.clusters import Clusters
         from textwright.api.model import load
-        from textwright.api.texts_to_vectors import embed_shown, place_of_model
+        from textwright.api.texts_to_vectors import embed_shown, places_of_model
         from textwright.core.progress import bar
         from textwright.evaluation.fitted_folder import write_fitted
         from textwright.evaluation.k_means import MOST_CLUSTERS, fit_k_means
 
-        loaded = load(model, device=device)
+        loaded = load(model, adapter=adapter, device=device)
     vectors = embed_shown(loaded, [one.text for one in meant.texts])
     number = None if clusters == "auto" else clusters
     with bar("clustering", MOST_CLUSTERS - 1 if number is None else 1) as progress:
@@ -138,7 +139,7 @@ def train(
     named, distances = meant.named(), found.found.k_means.distances(vectors)
     rows = found.rows(named, vectors)
     if out is not None:
-        known = {"model": place_of_model(model, out), "seed": seed, "num_texts": len(rows)}
+        known = places_of_model(model, adapter, out) | {"seed": seed, "num_texts": len(rows)}
         write_fitted(out, found.name, found.as_fitted(**known), rows)
     figures, by_chance = _figures(rows, seed)
     described = _described([one.text for one in named], distances)
@@ -222,6 +223,7 @@ def apply(
     data: Files = (),
     model: str | None = None,
     out: Path | None = None,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Applied:
     """Say to which cluster texts belong.
@@ -248,4 +250,5 @@ def apply(
         from textwright.api.clusters import Clusters
         from textwright.api.texts_to_vectors import apply_made
 
-    return Applied(apply_made(Clusters, clusters, meant, model=model, out=out, device=device), out)
+    where = {"model": model, "adapter": adapter, "device": device}
+    return Applied(apply_made(Clusters, clusters, meant, out=out, **where), out)

@@ -41,6 +41,7 @@ def embed(
     *,
     texts_file: Path | None = None,
     out: Path | None = None,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Embedded:
     """Turn texts into vectors: the mean of the model's last hidden states.
@@ -65,7 +66,7 @@ def embed(
     with stderr_console().announced(f"loading {model} ..."):
         from textwright.api import load
 
-        loaded = load(model, device=device)
+        loaded = load(model, adapter=adapter, device=device)
     with bar("embedding", len(wanted)) as progress:
         vectors = loaded.embed(wanted, progress=progress).numpy()
     if out is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 from pydantic import Field
@@ -27,6 +27,7 @@ from textwright.text.read import TextFiles, whole_texts
 from textwright.text.readers import is_plain
 
 if TYPE_CHECKING:
+    from textwright.api.model import Model
     from textwright.api.task_evaluation import TaskReport
     from textwright.evaluation.suite.base import SuiteReport
     from textwright.evaluation.text_comparison import Pair, Row
@@ -135,6 +136,20 @@ class AnswerSampling(SamplingConfig):
     """0 always takes the likeliest token; 1 draws from the model's own distribution; higher is wilder."""
 
 
+class Source(NamedTuple):
+    """Where a model comes from, and where it is to be."""
+
+    model: str
+    adapter: Path | None
+    device: str
+
+    def load(self) -> "Model":
+        """The model itself."""
+        from textwright.api.model import load
+
+        return load(self.model, adapter=self.adapter, device=self.device)
+
+
 def evaluate(
     models: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     /,
@@ -150,6 +165,7 @@ def evaluate(
     options: Annotated[TaskOptions | None, Parameter(name="*")] = None,
     sampling: Annotated[AnswerSampling | None, Parameter(name="*")] = None,
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
+    adapter: Path | None = None,
     device: str = "auto",
 ) -> Result:
     """Measure a model: how well it predicts a text, or does a task or a suite. Several models predict the same text.
@@ -182,38 +198,36 @@ def evaluate(
     engine
         What computes, and how exactly.
     """
-    _check_models(models, task, suite)
+    source = _checked_source(models, task, suite, adapter, device)
     _check_window(window, stride)
     if suite is not None:
         _check_goes_with_suite(options, sampling, engine, text=text, task=task, data=data, reading=reading)
-        return _evaluate_suite(models[0], suite, files or SuiteFiles(), window, stride, device)
+        return _evaluate_suite(source, suite, files or SuiteFiles(), window, stride)
     _check_has_no_suite_files(files)
     paths = _checked_paths(text, task, data, has_window=bool(window or stride))
     if task is not None and task not in LAST_WORDS:
-        return _evaluate_task(models[0], task, paths, options or TaskOptions(), sampling, engine, device)
+        return _evaluate_task(source, task, paths, options or TaskOptions(), sampling, engine)
     _check_has_no_task_options(options, sampling, engine)
     if len(models) > 1:
         return _evaluate_together(models, paths, reading, window, stride, device)
-    return _evaluate_alone(models[0], paths, task, reading, window, stride, device)
+    return _evaluate_alone(source, paths, task, reading, window, stride)
 
 
 def _evaluate_alone(
-    model: str,
+    source: Source,
     paths: tuple[Path, ...],
     task: str | None,
     reading: ReadingOptions | None,
     window: int | None,
     stride: int | None,
-    device: str,
 ) -> Evaluated:
     """A model on a text, or on last words."""
     files = find_files(paths)
-    with stderr_console().announced(f"loading {model} ..."):
-        from textwright.api import load
+    with stderr_console().announced(f"loading {source.model} ..."):
         from textwright.evaluation.catalog import find_task as find_measure
 
         measure = find_measure(task) if task is not None else None
-        loaded = load(model, device=device)
+        loaded = source.load()
     with bar("evaluating", sum(file.stat().st_size for file in files), unit="bytes") as progress:
         # Bytes of a plain text are counted as they are measured; of tables and packed files, as they lie on the disk.
         are_plain = measure is None and all(map(is_plain, files))
@@ -230,20 +244,19 @@ def _evaluate_alone(
 
 
 def _evaluate_task(
-    model: str,
+    source: Source,
     task: str,
     paths: tuple[Path, ...],
     options: TaskOptions,
     sampling: AnswerSampling | None,
     engine: EngineConfig | None,
-    device: str,
 ) -> EvaluatedTask:
     """A task of the table, or of a file."""
     from textwright.api.task_request import read_task_request
 
     if task not in TASKS and not task.endswith(".toml"):
         raise unknown_name("task", task, [*TASKS, *LAST_WORDS])
-    out = options.out or Path("evaluations") / f"{_name_of(model)}-{Path(task).stem}"
+    out = options.out or Path("evaluations") / f"{_name_of(source)}-{Path(task).stem}"
     names = [name.strip() for name in options.metrics.split(",")] if options.metrics is not None else None
     request = read_task_request(
         task,
@@ -256,18 +269,18 @@ def _evaluate_task(
         engine=engine,
         **(sampling.model_dump(include=sampling.model_fields_set) if sampling is not None else {}),
     )
-    with stderr_console().announced(f"loading {model} ..."):
-        from textwright.api.model import load
+    with stderr_console().announced(f"loading {source.model} ..."):
         from textwright.api.task_evaluation import evaluate_request
 
-        loaded = load(model, device=device)
-    return EvaluatedTask(evaluate_request(loaded, request), model)
+        loaded = source.load()
+    return EvaluatedTask(evaluate_request(loaded, request), source.model)
 
 
-def _name_of(model: str) -> str:
-    """A model's folder, with the run's that it is in."""
-    path = Path(model).absolute()
-    return path.parent.name if path.name == "model" else path.name
+def _name_of(source: Source) -> str:
+    """A model's folder, with the run's that it is in, and its adapter's."""
+    path = Path(source.model).absolute()
+    name = path.parent.name if path.name == "model" else path.name
+    return name if source.adapter is None else f"{name}-{source.adapter.absolute().name}"
 
 
 def _check_has_no_task_options(*configs: Config | None) -> None:
@@ -308,17 +321,15 @@ def _evaluate_together(
 
 
 def _evaluate_suite(
-    model: str, suite: str, files: SuiteFiles, window: int | None, stride: int | None, device: str
+    source: Source, suite: str, files: SuiteFiles, window: int | None, stride: int | None
 ) -> EvaluatedSuite:
     """A suite of the table."""
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
     files.check()
-    with stderr_console().announced(f"loading {model} ..."):
-        from textwright.api.model import load
-
+    with stderr_console().announced(f"loading {source.model} ..."):
         read = find_suite(suite)(files)
-        loaded = load(model, device=device)
+        loaded = source.load()
     return EvaluatedSuite(read.measure(loaded.network, loaded.tokenizer, window=window, stride=stride))
 
 
@@ -339,9 +350,14 @@ def _check_goes_with_suite(*configs: Config | None, **others: Any) -> None:
         raise InputError(f"{given.replace('_', '-')} with --suite", expected="files after --lambada and such")
 
 
-def _check_models(models: tuple[str, ...], task: str | None, suite: str | None) -> None:
+def _checked_source(
+    models: tuple[str, ...], task: str | None, suite: str | None, adapter: Path | None, device: str
+) -> Source:
+    """The first model; several only where they can be."""
     if not models:
         raise InputError("no model", expected="a model folder, or several")
+    if len(models) > 1 and adapter is not None:
+        raise InputError(f"--adapter with {len(models)} models", expected="one")
     if len(models) > 1 and (task is not None or suite is not None):
         fix = "compare what each of them wrote with compare-scores" if suite is None else ""
         given = f"{len(models)} models with --{'task' if suite is None else 'suite'}"
@@ -349,6 +365,7 @@ def _check_models(models: tuple[str, ...], task: str | None, suite: str | None) 
     twice = next((model for place, model in enumerate(models) if model in models[:place]), None)
     if twice is not None:
         raise InputError(f"the model {twice} is given twice", expected="different ones")
+    return Source(models[0], adapter, device)
 
 
 def _check_window(window: int | None, stride: int | None) -> None:

@@ -134,6 +134,7 @@ def generate(
     speculation: Annotated[SpeculationOptions | None, Parameter(name="*")] = None,
     mixture: Annotated[MixtureOptions | None, Parameter(name="*")] = None,
     special_tokens: bool = False,
+    adapter: Path | None = None,
     device: str = "auto",
     live: Console | None = None,
 ) -> Generated:
@@ -159,12 +160,11 @@ def generate(
         mixture or MixtureOptions(),
     )
     folders, texts = _folders_and_texts(model, prompts, prompts_file, mixture)
-    if mixture.models and speculation.draft is not None:
-        raise InputError("--draft with --models", fix="use --prompt-lookup, or one model")
+    _check_go_together(mixture, speculation, adapter)
     with stderr_console().announced(f"loading {', '.join(folders)} ..."):
         from textwright.api import load
 
-        first, *others = [load(folder, device=device) for folder in folders]
+        first, *others = [load(folder, adapter=adapter, device=device) for folder in folders]
     guessing = speculation.make(first, engine, device)
     stream = Stream(texts[0], live) if live is not None and len(texts) * sampling.n == 1 else None
     first.decoder(engine)  # made ready before the clock starts
@@ -183,6 +183,14 @@ def generate(
         stream.close()
     accepted = guessing.acceptance_rate if guessing is not None else None
     return Generated(completions, first, sampling, seconds, accepted, stream is not None)
+
+
+def _check_go_together(mixture: MixtureOptions, speculation: SpeculationOptions, adapter: Path | None) -> None:
+    """What is for one model is not for several."""
+    if mixture.models and speculation.draft is not None:
+        raise InputError("--draft with --models", fix="use --prompt-lookup, or one model")
+    if mixture.models and adapter is not None:
+        raise InputError("--adapter with --models", expected="it with one model")
 
 
 def _folders_and_texts(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from textwright.models.config import ModelConfig
 from textwright.models.layer_groups import LayerGroup
 from textwright.models.layers.linear import Linear
+from textwright.models.layers.low_rank import merged_state
 
 
 class Network(nn.Module, ABC):
@@ -77,5 +78,8 @@ class Network(nn.Module, ABC):
         """Undo ``compile_for_training``, ``enable_activation_checkpointing`` and ``cast_frozen``: they are a run's."""
 
     def exported_tensors(self) -> dict[str, Tensor]:
-        """What a model folder holds, by name: the state, and what other programs keep as weights."""
-        return {name: value.detach() for name, value in self.state_dict().items()}
+        """What a model folder holds, by name: the state, and what other programs keep as weights.
+
+        It is that of a plain network: adapters of low rank are folded in.
+        """
+        return {name: value.detach() for name, value in merged_state(self).items()}

@@ -35,6 +35,7 @@ from textwright.engines.cpu.workspace import Workspace
 from textwright.engines.engine_thread import ENGINE, T
 from textwright.models.gpt.network import GPT
 from textwright.models.kv_cache import check_slots
+from textwright.models.layers.low_rank import merged_state
 from textwright.models.layers.positions import rope_table
 from textwright.models.protocols import Cache, Conditioning
 
@@ -262,7 +263,7 @@ class CPUDecoder:
 
 
 def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """A block's tensors by the names of ``TENSORS``."""
-    for name, tensor in block.named_parameters():
+    """A block's tensors by the names of ``TENSORS``, adapters of low rank folded in."""
+    for name, tensor in merged_state(block).items():
         *_, place, what = name.split(".")
         yield (place if what == "weight" else f"{place}_bias"), tensor
