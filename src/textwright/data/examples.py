@@ -23,6 +23,7 @@ from textwright.core.errors import InputError
 from textwright.data.dataset import Ids, TokenDataset
 from textwright.data.documents import make_table
 from textwright.data.encode import num_bytes
+from textwright.data.fill_in_middle import Middle, rearranged_ids
 from textwright.text.dialogue import Rendered
 from textwright.text.document import Document
 from textwright.text.files import VALIDATED_ON, describe_left_out
@@ -50,6 +51,8 @@ class Example:
     """What is read before all else, and never cut."""
     is_last: bool = True
     """False for a piece of a document that goes on: no end follows it."""
+    middle: Middle | None = None
+    """Of a text that is learned whole, the part that is put last: see ``data.fill_in_middle``."""
 
     @property
     def has_text(self) -> bool:
@@ -167,9 +170,7 @@ class ExampleTokens(TokenDataset):
         self.num_tokens_cut = self.num_learned_cut = 0
         """Tokens that were cut off or left out with them, and how many of these would have been learned."""
         self.longest_pair = self.num_learned = size_bytes = num_characters = 0
-        whole = encode_each(
-            self._with_text(examples), tokenizer, max_pair_tokens=max_pair_tokens, too_long=too_long
-        )
+        whole = encode_each(self._with_text(examples), tokenizer, max_pair_tokens=max_pair_tokens, too_long=too_long)
         for encoded in whole:
             found = self._counted(encoded)
             if found is None:
@@ -209,7 +210,7 @@ class ExampleTokens(TokenDataset):
             return None
         self.num_cut += encoded.num_cut > 0
         self.num_learned += left.num_learned
-        if left.spans is not None:
+        if left.spans is not None or left.example.middle is not None:
             self.longest_pair = max(self.longest_pair, len(left.ids))
         return left
 
@@ -217,7 +218,9 @@ class ExampleTokens(TokenDataset):
         if self.num_learned or not (self._documents or self.num_too_long):
             return
         if not self._documents:
-            given = f"all {self.num_too_long:,} examples are longer than the model's context of {max_pair_tokens:,} tokens"
+            given = (
+                f"all {self.num_too_long:,} examples are longer than the model's context of {max_pair_tokens:,} tokens"
+            )
             raise InputError(given, expected="at least one that fits", fix="set too_long to cut (--too-long)")
         raise InputError(
             f"nothing to learn in {len(self._documents):,} examples: all of their tokens are read only",
@@ -276,6 +279,8 @@ def _encode(example: Example, tokenizer: Tokenizer) -> EncodedExample:
 
     header = tokenizer.encode_array(example.header)
     parts = [(_ids_of(text, start, stop, tokenizer), learned) for text, start, stop, learned in _parts(example)]
+    if example.middle is not None:
+        parts = [(rearranged_ids(example.text, example.middle, tokenizer), True)]
     begin = list(tokenizer.begin_ids)
     if parts and not example.header and begin == parts[0][0][: len(begin)].tolist():
         begin = []  # the marks of a dialogue begin it already
