@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from textwright.core.errors import InputError
+from textwright.core.errors import InputError, nearest
 
 PATTERNS = ["*.json", "*.safetensors", "merges.txt", "vocab.bpe", "vocab.txt", "chat_template.jinja"]
 """Tensors and text: nothing that could execute is fetched."""
@@ -29,3 +29,16 @@ def download(name: str) -> Path:
         raise InputError(
             f"could not get {name!r}: {type(error).__name__}", fix="check the name and the network"
         ) from error
+
+
+def check_is_no_typo(folder: Path) -> None:
+    """See that what is not there may be a name on the hub: not a folder missing among others that are.
+
+    Raises:
+        InputError: it is such a folder.
+    """
+    parent = folder.parent
+    if parent != Path() and parent.is_dir():
+        close = nearest(folder.name, sorted(path.name for path in parent.iterdir() if path.is_dir()))
+        fix = f"did you mean {parent / close}?" if close else "check the path"
+        raise InputError(f"there is no model folder {folder}", fix=fix)
