@@ -59,7 +59,7 @@ WILD: list[tuple[str, bytes, str | None, str]] = [
         f"User: Add.\n\n1, 1\nAssistant:[[ 2\n{END}]]",
     ),
     ("sharegpt.json", json.dumps([{"id": "x_0", "conversations": SHARED}]).encode(), "conversations", ASKED),
-    ("table.tsv", "question\tanswer\n1+1?\ttwo\n".encode(), "question-answer", ASKED),
+    ("table.tsv", b"question\tanswer\n1+1?\ttwo\n", "question-answer", ASKED),
     ("table.parquet", parquet_of({"messages": TURNS, "source": "x"}), "messages", ASKED),
     ("packed.jsonl.gz", gzip.compress(lines_of({"input": "1+1?", "output": "two"})), "input-output", ASKED),
     ("sides.jsonl", lines_of({"source": "1+1?", "target": "two"}), "source-target", ASKED),
@@ -139,7 +139,9 @@ def test_what_is_too_long_is_refused_left_out_or_cut_and_said_so(
     refused = check(path, 8)
     assert refused.exit_code == 2
     assert refused.problem is not None
-    assert refused.problem.startswith("1 of 2 to learn from are longer than 8 tokens, the model's context, the first in ")
+    assert refused.problem.startswith(
+        "1 of 2 to learn from are longer than 8 tokens, the model's context, the first in "
+    )
     assert f"{path}:1" in refused.problem
     refused.show()
     assert "1, refused (13 tokens, 3 of them to learn)" in capsys.readouterr().out

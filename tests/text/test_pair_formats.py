@@ -125,7 +125,10 @@ def spoken(*turns: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (spoken(turn("user"), turn("asistant")), "unknown role 'asistant' in turn 1 of 'messages'; .*; expected one of "),
+        (
+            spoken(turn("user"), turn("asistant")),
+            "unknown role 'asistant' in turn 1 of 'messages'.*expected one of",
+        ),
         (spoken(turn("user"), turn("asistant")), "did you mean 'assistant'"),
         (spoken(turn("tool"), turn("gpt")), "unknown role 'tool' in turn 0 of 'messages'.*leave such turns out"),
         (spoken(turn(None), turn("gpt")), "turn 0 of 'messages' says not who speaks"),
@@ -264,7 +267,8 @@ def test_a_table_of_two_columns_by_tabs_is_one(tmp_path: Path) -> None:
         ("question,answer,answer", "2 columns are named 'answer'"),
         ("question,Answer,answer", "2 columns are named 'answer'"),
         ("question,answer,messages", r"two formats: question \+ answer, and messages; in .*x\.csv"),
-        ("question,reply,more", "no field 'text'; .*expected one of question, reply"),
+        ("question,reply,more", r"no field 'text'; .*one of question, reply, more; .*question \+ answer \+ context\?$"),
+        ("title,reply,more", "no field 'text'; .*one of title, reply, more; .*--text-field title$"),
     ],
 )
 def test_a_table_with_other_columns_is_refused_by_its_header(header: str, message: str, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_row_with_both_is_a_pair(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ({"prompt": "p", "completion": ""}, "the completion is empty"),
-        ({"prompt": "p", "completion": None}, "'completion' is NoneType"),
+        ({"prompt": "p", "completion": None}, "'completion' is null"),
         ({"prompt": ["p"], "completion": "c"}, "'prompt' is list"),
         ({"prompt": "p"}, "no field 'text'"),
     ],

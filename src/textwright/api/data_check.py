@@ -5,6 +5,7 @@
     files ----> formats ----> examples ----> tokens: read, learned, cut off ----> rows of an epoch
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -204,7 +205,9 @@ def _problem(side: SideCheck, purpose: str, context_length: int, too_long: TooLo
 class _Look:
     """Goes through examples once."""
 
-    def __init__(self, tokenizer: Tokenizer, context_length: int, too_long: TooLong, transform: Transform | None):
+    def __init__(
+        self, tokenizer: Tokenizer, context_length: int, too_long: TooLong, transform: Transform | None
+    ) -> None:
         self._tokenizer, self._context_length, self._transform = tokenizer, context_length, transform
         self._too_long: TooLong = "skip" if too_long == "error" else too_long
         self.kept: list[int] = []
@@ -302,7 +305,7 @@ def _shown(encoded: EncodedExample, tokenizer: Tokenizer) -> ShownExample:
     edges = [0, *(np.flatnonzero(np.diff(states)) + 1).tolist(), len(states)]
     parts = tuple(
         (_named(encoded.ids[start:stop], tokenizer), names[int(states[start])])
-        for start, stop in zip(edges, edges[1:], strict=False)
+        for start, stop in itertools.pairwise(edges)
     )
     return ShownExample(place_of(encoded.example), parts, len(encoded.ids), encoded.is_left_out)
 

@@ -81,9 +81,7 @@ def _of_files(files: "Sequence[FileFound]") -> list[str]:
     for file in files[SHOWN_FILES:]:
         others[file.format] += 1
         examples[file.format] += file.num_examples
-    return lines + [
-        f"{number:,} more files: {_format(kind)}, {examples[kind]:,}" for kind, number in others.items()
-    ]
+    return lines + [f"{number:,} more files: {_format(kind)}, {examples[kind]:,}" for kind, number in others.items()]
 
 
 def _format(name: str | None) -> str:

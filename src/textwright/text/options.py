@@ -8,6 +8,7 @@ from textwright.text.dialogue import DialogueFormat
 OnInvalid = Literal["error", "replace"]
 Quoting = Literal["auto", "csv", "none"]
 OnNull = Literal["error", "skip"]
+PLAIN_TURNS = DialogueFormat()
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ReadOptions:
     @property
     def style(self) -> DialogueFormat:
         """How conversations are written down."""
-        return self.dialogue or DialogueFormat()
+        return self.dialogue or PLAIN_TURNS
 
     @property
     def knows_formats(self) -> bool:

@@ -238,7 +238,8 @@ def _speech(value: Any, number: int, field: str, where: str) -> str:
     text = _either(value, "content", "value")
     if isinstance(text, list | tuple) and text:
         parts = [part.get("text") if isinstance(part, Mapping) else part for part in text]
-        text = "".join(parts) if all(isinstance(part, str) for part in parts) else text
+        texts = [part for part in parts if isinstance(part, str)]
+        text = "".join(texts) if len(texts) == len(parts) else text
     if not isinstance(text, str):
         kind = "null" if text is None else type(text).__name__
         raise InputError(f"the content of turn {number} of {field!r} is {kind}", where=where, expected="text")
@@ -298,6 +299,12 @@ def fields_read(name: str) -> Sequence[str]:
 def has_format(fields: Sequence[str]) -> bool:
     """Whether these fields have a format, or two."""
     return any(set(map(folded, fields)).issuperset(one.fields) for one in FORMATS.values())
+
+
+def half_format(fields: Collection[str]) -> PairFormat | None:
+    """The first format of which a row without any has a part of the fields."""
+    names = set(map(folded, fields))
+    return next((one for one in FORMATS.values() if names.intersection(one.fields)), None)
 
 
 def folded(field: str) -> str:

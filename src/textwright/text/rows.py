@@ -12,7 +12,7 @@ from textwright.text.document import Chunk, Document
 from textwright.text.labels import label_of
 from textwright.text.normalise import as_text, is_unicode
 from textwright.text.options import ReadOptions
-from textwright.text.pair_formats import GROUP_FIELD, NothingToLearnError, WrittenRow, write_row
+from textwright.text.pair_formats import GROUP_FIELD, NothingToLearnError, WrittenRow, half_format, write_row
 from textwright.text.speakers import dialogue_text
 from textwright.text.streams import OpenFile
 
@@ -130,6 +130,9 @@ def no_field(field: str, row: Mapping[str, Any], where: str) -> InputError:
     names = list(fields)
     shown = ", ".join(map(_short, names[:MOST_NAMES])) + (", ..." if len(names) > MOST_NAMES else "")
     fix = f"name the text's field with --text-field {shlex.quote(offered)}" if offered is not None else ""
+    half = half_format(row) if field == ReadOptions.text_field else None
+    if half is not None:
+        fix = f"{fix}, or give a pair its fields: {half}" if fix else f"a pair has the fields {half}"
     return InputError(f"no field {field!r}", where=where, expected=f"one of {shown}" if shown else "", fix=fix)
 
 

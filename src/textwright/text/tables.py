@@ -85,9 +85,7 @@ def _next_row(reader: Iterator[list[str]]) -> list[str] | None:
         csv.field_size_limit(limit)
 
 
-def _begin(
-    lines: Lines, is_header: IsHeader, usual: str, *, is_quoted: bool
-) -> tuple[list[tuple[int, str]], str]:
+def _begin(lines: Lines, is_header: IsHeader, usual: str, *, is_quoted: bool) -> tuple[list[tuple[int, str]], str]:
     """The first line, which is the header or begins it, and the delimiter: the one by which it is the header.
 
     A line before it may say what the delimiter is, as Excel writes it: ``sep=;``
