@@ -104,14 +104,10 @@ def save_model(
             {"bos_token_id": tokenizer.end_id, "eos_token_id": tokenizer.end_id, "pad_token_id": tokenizer.end_id},
         )
         tokenizer.save(new)  # with the generation_config.json that lay beside it, if one did
-        ours = {
-            "version": FORMAT_VERSION,
-            "model": model.config.model_dump(),
-            "facts": facts or {},
-            **({"dialogue": dialogue.model_dump()} if dialogue is not None else {}),
-            **(prompt_format.model_dump(exclude_none=True) if prompt_format is not None else {}),
-            "files": describe_files(new, sorted(path.name for path in new.iterdir())),
-        }
+        ours: dict[str, Any] = {"version": FORMAT_VERSION, "model": model.config.model_dump(), "facts": facts or {}}
+        ours |= {"dialogue": dialogue.model_dump()} if dialogue is not None else {}
+        ours |= prompt_format.model_dump(exclude_none=True) if prompt_format is not None else {}
+        ours["files"] = describe_files(new, sorted(path.name for path in new.iterdir()))
         (new / OURS).write_text(seal(ours), encoding="utf-8")
 
 
