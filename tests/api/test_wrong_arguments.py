@@ -146,6 +146,11 @@ CASES = [
     case("Model: tokenizer", lambda made, value: made.tw.Model(made.model.network, value)),
     case("Model: dialogue", lambda made, value: made.tw.Model(made.model.network, made.model.tokenizer, value), "None"),
     case(
+        "Model: prompt_format",
+        lambda made, value: made.tw.Model(made.model.network, made.model.tokenizer, prompt_format=value),
+        "None",
+    ),
+    case(
         "Model: files", lambda made, value: made.tw.Model(made.model.network, made.model.tokenizer, files=value), "None"
     ),
     case("generate: prompt", lambda made, value: made.model.generate(value, max_new_tokens=1), TEXTS),
@@ -197,6 +202,14 @@ CASES = [
         lambda made, value: made.model.complete(["a"], special_tokens=value, max_new_tokens=1),
         "True",
     ),
+    case(
+        "complete: a request's shown",
+        lambda made, value: made.model.complete([made.tw.Request("a", shown=value)]),
+        TEXTS | {"None"},
+    ),
+    # The model has learned neither, so that a text is refused too.
+    case("complete: suffix", lambda made, value: made.model.complete(["a"], suffix=value), "None"),
+    case("complete: control", lambda made, value: made.model.complete(["a"], control=value), "None"),
     case("complete: on_text", lambda made, value: made.model.complete(["a"], on_text=value), "None", *CALLABLE),
     case("complete: engine", lambda made, value: made.model.complete(["a"], engine=value), "None"),
     case("complete: speculation", lambda made, value: made.model.complete(["a"], speculation=value), "None"),

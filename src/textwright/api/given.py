@@ -21,7 +21,9 @@ from torch import Tensor
 from textwright.api.given_examples import check_is_list, given_text
 from textwright.core.errors import InputError, check_is_text
 from textwright.core.kinds import describe, is_number, wrong_kind
+from textwright.data.prompt_format import PromptFormat
 from textwright.generation.request import Request, SamplingConfig
+from textwright.tokens import Tokenizer
 
 
 def given_texts(texts: Any, name: str = "texts") -> Iterator[str]:
@@ -60,6 +62,42 @@ def given_prompts(prompts: Any, special: SamplingConfig | None = None) -> list[s
     if special is None:
         return found
     return [Request(one, special, special_tokens=True) if isinstance(one, str) else one for one in found]
+
+
+def formatted(
+    prompts: Sequence[str | list[int] | Request],
+    sampling: SamplingConfig,
+    prompt_format: PromptFormat,
+    tokenizer: Tokenizer,
+    *,
+    suffix: str | None,
+    control: str | None,
+) -> list[str | list[int] | Request]:
+    """Prompts laid out as the model learned them, as requests; where nothing is asked for, as they are.
+
+    Args:
+        prompts: as ``given_prompts`` gives them.
+        sampling: of those that are no requests.
+        prompt_format: the model's.
+        tokenizer: the model's.
+        suffix: what stands after what is to be filled in.
+        control: what the text is to be.
+
+    Raises:
+        InputError: token ids, which are laid out already; or as ``PromptFormat.ids``.
+    """
+    if suffix is None and control is None:
+        return list(prompts)
+    found = list[str | list[int] | Request]()
+    for number, prompt in enumerate(prompts):
+        request = prompt if isinstance(prompt, Request) else Request(prompt, sampling)
+        text, asked = request.prompt, {"suffix": suffix, "control": control}
+        if not isinstance(text, str):
+            given = " and ".join(name for name, value in asked.items() if value is not None)
+            raise InputError(f"{given} with token ids", where=f"prompts[{number}]", expected="a text")
+        ids = prompt_format.ids(text, tokenizer, suffix=suffix, control=control, special_tokens=request.special_tokens)
+        found.append(replace(request, prompt=ids, shown=text))
+    return found
 
 
 def given_ids(ids: Any, *, context_length: int, vocab_size: int) -> Int[Tensor, "batch time"]:
@@ -151,5 +189,7 @@ def _request(request: Request, where: str) -> Request:
         raise wrong_kind(f"the sampling of {where}", request.sampling, "a SamplingConfig")
     if isinstance(request.deadline_s, bool) or not isinstance(request.deadline_s, int | float | None):
         raise wrong_kind(f"the deadline_s of {where}", request.deadline_s, "a number or None")
+    if not isinstance(request.shown, str | None):
+        raise wrong_kind(f"what is shown of {where}", request.shown, "text or None")
     source = request.source if request.source is None else _prompt(request.source, f"the source of {where}")
     return replace(request, prompt=_prompt(request.prompt, f"the prompt of {where}"), source=source)

@@ -20,12 +20,14 @@ from textwright.core.kinds import describe, wrong_kind
 from textwright.data.examples import Example
 from textwright.text.document import Document
 from textwright.text.files import search
+from textwright.text.labels import label_of
 from textwright.text.normalise import as_text
 from textwright.text.options import ReadOptions
 from textwright.text.pair_formats import PAIR, NothingToLearnError
 from textwright.text.read import TextFiles
 from textwright.text.readers import READERS
 from textwright.text.rows import text_of, written_row
+from textwright.text.speakers import dialogue_text
 
 ExampleLike = str | tuple[str, str] | Mapping[str, Any] | os.PathLike[str]
 Examples = str | os.PathLike[str] | Iterable[ExampleLike]
@@ -190,6 +192,9 @@ def _example(item: Any, number: int, name: str, options: ReadOptions) -> Example
 
 def _of_row(row: Mapping[Any, Any], where: str, document: Document, options: ReadOptions) -> Example:
     """What a row says: of a format of pairs, or in its text."""
+    document = replace(document, label=label_of(row, options.label_field, where))
+    if options.by_speaker and (spoken := dialogue_text(row, where)) is not None:
+        return Example(as_text(spoken, where), document)
     written = written_row({key: value for key, value in row.items() if isinstance(key, str)}, where, options)
     if written is not None:
         return _of_document(written.text, replace(document, spans=written.spans, format=written.format))

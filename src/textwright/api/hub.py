@@ -35,7 +35,7 @@ def check_is_no_typo(folder: Path) -> None:
     """See that what is not there may be a name on the hub: not a folder missing among others that are.
 
     Raises:
-        InputError: it is one.
+        InputError: it is such a folder.
     """
     parent = folder.parent
     if parent != Path() and parent.is_dir():

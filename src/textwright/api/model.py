@@ -13,12 +13,12 @@ from textwright.api.config import FineTuneOptions, fine_tune_options
 from textwright.api.draft_model import DraftModel
 from textwright.api.fit_data import read_fit_data
 from textwright.api.fit_run import Taught, fit, fit_config, read_fit_tasks
-from textwright.api.given import given_ids, given_prompts, given_texts
+from textwright.api.given import formatted, given_ids, given_prompts, given_texts
 from textwright.api.given_examples import Examples
 from textwright.api.hub import check_is_no_typo, download
 from textwright.checkpoint.adapter import add_adapter, read_adapter
 from textwright.checkpoint.model_files import ModelFiles
-from textwright.checkpoint.model_folder import load_folder, read_dialogue, save_model
+from textwright.checkpoint.model_folder import load_folder, read_dialogue, read_prompt_format, save_model
 from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
@@ -26,6 +26,7 @@ from textwright.core.errors import InputError
 from textwright.core.kinds import checks_kinds
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
+from textwright.data.prompt_format import PromptFormat
 from textwright.engines.catalog import choose_decoding_precision, choose_engine, make_decoder
 from textwright.engines.config import DecodingPrecision, EngineConfig
 from textwright.engines.cpu.kernels import COMPILING, are_compiled
@@ -55,6 +56,7 @@ class Model:
         network: the torch module; see ``models.language_model`` for its contract.
         tokenizer: ``encode`` and ``decode``.
         dialogue: how dialogues are written down for it; None where it knows of no format.
+        prompt_format: which control codes and sentinel tokens it has learned.
     """
 
     @checks_kinds
@@ -63,6 +65,7 @@ class Model:
         network: LanguageModel,
         tokenizer: Tokenizer,
         dialogue: DialogueFormat | None = None,
+        prompt_format: PromptFormat | None = None,
         *,
         files: ModelFiles | None = None,
     ) -> None:
@@ -71,11 +74,12 @@ class Model:
             network: see above.
             tokenizer: see above.
             dialogue: see above.
+            prompt_format: see above.
             files: what the network was read from; what takes time to make of it is kept beside them.
         """
         self.network = network
         self.tokenizer = tokenizer
-        self.dialogue = dialogue
+        self.dialogue, self.prompt_format = dialogue, prompt_format or PromptFormat()
         self._num_changes = 0
         self._fast_precisions: dict[str, DecodingPrecision] = {}
         self._decoders: dict[tuple[str, str], tuple[_Version, Decoder]] = {}
@@ -97,7 +101,7 @@ class Model:
         Args:
             prompt: text to continue; empty means from the start of a document.
             max_new_tokens: at most so many tokens; a document that ends earlier stops earlier.
-            **sampling: the fields of ``SamplingConfig``: temperature, top_k, top_p, min_p, seed, stop, ...
+            **sampling: as for ``complete``: temperature, top_k, top_p, min_p, seed, stop, suffix, control, ...
 
         Raises:
             InputError: a sampling value outside its range, or an unknown name.
@@ -114,6 +118,8 @@ class Model:
         speculation: Speculation | None = None,
         mixed_with: Mapping["Model", float] | None = None,
         special_tokens: bool = False,
+        suffix: str | None = None,
+        control: str | None = None,
         **sampling: Any,
     ) -> list[Completion]:
         """Completions of several prompts at once, with why each ended.
@@ -126,13 +132,17 @@ class Model:
             mixed_with: models with the same tokenizer, and how much the probabilities of each count beside this one's,
                 which counts 1.
             special_tokens: read special tokens in prompts, where they are no requests, as what they are.
+            suffix: what stands after a text that is to be filled in, and the prompt before it.
+            control: what the text is to be: a value of the field that stood before the texts it learned.
             **sampling: the fields of ``SamplingConfig``, where a prompt is no request.
 
         Raises:
-            InputError: a value outside its range, an engine that does not know the model, other tokenizers.
+            InputError: a value outside its range, an engine that does not know the model, other tokenizers, a suffix or
+                a control code that the model has not learned to use.
         """
         config = read_config(SamplingConfig, sampling, "the arguments of generate")
-        prompts = given_prompts(prompts, config if special_tokens else None)
+        given, known = given_prompts(prompts, config if special_tokens else None), self.prompt_format
+        prompts = formatted(given, config, known, self.tokenizer, suffix=suffix, control=control)
         engine = engine or EngineConfig()
         decoder = self.decoder(engine)
         if mixed_with:
@@ -330,7 +340,8 @@ class Model:
             raise InputError(
                 f"{folder} is the model that the run {real.parent} ended with", fix="choose another folder"
             )
-        save_model(self.network, self.tokenizer, Path(folder), dtype=dtype, dialogue=self.dialogue)
+        written: dict[str, Any] = {"dtype": dtype, "dialogue": self.dialogue, "prompt_format": self.prompt_format}
+        save_model(self.network, self.tokenizer, Path(folder), **written)
         if dtype == "float32":  # in the others the folder holds weights that were rounded, and memory does not
             self._files, self._version_of_files = ModelFiles.of(Path(folder)), self._version
 
@@ -379,4 +390,5 @@ def load(source: Path | str, *, adapter: Path | str | None = None, device: str =
     if added is not None:
         add_adapter(network, added)
         merge_lora(network)
-    return Model(network.eval(), tokenizer, read_dialogue(folder), files=files if added is None else None)
+    files = files if added is None else None
+    return Model(network.eval(), tokenizer, read_dialogue(folder), read_prompt_format(folder), files=files)

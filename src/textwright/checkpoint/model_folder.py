@@ -3,7 +3,7 @@
 ::
 
     FOLDER/  config.json  model.safetensors  tokenizer.json  tokenizer_config.json  generation_config.json
-             textwright.json   format version, where the model came from, and how it wants dialogues, if it does
+             textwright.json   format version, where the model came from, how it wants dialogues and prompts
              cache/int8/       see ``engines.cpu.quantized_cache``
 """
 
@@ -23,6 +23,7 @@ from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY, atomic_folder, sha256_file, write_atomically
 from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
+from textwright.data.prompt_format import PromptFormat
 from textwright.models.catalog import adapter_of, build_uninitialised, find_adapter
 from textwright.models.config import ModelConfig
 from textwright.models.hugging_face import HuggingFaceAdapter, PlainAdapter
@@ -57,6 +58,7 @@ def save_model(
     dtype: str = "float32",
     facts: dict[str, Any] | None = None,
     dialogue: DialogueFormat | None = None,
+    prompt_format: PromptFormat | None = None,
 ) -> None:
     """Write a model folder; it appears whole or not at all. An older model there is replaced, and nothing else.
 
@@ -81,6 +83,7 @@ def save_model(
         dtype: of the tensors: ``float32``, ``bfloat16`` or ``float16``.
         facts: where the model came from, for ``textwright.json``.
         dialogue: how dialogues are written down for it, for ``textwright.json`` too; None where it knows of none.
+        prompt_format: which control codes and sentinel tokens it has learned, likewise.
 
     Raises:
         InputError: an unknown dtype, weights too large for float16, or what is there is no model or holds an adapter.
@@ -101,13 +104,10 @@ def save_model(
             {"bos_token_id": tokenizer.end_id, "eos_token_id": tokenizer.end_id, "pad_token_id": tokenizer.end_id},
         )
         tokenizer.save(new)  # with the generation_config.json that lay beside it, if one did
-        ours = {
-            "version": FORMAT_VERSION,
-            "model": model.config.model_dump(),
-            "facts": facts or {},
-            **({"dialogue": dialogue.model_dump()} if dialogue is not None else {}),
-            "files": describe_files(new, sorted(path.name for path in new.iterdir())),
-        }
+        ours: dict[str, Any] = {"version": FORMAT_VERSION, "model": model.config.model_dump(), "facts": facts or {}}
+        ours |= {"dialogue": dialogue.model_dump()} if dialogue is not None else {}
+        ours |= prompt_format.model_dump(exclude_none=True) if prompt_format is not None else {}
+        ours["files"] = describe_files(new, sorted(path.name for path in new.iterdir()))
         (new / OURS).write_text(seal(ours), encoding="utf-8")
 
 
@@ -225,6 +225,7 @@ def damage_of_model(folder: Path) -> str | None:
     try:
         load_folder(folder)
         read_dialogue(folder)
+        read_prompt_format(folder)
     except InputError as error:
         return str(error)
     return None
@@ -286,6 +287,16 @@ def read_dialogue(folder: Path) -> DialogueFormat | None:
     if not isinstance(values, dict):
         raise InputError(f"dialogue = {values!r}", where=str(path), expected="an object of texts")
     return read_config(DialogueFormat, values, f"the dialogue in {path}")
+
+
+def read_prompt_format(folder: Path) -> PromptFormat:
+    """Which control codes and sentinel tokens a model of ours has learned; none where its folder does not say.
+
+    Raises:
+        InputError: it says so in a way that cannot be read exactly.
+    """
+    path = folder / OURS
+    return PromptFormat.read(_read_json(path) if path.is_file() else {}, str(path))
 
 
 def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter, dict[str, Any]]:

@@ -75,6 +75,24 @@ class MixtureOptions(Config):
         return [weight / self.weights[0] for weight in self.weights] or [1.0] * len(self.models)
 
 
+class PromptOptions(Config):
+    """How prompts are read."""
+
+    special_tokens: bool = False
+    """Read special tokens that are written in the prompts, such as <|im_start|>, as what they are."""
+    suffix: str | None = None
+    """What stands after a text that is to be filled in, and the prompt before it. For models that learned it, as with
+    finetune --fim."""
+    control: str | None = None
+    """What the text is to be, such as a genre or keywords: a value of the field that stood before the texts that the
+    model learned, as with finetune --control."""
+
+    def check(self, model: "Model", prompt: str) -> None:
+        """See that a model can be asked so. Raises InputError."""
+        if self.suffix is not None or self.control is not None:
+            model.prompt_format.ids(prompt, model.tokenizer, suffix=self.suffix, control=self.control)
+
+
 @dataclass(frozen=True)
 class Generated(Result):
     """The completions."""
@@ -87,6 +105,8 @@ class Generated(Result):
     """Of what was guessed ahead."""
     was_streamed: bool
     """Whether a person has seen the text already."""
+    suffix: str | None = None
+    """What stands after what was filled in."""
 
     @property
     def num_tokens(self) -> int:
@@ -98,6 +118,8 @@ class Generated(Result):
 
     def as_json(self) -> dict[str, Any]:
         completions = [_as_json(completion, self.model) for completion in self.completions]
+        if self.suffix is not None:
+            completions = [row | {"suffix": self.suffix} for row in completions]
         found: dict[str, Any] = {"completions": completions, "tokens_per_s": self.tokens_per_s}
         return found if self.acceptance_rate is None else found | {"acceptance_rate": self.acceptance_rate}
 
@@ -105,7 +127,7 @@ class Generated(Result):
         out = stdout_console()
         notes = stderr_console()
         if not self.was_streamed:
-            _show_texts(self.completions, out)
+            _show_texts(self.completions, out, self.suffix or "")
         if self.sampling.top_logprobs is not None:
             for completion in self.completions:
                 _show_report(completion, self.model, out)
@@ -133,7 +155,7 @@ def generate(
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
     speculation: Annotated[SpeculationOptions | None, Parameter(name="*")] = None,
     mixture: Annotated[MixtureOptions | None, Parameter(name="*")] = None,
-    special_tokens: bool = False,
+    reading: Annotated[PromptOptions | None, Parameter(name="*")] = None,
     adapter: Path | None = None,
     device: str = "auto",
     live: Console | None = None,
@@ -148,25 +170,22 @@ def generate(
         Texts to continue; an empty one ('') starts a document.
     prompts_file
         A file with a prompt on each line, instead.
-    special_tokens
-        Read special tokens that are written in the prompts, such as <|im_start|>, as what they are.
     live
         Where a single text goes as it is written.
     """
     sampling = _with_schema_read(sampling or SamplingConfig())
-    engine, speculation, mixture = (
-        engine or EngineConfig(),
-        speculation or SpeculationOptions(),
-        mixture or MixtureOptions(),
-    )
+    engine, speculation = engine or EngineConfig(), speculation or SpeculationOptions()
+    mixture, reading = mixture or MixtureOptions(), reading or PromptOptions()
     folders, texts = _folders_and_texts(model, prompts, prompts_file, mixture)
     _check_go_together(mixture, speculation, adapter)
     with stderr_console().announced(f"loading {', '.join(folders)} ..."):
         from textwright.api import load
 
         first, *others = [load(folder, adapter=adapter, device=device) for folder in folders]
+    reading.check(first, texts[0])  # before anything is made ready
     guessing = speculation.make(first, engine, device)
-    stream = Stream(texts[0], live) if live is not None and len(texts) * sampling.n == 1 else None
+    is_streamed = live is not None and len(texts) * sampling.n == 1
+    stream = Stream(texts[0], live, reading.suffix or "") if live is not None and is_streamed else None
     first.decoder(engine)  # made ready before the clock starts
     begun_s = time.perf_counter()
     completions = first.complete(
@@ -175,14 +194,14 @@ def generate(
         engine=engine,
         speculation=guessing,
         mixed_with=dict(zip(others, mixture.shares[1:], strict=True)),
-        special_tokens=special_tokens,
+        **reading.model_dump(),
         **sampling.model_dump(),
     )
     seconds = time.perf_counter() - begun_s
     if stream is not None:
         stream.close()
     accepted = guessing.acceptance_rate if guessing is not None else None
-    return Generated(completions, first, sampling, seconds, accepted, stream is not None)
+    return Generated(completions, first, sampling, seconds, accepted, stream is not None, reading.suffix)
 
 
 def _check_go_together(mixture: MixtureOptions, speculation: SpeculationOptions, adapter: Path | None) -> None:
@@ -207,10 +226,11 @@ def _folders_and_texts(
 
 
 class Stream:
-    """A prompt and its text as it grows; nothing before there is some, so that an error is alone."""
+    """A prompt, its text as it grows, and what stands after it; nothing before there is some, so that an error is
+    alone."""
 
-    def __init__(self, prompt: str, out: Console) -> None:
-        self._prompt, self._out = prompt, out
+    def __init__(self, prompt: str, out: Console, suffix: str = "") -> None:
+        self._prompt, self._out, self._suffix = prompt, out, suffix
 
     def push(self, _: int, text: str) -> None:
         """The next piece of the text."""
@@ -219,13 +239,13 @@ class Stream:
 
     def close(self) -> None:
         """The end of the text, which can be empty."""
-        self._out.write(self._prompt + "\n")
+        self._out.write(f"{self._prompt}{self._suffix}\n")
 
 
-def _show_texts(completions: Sequence[Completion], out: Console) -> None:
+def _show_texts(completions: Sequence[Completion], out: Console, suffix: str) -> None:
     for index, completion in enumerate(completions):
         out.write(f"{'' if index == 0 else chr(10)}--- {index + 1} (log-probability {completion.logprob:,.2f})\n")
-        out.write(f"{completion.prompt}{completion.text}\n")
+        out.write(f"{completion.prompt}{completion.text}{suffix}\n")
 
 
 def read_prompts(path: Path) -> list[str]:

@@ -33,7 +33,7 @@ def make_table(documents: Sequence[Document]) -> Any:
     columns = [
         [_as_text(document.source) for document in documents],
         [document.id for document in documents],
-        [None if document.label is None else str(document.label) for document in documents],
+        [_label_text(document.label) for document in documents],
         [document.task for document in documents],
         [document.spans for document in documents],
     ]
@@ -60,11 +60,17 @@ def _schema() -> Any:
         {
             "source": pyarrow.dictionary(pyarrow.int32(), text),
             "id": text,
-            "label": text,  # a number as its digits
+            "label": text,  # a number as its digits, several with commas
             "task": text,
             "spans": pyarrow.list_(pyarrow.list_(pyarrow.int64(), 2)),
         }
     )
+
+
+def _label_text(label: str | int | tuple[str, ...] | None) -> str | None:
+    if label is None:
+        return None
+    return ", ".join(label) if isinstance(label, tuple) else str(label)
 
 
 def _as_text(source: str) -> str:

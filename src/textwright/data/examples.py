@@ -23,6 +23,7 @@ from textwright.core.errors import InputError
 from textwright.data.dataset import Ids, TokenDataset
 from textwright.data.documents import make_table
 from textwright.data.encode import num_bytes
+from textwright.data.fill_in_middle import Middle, rearranged_ids
 from textwright.text.dialogue import Rendered
 from textwright.text.document import Document
 from textwright.text.files import VALIDATED_ON, describe_left_out
@@ -50,6 +51,8 @@ class Example:
     """What is read before all else, and never cut."""
     is_last: bool = True
     """False for a piece of a document that goes on: no end follows it."""
+    middle: Middle | None = None
+    """Of a text that is learned whole, the part that is put last: see ``data.fill_in_middle``."""
 
     @property
     def has_text(self) -> bool:
@@ -209,7 +212,7 @@ class ExampleTokens(TokenDataset):
             return None
         self.num_cut += encoded.num_cut > 0
         self.num_learned += left.num_learned
-        if left.spans is not None:
+        if left.spans is not None or left.example.middle is not None:
             self.longest_pair = max(self.longest_pair, len(left.ids))
         return left
 
@@ -275,6 +278,8 @@ class _Encoder:
         parts = [
             (_ids_of(text, start, stop, self._tokenizer), learned) for text, start, stop, learned in _parts(example)
         ]
+        if example.middle is not None:
+            parts = [(rearranged_ids(example.text, example.middle, self._tokenizer), True)]
         found, num_kept = [self._begin], len(self._begin)
         if example.header:
             found.append(self._tokenizer.encode_array(example.header))

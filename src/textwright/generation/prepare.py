@@ -81,7 +81,8 @@ class Preparer:
         if self._speculation is not None and sampling.strategy != "sample":
             raise InputError(f"guessing ahead with {sampling.search_setting}", fix="leave one of them out")
         pipeline, constraint = self.settings(sampling)
-        prompt = request.prompt if isinstance(request.prompt, str) else self._tokenizer.decode(ids)
+        prompt = request.prompt if isinstance(request.prompt, str) else request.shown
+        prompt = self._tokenizer.decode(ids) if prompt is None else prompt
         sequences = [
             Sequence(prompt, ids, sample, self._tokenizer, sampling, pipeline, partial(on_text, sample), constraint)
             for sample in range(sampling.n)

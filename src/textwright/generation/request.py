@@ -185,6 +185,7 @@ class Request:
         prefix: for models that are told in vectors what to write about: those, [prefix, hidden].
         deadline_s: by ``time.monotonic``, when it is given up if it is not done; None is never.
         special_tokens: read special tokens that are written in prompt and source as what they are.
+        shown: what the completion calls the prompt, where that are token ids; None is their text.
     """
 
     prompt: str | Sequence[int]
@@ -193,6 +194,7 @@ class Request:
     prefix: Any = None
     deadline_s: float | None = None
     special_tokens: bool = False
+    shown: str | None = None
 
 
 @dataclass(frozen=True)

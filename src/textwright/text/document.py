@@ -11,8 +11,8 @@ class Document:
     """File or other place it came from."""
     id: str | None = None
     """Its name there: in formats with many documents the ``id`` of its row, or the row's number."""
-    label: str | int | None = None
-    """What it as a whole is to be recognised as."""
+    label: str | int | tuple[str, ...] | None = None
+    """What it as a whole is, or is to be recognised as; several where that is a list, such as keywords."""
     task: str | None = None
     """Which task it is an example of."""
     spans: tuple[tuple[int, int], ...] | None = None

@@ -27,6 +27,11 @@ class ReadOptions:
     dialogue: DialogueFormat | None = None
     """How rows that are conversations are written down; None writes plain turns."""
 
+    label_field: str | None = None
+    """The field of a row that says what its text is; ``data.genre`` is one in another. None: none is read."""
+    by_speaker: bool = False
+    """Whether a row with messages is the text of its dialogue, in which everyone is named; see ``speakers``."""
+
     @property
     def style(self) -> DialogueFormat:
         """How conversations are written down."""

@@ -150,7 +150,9 @@ def read_parquet(file: OpenFile, options: ReadOptions) -> Iterator[Chunk]:
             raise no_field(field, rows[0], str(path))
         number = 0
         wanted = [column] if kind is None else [name for name in names if folded(name) in fields_read(kind)]
-        columns = list(dict.fromkeys(name for name in (*wanted, "id") if name in names))
+        label = options.label_field
+        label = label if label is None or label in names else label.split(".")[0]
+        columns = list(dict.fromkeys(name for name in (*wanted, "id", label) if name in names))
         for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=columns):
             for row in batch.to_pylist():
                 place, number = number, number + 1

@@ -9,9 +9,11 @@ from textwright.core.errors import InputError, nearest
 from textwright.text.chunks import split_chunks
 from textwright.text.dialogue import Rendered
 from textwright.text.document import Chunk, Document
+from textwright.text.labels import label_of
 from textwright.text.normalise import as_text, is_unicode
 from textwright.text.options import ReadOptions
 from textwright.text.pair_formats import GROUP_FIELD, NothingToLearnError, WrittenRow, half_format, write_row
+from textwright.text.speakers import dialogue_text
 from textwright.text.streams import OpenFile
 
 MOST_NAMES, SHOWN_CHARACTERS = 12, 40
@@ -36,6 +38,8 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     Raises:
         InputError: no such field, or no text in it.
     """
+    row, spoken = value, dialogue_text(value, where) if options.by_speaker else None
+    value = row if spoken is None else spoken
     try:
         written = written_row(value, where, options)
         text = text_of(value, where, options) if written is None else written.text
@@ -46,8 +50,9 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     if text is None:
         file.num_null += 1
         return
-    name = _name_in(value, "id") if options.text_field != "id" else None
-    document = Document(str(file.path), str(number) if name is None else name)
+    name = _name_in(row, "id") if options.text_field != "id" else None
+    label = label_of(row, options.label_field, where)
+    document = Document(str(file.path), str(number) if name is None else name, label)
     if written is not None:
         group = _name_in(value, GROUP_FIELD)
         document = replace(document, spans=written.spans, group=group, format=written.format)

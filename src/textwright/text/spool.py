@@ -60,6 +60,7 @@ class Spool:
         for line in io.BufferedReader(cast(io.RawIOBase, unpacked)):
             done, text, is_last, source, name, label, task, spans, group, kind = json.loads(line)
             learned = None if spans is None else tuple((start, stop) for start, stop in spans)
+            label = tuple(label) if isinstance(label, list) else label
             document = Document(source, name, label, task, learned, group, kind)
             yield Chunk(text, document, is_last), done
 
