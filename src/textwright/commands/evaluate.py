@@ -1,6 +1,7 @@
 """``textwright evaluate``: measure a model on a text, a task or a suite, or several models on a text."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 from pydantic import Field
 from rich.table import Column, Table
 
-from textwright.api.config import ReadingOptions
+from textwright.api.config import ReadingOptions, WindowOptions
 from textwright.core.config import Config
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError, unknown_name
@@ -19,7 +20,7 @@ from textwright.engines.config import EngineConfig
 from textwright.evaluation.catalog import SUITES, find_suite
 from textwright.evaluation.catalog import TASKS as LAST_WORDS
 from textwright.evaluation.evaluation_folder import PREDICTIONS
-from textwright.evaluation.figures_table import show_figures
+from textwright.evaluation.figures_table import show_figures, show_positions
 from textwright.evaluation.suite.files import SuiteFiles
 from textwright.generation.request import SamplingConfig
 from textwright.tasks.catalog import TASKS, find_task
@@ -28,9 +29,12 @@ from textwright.text.read import TextFiles, whole_texts
 from textwright.text.readers import is_plain
 
 if TYPE_CHECKING:
+    from textwright.api.model import Model
     from textwright.api.task_evaluation import TaskReport
     from textwright.evaluation.suite.base import SuiteReport
     from textwright.evaluation.text_comparison import Pair, Row
+
+BY_POSITION = "loss_by_position"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Evaluated(Result):
     def show(self) -> None:
         out = stdout_console()
         for name, value in self.figures.get("metrics", self.figures).items():
-            out.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
+            if name != BY_POSITION:
+                out.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
+        show_positions(self.figures.get(BY_POSITION, ()))
 
 
 @dataclass(frozen=True)
@@ -150,8 +156,7 @@ def evaluate(
     files: Annotated[SuiteFiles | None, Parameter(name="*")] = None,
     data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
     reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
-    window: int | None = None,
-    stride: int | None = None,
+    windows: Annotated[WindowOptions | None, Parameter(name="*")] = None,
     options: Annotated[TaskOptions | None, Parameter(name="*")] = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*")] = None,
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
@@ -177,10 +182,8 @@ def evaluate(
         The task's data: files and folders.
     reading
         How files are read.
-    window
-        Tokens the model sees at most; its context length by default.
-    stride
-        Tokens newly predicted in each window; half the window by default.
+    windows
+        How much of a text is seen at once.
     options
         How a task is done.
     sampling
@@ -189,17 +192,20 @@ def evaluate(
         What computes, and how exactly.
     """
     _check_models(models, task, suite)
+    windows = windows or WindowOptions()
+    if windows.by_position and (len(models) > 1 or task is not None or suite is not None):
+        raise InputError("--by-position", expected="it with --text and one model only")
     if suite is not None:
         _check_goes_with_suite(options, sampling, engine, text=text, task=task, data=data, reading=reading)
-        return _evaluate_suite(models[0], suite, files or SuiteFiles(), window, stride, device)
+        return _evaluate_suite(models[0], suite, files or SuiteFiles(), windows, device)
     _check_has_no_suite_files(files)
-    paths = _checked_paths(text, task, data, has_window=bool(window or stride))
+    paths = _checked_paths(text, task, data, has_window=bool(windows.window or windows.stride))
     if task is not None and task not in LAST_WORDS:
         return _evaluate_task(models[0], task, paths, options or TaskOptions(), sampling, engine, device)
     _check_has_no_task_options(options, sampling, engine)
     if len(models) > 1:
-        return _evaluate_together(models, paths, reading, window, stride, device)
-    return _evaluate_alone(models[0], paths, task, reading, window, stride, device)
+        return _evaluate_together(models, paths, reading, windows, device)
+    return _evaluate_alone(models[0], paths, task, reading, windows, device)
 
 
 def _evaluate_alone(
@@ -207,8 +213,7 @@ def _evaluate_alone(
     paths: tuple[Path, ...],
     task: str | None,
     reading: ReadingOptions | None,
-    window: int | None,
-    stride: int | None,
+    windows: WindowOptions,
     device: str,
 ) -> Evaluated:
     """A model on a text, or on last words."""
@@ -229,9 +234,19 @@ def _evaluate_alone(
             figures: dict[str, Any] = {"task": task, "metrics": measured.as_json()}
         else:
             counted = progress if are_plain else None
-            figures = loaded.evaluate(texts, window=window, stride=stride, progress=counted).as_json()
+            kept = list(texts) if windows.by_position else texts
+            figures = loaded.evaluate(kept, **windows.given, progress=counted).as_json()
+            if windows.by_position:
+                figures |= _by_position(loaded, kept, windows.window)
     stderr_console().print(read.summary)
     return Evaluated(figures)
+
+
+def _by_position(model: "Model", texts: Iterable[str], window: int | None) -> dict[str, Any]:
+    """The losses at places of windows side by side."""
+    from textwright.evaluation.loss_by_position import loss_by_position
+
+    return {BY_POSITION: loss_by_position(model.network, model.tokenizer, texts, window=window).as_json()}
 
 
 def _interval(low: float, high: float, form: str) -> str:
@@ -291,8 +306,7 @@ def _evaluate_together(
     models: tuple[str, ...],
     paths: tuple[Path, ...],
     reading: ReadingOptions | None,
-    window: int | None,
-    stride: int | None,
+    windows: WindowOptions,
     device: str,
 ) -> EvaluatedTogether:
     """Each model on the same text, one after the other."""
@@ -309,7 +323,7 @@ def _evaluate_together(
         loaded = load(model, device=device)
         observe = comparison.observer(model, loaded.tokenizer)
         with bar(f"evaluating {model}", num_bytes, unit="bytes") as progress:
-            options: dict[str, Any] = {"window": window, "stride": stride, "progress": progress, "observe": observe}
+            options: dict[str, Any] = {**windows.given, "progress": progress, "observe": observe}
             figures[model] = score_text(loaded.network, loaded.tokenizer, texts, **options).as_json()
     comparison.add_n_gram()
     stderr_console().print(read.summary)
@@ -318,7 +332,7 @@ def _evaluate_together(
 
 
 def _evaluate_suite(
-    model: str, suite: str, files: SuiteFiles, window: int | None, stride: int | None, device: str
+    model: str, suite: str, files: SuiteFiles, windows: WindowOptions, device: str
 ) -> EvaluatedSuite:
     """A suite of the table."""
     if suite not in SUITES:
@@ -327,7 +341,7 @@ def _evaluate_suite(
         from textwright.api.model import load
 
         measure, loaded = find_suite(suite), load(model, device=device)
-    return EvaluatedSuite(measure(loaded.network, loaded.tokenizer, files, window=window, stride=stride))
+    return EvaluatedSuite(measure(loaded.network, loaded.tokenizer, files, **windows.given))
 
 
 def _check_has_no_suite_files(files: SuiteFiles | None) -> None:

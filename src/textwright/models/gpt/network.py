@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from textwright.data.batch import Batch
 from textwright.models.gpt.config import GPTConfig
+from textwright.models.gpt.stretch import stretch_positions
 from textwright.models.hooks import BlockHooks, ModelHooks
 from textwright.models.kv_cache import KVCache, check_slots
 from textwright.models.language_model import LanguageModel
@@ -146,6 +147,14 @@ class GPT(LanguageModel):
     def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
         """The output matrix: the token embedding's own where the head is tied."""
         return self.token_embedding.weight if self.config.tie_embeddings else self.untied_head.weight
+
+    def stretch_positions(self, context_length: int) -> None:
+        """As ``models.longer_context.StretchablePositions``."""
+        stretch_positions(self, context_length)
+
+    def vocabulary_layers(self) -> tuple[nn.Embedding | nn.Linear, ...]:
+        """As ``models.vocabulary.ExtensibleVocabulary``."""
+        return (self.token_embedding,) if self.config.tie_embeddings else (self.token_embedding, self.untied_head)
 
     def embed(self, batch: Batch, hooks: ModelHooks | None = None) -> Float[Tensor, "batch time hidden"]:
         """Tokens as vectors, with their positions added where positions are vectors."""
