@@ -1,4 +1,4 @@
-"""``textwright evaluate MODEL --text FILE --by-position``: the loss by place in the window, beside all other figures."""
+"""``evaluate MODEL --text FILE --by-position``: the loss by place in a window, beside the other figures."""
 
 from pathlib import Path
 
@@ -8,9 +8,7 @@ from tests.cli.conftest import Run
 from tests.cli.test_bad_input import assert_one_line
 
 
-def test_the_losses_at_positions_stand_beside_the_figures(
-    textwright: Run, finished_run: Path, text_file: Path
-) -> None:
+def test_the_losses_at_positions_stand_beside_the_figures(textwright: Run, finished_run: Path, text_file: Path) -> None:
     model = finished_run / "model"
     plain = textwright("evaluate", model, "--text", text_file, "--json").json
     found = textwright("evaluate", model, "--text", text_file, "--by-position", "--json").json
@@ -21,7 +19,11 @@ def test_the_losses_at_positions_stand_beside_the_figures(
     shown = textwright("evaluate", model, "--text", text_file, "--by-position", "--window", "16")
     lines = [line.split() for line in shown.out.splitlines()]
     assert ["positions", "loss,", "nats", "tokens"] in lines
-    assert [line[:3] for line in lines if line[1:2] == ["to"]] == [["2", "to", "3"], ["4", "to", "7"], ["8", "to", "15"]]
+    assert [line[:3] for line in lines if line[1:2] == ["to"]] == [
+        ["2", "to", "3"],
+        ["4", "to", "7"],
+        ["8", "to", "15"],
+    ]
 
 
 def test_it_is_for_one_model_on_a_text(textwright: Run, finished_run: Path, text_file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page for people who come from Trainer: both of its scripts run and end alike, and what it says of Trainer is so."""
+"""The page for people who come from Trainer: its two scripts run and end alike, what it says of Trainer is so."""
 
 import json
 import math
@@ -24,11 +24,11 @@ Commands = Callable[[Path], list[str]]
 BLOCK, STEPS = 64, 60
 SMALLER = (
     # what the page says -> what is run here, in the first script and in the second
-    {'"openai-community/gpt2", 256, 500': f'"base", {BLOCK}, {STEPS}'},
-    {'"openai-community/gpt2"': '"base"', '"steps": 500': f'"steps": {STEPS}', "tokens=40": "tokens=8"},
+    {'"openai-community/gpt2", 256, 500': f'"base", {BLOCK}, {STEPS}', "learning_rate=3e-4": "learning_rate=3e-3"},
+    {'"openai-community/gpt2"': '"base"', '"steps": 500': f'"steps": {STEPS}', "3e-4": "3e-3", "tokens=40": "tokens=8"},
 )
-SEEDS_DIFFER_NATS = 0.04
-"""How far apart the losses of two runs may be: other seeds of one program are up to half of it apart."""
+SEEDS_DIFFER_NATS = 0.06
+"""How far apart the losses of two runs may be: three seeds of each program ended between 4.288 and 4.339 nats."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def make_base(folder: Path) -> None:
 def both(tmp_path_factory: pytest.TempPathFactory, root: Path, code_blocks: Blocks) -> Both:
     folder = tmp_path_factory.mktemp("both")
     python(code_blocks(root / "docs" / "tutorial.md", "python")[0], folder)
-    for group, keep in (("texts", 40), ("unseen", 3)):
+    for group, keep in (("texts", 40), ("unseen", 1)):
         for path in sorted((folder / group).iterdir(), key=lambda path: path.stat().st_size)[:-keep]:
             path.unlink()
     make_base(folder)
@@ -83,7 +83,7 @@ def test_both_scripts_end_at_the_same_perplexity(both: Both) -> None:
         math.log(perplexity(from_pretrained(both.folder / name), unseen))
         for name in ("base", "runs/trainer/model", "runs/ours/model")
     )
-    assert base - max(theirs, ours) > 10 * SEEDS_DIFFER_NATS, "training so little tells nothing"
+    assert base - max(theirs, ours) > 8 * SEEDS_DIFFER_NATS, "training so little tells nothing"
     assert abs(theirs - ours) <= SEEDS_DIFFER_NATS
     assert theirs == pytest.approx(math.log(perplexity(both.theirs["model"], unseen)), abs=1e-4)
 

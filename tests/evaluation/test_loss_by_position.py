@@ -35,9 +35,7 @@ def model() -> LanguageModel:
 
 
 @pytest.mark.parametrize("window", [CONTEXT, 5, 1])
-def test_each_position_has_the_losses_of_the_slow_way(
-    model: LanguageModel, tokenizer: Tokenizer, window: int
-) -> None:
+def test_each_position_has_the_losses_of_the_slow_way(model: LanguageModel, tokenizer: Tokenizer, window: int) -> None:
     losses: dict[int, list[float]] = {}
     for text in TEXTS:
         ids = [tokenizer.end_id, *tokenizer.encode(text)]

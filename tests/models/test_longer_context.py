@@ -34,7 +34,7 @@ SAID_BY_TRANSFORMERS = ("gpt2, learned", "gpt2, sinusoidal", "gpt1", "qwen3")
 
 def make(kind: str) -> LanguageModel:
     shape = dict(KINDS[kind])
-    model = build(preset(shape.pop("preset"), vocab_size=257, context_length=OLD, num_layers=2, **shape))
+    model = build(preset(shape.pop("preset"), vocab_size=257, context_length=OLD, **shape))
     model.load_state_dict(redraw(model.state_dict()))
     assert isinstance(model, LanguageModel)
     return model.eval()

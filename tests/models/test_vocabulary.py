@@ -10,6 +10,7 @@ from torch import Tensor
 from tests.checkpoint.conftest import assert_parity, from_pretrained, our_logits, redraw, their_logits
 from tests.plugins.gru import GRU, GRUConfig
 from textwright.checkpoint.model_folder import load_folder, save_model
+from textwright.core.config import changed
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 from textwright.models.catalog import build
@@ -21,17 +22,19 @@ from textwright.tokens.extended import extend_tokenizer
 
 KNOWN, NEW = 257, 5
 KINDS = {
-    "gpt2": {"preset": "nano"},
-    "gpt2, untied": {"preset": "nano", "tie_embeddings": False},
-    "gpt1": {"preset": "gpt1-nano"},
-    "qwen3": {"preset": "qwen3-nano"},
-    "qwen3, untied": {"preset": "qwen3-nano", "tie_embeddings": False},
+    "gpt2": ("nano", True),
+    "gpt2, untied": ("nano", False),
+    "gpt1": ("gpt1-nano", True),
+    "qwen3": ("qwen3-nano", True),
+    "qwen3, untied": ("qwen3-nano", False),
 }
+"""Preset, and whether the output matrix is the embedding."""
 
 
 def make(kind: str, vocab_size: int = KNOWN) -> LanguageModel:
-    shape = dict(KINDS[kind])
-    model = build(preset(str(shape.pop("preset")), vocab_size=vocab_size, num_layers=2, **shape))
+    name, is_tied = KINDS[kind]
+    config = changed(preset(name, vocab_size=vocab_size), {"tie_embeddings": is_tied, "num_layers": 2}, "the test")
+    model = build(config)
     model.load_state_dict(redraw(model.state_dict()))
     assert isinstance(model, LanguageModel)
     return model.eval()

@@ -31,7 +31,7 @@ TEXTS = [
 
 @pytest.fixture(params=["bpe:300", "byte", "char"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    return make_tokenizer(request.param, lambda: iter([TEXT * 20, *"chr <|>us"]))
+    return make_tokenizer(request.param, lambda: iter([TEXT * 20, *sorted(set("".join(TEXTS)))]))
 
 
 def test_added_tokens_are_found_as_the_library_finds_them_and_come_back(tokenizer: Tokenizer, tmp_path: Path) -> None:

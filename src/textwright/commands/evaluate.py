@@ -331,9 +331,7 @@ def _evaluate_together(
     return EvaluatedTogether(figures, comparison.rows(), xz, comparison.pairs(), comparison.unit, comparison.num_units)
 
 
-def _evaluate_suite(
-    model: str, suite: str, files: SuiteFiles, windows: WindowOptions, device: str
-) -> EvaluatedSuite:
+def _evaluate_suite(model: str, suite: str, files: SuiteFiles, windows: WindowOptions, device: str) -> EvaluatedSuite:
     """A suite of the table."""
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)

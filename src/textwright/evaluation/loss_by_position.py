@@ -16,6 +16,7 @@ position has its share of every text.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -89,7 +90,7 @@ def loss_by_position(
     num_bytes = 0
     for text in texts:
         ids = [*tokenizer.before_text, *tokenizer.encode(text)]
-        for scores in score(model, _side_by_side(ids, window), batch_size=rows):
+        for scores in score(model, _windows(ids, window), batch_size=rows):
             size = len(scores.logprobs)
             total[:size] -= scores.logprobs.double().cpu()
             count[:size] += 1
@@ -106,7 +107,7 @@ def loss_by_position(
     return LossByPosition(tuple(found), window)
 
 
-def _side_by_side(ids: list[int], window: int) -> Iterator[ScoredText]:
+def _windows(ids: list[int], window: int) -> Iterator[ScoredText]:
     """Windows of one text; the first token of each is the last that was predicted before it."""
     for start in range(0, len(ids) - 1, window):
         yield ScoredText(ids[start : start + window + 1])
@@ -117,7 +118,9 @@ def _checked(bins: Sequence[int] | None, window: int) -> list[int]:
     if bins is None:
         return [0, *(1 << power for power in range((window - 1).bit_length()))]
     starts = list(bins)
-    is_in_order = starts[:1] == [0] and all(one < other for one, other in zip(starts, starts[1:], strict=False))
+    is_in_order = starts[:1] == [0] and all(one < other for one, other in pairwise(starts))
     if not is_in_order or starts[-1] >= window:
-        raise InputError(f"bins = {starts}", expected=f"positions in order, the first 0, all below the window, {window}")
+        raise InputError(
+            f"bins = {starts}", expected=f"positions in order, the first 0, all below the window, {window}"
+        )
     return starts

@@ -37,9 +37,7 @@ def sinusoidal_table(context_length: int, width: int) -> Float[Tensor, "context 
     return table
 
 
-def interpolated_positions(
-    table: Float[Tensor, "context width"], context_length: int
-) -> Float[Tensor, "longer width"]:
+def interpolated_positions(table: Float[Tensor, "context width"], context_length: int) -> Float[Tensor, "longer width"]:
     """A table of position vectors stretched over more positions: what lies between two is mixed of both.
 
     ::
