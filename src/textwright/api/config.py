@@ -63,6 +63,22 @@ class ReadingOptions(Config):
         return {name: getattr(self, name) for name in ReadingOptions.model_fields}
 
 
+class WindowOptions(Config):
+    """How much of a text is seen at once."""
+
+    window: int | None = None
+    """Tokens the model sees at most; its context length by default."""
+    stride: int | None = None
+    """Tokens newly predicted in each window; half the window by default."""
+    by_position: Annotated[bool, Parameter(negative="")] = False
+    """Tell the loss by place in the window, too: windows side by side from each text's start, whatever the stride."""
+
+    @property
+    def given(self) -> dict[str, int | None]:
+        """Arguments of whatever reads in windows."""
+        return {"window": self.window, "stride": self.stride}
+
+
 class DataPaths(Config):
     """Where text is."""
 

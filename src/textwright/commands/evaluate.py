@@ -1,5 +1,6 @@
 """``textwright evaluate``: measure a model on a text, a task or a suite, or several models on a text."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from cyclopts import Parameter
 from pydantic import Field
 
-from textwright.api.config import ReadingOptions
+from textwright.api.config import ReadingOptions, WindowOptions
 from textwright.core.config import Config
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError, unknown_name
@@ -18,7 +19,7 @@ from textwright.engines.config import EngineConfig
 from textwright.evaluation.catalog import SUITES, find_suite
 from textwright.evaluation.catalog import TASKS as LAST_WORDS
 from textwright.evaluation.evaluation_folder import PREDICTIONS
-from textwright.evaluation.figures_table import show_figures
+from textwright.evaluation.figures_table import show_figures, show_positions
 from textwright.evaluation.suite.files import SuiteFiles
 from textwright.generation.request import SamplingConfig
 from textwright.tasks.catalog import TASKS
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from textwright.api.task_evaluation import TaskReport
     from textwright.evaluation.suite.base import SuiteReport
     from textwright.evaluation.text_comparison import Pair, Row
+
+BY_POSITION = "loss_by_position"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ class Evaluated(Result):
     def show(self) -> None:
         out = stdout_console()
         for name, value in self.figures.get("metrics", self.figures).items():
-            out.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
+            if name != BY_POSITION:
+                out.print(f"{name:34} {value:,.4f}" if isinstance(value, float) else f"{name:34} {value:,}")
+        show_positions(self.figures.get(BY_POSITION, ()))
 
 
 @dataclass(frozen=True)
@@ -160,8 +165,7 @@ def evaluate(
     files: Annotated[SuiteFiles | None, Parameter(name="*")] = None,
     data: Annotated[tuple[Path, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
     reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
-    window: int | None = None,
-    stride: int | None = None,
+    windows: Annotated[WindowOptions | None, Parameter(name="*")] = None,
     options: Annotated[TaskOptions | None, Parameter(name="*")] = None,
     sampling: Annotated[AnswerSampling | None, Parameter(name="*")] = None,
     engine: Annotated[EngineConfig | None, Parameter(name="*")] = None,
@@ -187,10 +191,8 @@ def evaluate(
         The task's data: files and folders.
     reading
         How files are read.
-    window
-        Tokens the model sees at most; its context length by default.
-    stride
-        Tokens newly predicted in each window; half the window by default.
+    windows
+        How much of a text is seen at once.
     options
         How a task is done.
     sampling
@@ -199,18 +201,21 @@ def evaluate(
         What computes, and how exactly.
     """
     source = _checked_source(models, task, suite, adapter, device)
-    _check_window(window, stride)
+    windows = windows or WindowOptions()
+    _check_window(windows)
+    if windows.by_position and (len(models) > 1 or task is not None or suite is not None):
+        raise InputError("--by-position", expected="it with --text and one model only")
     if suite is not None:
         _check_goes_with_suite(options, sampling, engine, text=text, task=task, data=data, reading=reading)
-        return _evaluate_suite(source, suite, files or SuiteFiles(), window, stride)
+        return _evaluate_suite(source, suite, files or SuiteFiles(), windows)
     _check_has_no_suite_files(files)
-    paths = _checked_paths(text, task, data, has_window=bool(window or stride))
+    paths = _checked_paths(text, task, data, has_window=bool(windows.window or windows.stride))
     if task is not None and task not in LAST_WORDS:
         return _evaluate_task(source, task, paths, options or TaskOptions(), sampling, engine)
     _check_has_no_task_options(options, sampling, engine)
     if len(models) > 1:
-        return _evaluate_together(models, paths, reading, window, stride, device)
-    return _evaluate_alone(source, paths, task, reading, window, stride)
+        return _evaluate_together(models, paths, reading, windows, device)
+    return _evaluate_alone(source, paths, task, reading, windows)
 
 
 def _evaluate_alone(
@@ -218,8 +223,7 @@ def _evaluate_alone(
     paths: tuple[Path, ...],
     task: str | None,
     reading: ReadingOptions | None,
-    window: int | None,
-    stride: int | None,
+    windows: WindowOptions,
 ) -> Evaluated:
     """A model on a text, or on last words."""
     files = find_files(paths)
@@ -238,9 +242,19 @@ def _evaluate_alone(
             figures: dict[str, Any] = {"task": task, "metrics": measured.as_json()}
         else:
             read_bytes = progress if are_plain else None
-            figures = loaded.evaluate(texts, window=window, stride=stride, progress=read_bytes).as_json()
+            kept = list(texts) if windows.by_position else texts
+            figures = loaded.evaluate(kept, **windows.given, progress=read_bytes).as_json()
+            if windows.by_position:
+                figures |= _by_position(loaded, kept, windows.window)
     stderr_console().print(read.summary)
     return Evaluated(figures)
+
+
+def _by_position(model: "Model", texts: Iterable[str], window: int | None) -> dict[str, Any]:
+    """The losses at places of windows side by side."""
+    from textwright.evaluation.loss_by_position import loss_by_position
+
+    return {BY_POSITION: loss_by_position(model.network, model.tokenizer, texts, window=window).as_json()}
 
 
 def _evaluate_task(
@@ -294,8 +308,7 @@ def _evaluate_together(
     models: tuple[str, ...],
     paths: tuple[Path, ...],
     reading: ReadingOptions | None,
-    window: int | None,
-    stride: int | None,
+    windows: WindowOptions,
     device: str,
 ) -> EvaluatedTogether:
     """Each model on the same text, one after the other."""
@@ -312,7 +325,7 @@ def _evaluate_together(
         loaded = load(model, device=device)
         observe = comparison.observer(model, loaded.tokenizer)
         with bar(f"evaluating {model}", num_bytes, unit="bytes") as progress:
-            options: dict[str, Any] = {"window": window, "stride": stride, "progress": progress, "observe": observe}
+            options: dict[str, Any] = {**windows.given, "progress": progress, "observe": observe}
             figures[model] = score_text(loaded.network, loaded.tokenizer, texts, **options).as_json()
     comparison.add_n_gram()
     stderr_console().print(read.summary)
@@ -320,9 +333,7 @@ def _evaluate_together(
     return EvaluatedTogether(figures, comparison.rows(), xz, comparison.pairs(), comparison.unit, comparison.num_units)
 
 
-def _evaluate_suite(
-    source: Source, suite: str, files: SuiteFiles, window: int | None, stride: int | None
-) -> EvaluatedSuite:
+def _evaluate_suite(source: Source, suite: str, files: SuiteFiles, windows: WindowOptions) -> EvaluatedSuite:
     """A suite of the table."""
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
@@ -330,7 +341,7 @@ def _evaluate_suite(
     with stderr_console().announced(f"loading {source.model} ..."):
         read = find_suite(suite)(files)
         loaded = source.load()
-    return EvaluatedSuite(read.measure(loaded.network, loaded.tokenizer, window=window, stride=stride))
+    return EvaluatedSuite(read.measure(loaded.network, loaded.tokenizer, **windows.given))
 
 
 def _check_has_no_suite_files(files: SuiteFiles | None) -> None:
@@ -368,8 +379,9 @@ def _checked_source(
     return Source(models[0], adapter, device)
 
 
-def _check_window(window: int | None, stride: int | None) -> None:
+def _check_window(windows: WindowOptions) -> None:
     """As far as it can be seen without the model, whose context is the largest window."""
+    window, stride = windows.window, windows.stride
     if window is not None and window < 1:
         raise InputError(f"--window {window}", expected="at least 1")
     if stride is not None and (stride < 1 or (window is not None and stride > window)):

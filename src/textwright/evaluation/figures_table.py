@@ -1,7 +1,9 @@
 """Figures as a person reads them: name, value, interval; and beside them what they depend on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from rich.table import Table
 
 from textwright.core.console import stderr_console, stdout_console
 from textwright.evaluation.score import Scored
@@ -25,6 +27,20 @@ def show_figures(figures: Mapping[str, Scored]) -> None:
             notes.print(f"{name}: {one.signature}", soft_wrap=True)
     for reason in dict.fromkeys(one.why_no_interval for one in figures.values() if one.why_no_interval):
         notes.print(f"no interval: {reason}", soft_wrap=True)
+
+
+def show_positions(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the losses at positions, as ``LossByPosition.as_json`` has them, on standard output; none leave it as it
+    is."""
+    if not rows:
+        return
+    table = Table("positions", "loss, nats", "tokens", box=None)
+    for row in rows:
+        places = f"{row['from']} to {row['to']}" if row["to"] > row["from"] else str(row["from"])
+        table.add_row(places, f"{row['loss_nats']:.4f}", f"{row['num_tokens']:,}")
+    out = stdout_console()
+    out.print()
+    out.print(table)
 
 
 def as_plain(one: Scored) -> dict[str, Any]:

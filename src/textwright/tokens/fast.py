@@ -126,25 +126,51 @@ class ByteTokenizer(Tokenizer):
 
 
 class CharTokenizer(Tokenizer):
-    """A token for each character of its text. A character it does not know is read as U+FFFD."""
+    """A token for each character of its text. A character it does not know is read as U+FFFD.
+
+    Args:
+        token_bytes: the character of each id, as UTF-8; an added token's text too, where ``splitter`` finds it.
+        end_id: see ``Tokenizer``.
+        json: see ``Tokenizer``.
+        eos_text: see ``Tokenizer``.
+        splitter: cuts text at added tokens, where some are no special ones.
+    """
 
     kind = "char"
 
-    def __init__(self, token_bytes: list[bytes], end_id: int, json: dict[str, Any], eos_text: str = END) -> None:
+    def __init__(
+        self,
+        token_bytes: list[bytes],
+        end_id: int,
+        json: dict[str, Any],
+        eos_text: str = END,
+        *,
+        splitter: Splitter | None = None,
+    ) -> None:
         super().__init__(token_bytes, end_id, json, eos_text)
-        characters = {raw.decode(): index for index, raw in enumerate(token_bytes) if raw}
+        self._splitter, self.reads_whole = splitter, splitter is not None
+        added = {token.id for token in self.added_tokens}
+        characters = {raw.decode(): index for index, raw in enumerate(token_bytes) if raw and index not in added}
         self._id_of_code = np.full(0x110000, characters[UNKNOWN], dtype=np.uint32)
         for character, index in characters.items():
             self._id_of_code[ord(character)] = index
 
     def encode_array(self, text: str) -> Ids:
-        """The ids of a text, one a character."""
+        """The ids of a text, one a character, but for added tokens."""
+        if self._splitter is None:
+            return self._encode(text)
+        pieces = self._splitter.split(text)
+        parts = [np.array([one], dtype=np.uint32) if isinstance(one, int) else self._encode(one) for one in pieces]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint32)
+
+    def characters_of(self, text: str, ids: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """One each, known or not; of an added token all of its own."""
+        lengths = np.array([len(raw.decode()) for raw in self.token_bytes], dtype=np.int64)[ids]
+        stops = np.cumsum(lengths)
+        assert len(text) == (stops[-1] if len(stops) else 0)
+        return stops - lengths, stops
+
+    def _encode(self, text: str) -> Ids:
         codes = np.frombuffer(text.encode("utf-32-le", errors="replace"), dtype="<u4")
         ids: Ids = self._id_of_code[codes]
         return ids
-
-    def characters_of(self, text: str, ids: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """One each, known or not."""
-        assert len(text) == len(ids)
-        places = np.arange(len(ids))
-        return places, places + 1

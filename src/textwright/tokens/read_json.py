@@ -146,10 +146,13 @@ def _fast(file: _File) -> Tokenizer:
     plain = [token for token in file.added if not token.special]
     if any(token.single_word or token.lstrip or token.rstrip for token in plain):
         raise _NotFastError("added tokens that take white space with them, or only whole words")
-    if _is_char(file) and not plain:
-        special = {token.content for token in file.added}
-        characters = {index: token.encode() for token, index in file.vocabulary.items() if token not in special}
-        return CharTokenizer(_table(size, characters), end_id, file.content, eos_text)
+    if _is_char(file):
+        added = {token.content for token in file.added}
+        characters = {index: token.encode() for token, index in file.vocabulary.items() if token not in added}
+        table = _table(size, characters | {token.id: token.content.encode() for token in plain})
+        return CharTokenizer(
+            table, end_id, file.content, eos_text, splitter=Splitter(file.added, str) if plain else None
+        )
     if file.kind != "BPE":
         raise _NotFastError(f"its model, {file.kind}")
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):

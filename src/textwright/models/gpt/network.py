@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from textwright.data.batch import Batch
 from textwright.models.gpt.config import GPTConfig
+from textwright.models.gpt.stretch import stretch_positions
 from textwright.models.hooks import BlockHooks, ModelHooks
 from textwright.models.kv_cache import KVCache, check_slots
 from textwright.models.language_model import LanguageModel
@@ -171,6 +172,14 @@ class GPT(LanguageModel):
         self.untied_head = Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
         self.untied_head.weight = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
         self.config = self.config.model_copy(update={"tie_embeddings": False})
+
+    def stretch_positions(self, context_length: int) -> None:
+        """As ``models.longer_context.StretchablePositions``."""
+        stretch_positions(self, context_length)
+
+    def vocabulary_layers(self) -> tuple[nn.Embedding | nn.Linear, ...]:
+        """As ``models.vocabulary.ExtensibleVocabulary``."""
+        return (self.token_embedding,) if self.config.tie_embeddings else (self.token_embedding, self.untied_head)
 
     def embed(self, batch: Batch, hooks: ModelHooks | None = None) -> Float[Tensor, "batch time hidden"]:
         """Tokens as vectors, with their positions added where positions are vectors."""

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -34,6 +35,38 @@ def sinusoidal_table(context_length: int, width: int) -> Float[Tensor, "context 
     table[:, 0::2] = torch.sin(position * frequency)
     table[:, 1::2] = torch.cos(position * frequency)[:, : width // 2]
     return table
+
+
+def interpolated_positions(table: Float[Tensor, "context width"], context_length: int) -> Float[Tensor, "longer width"]:
+    """A table of position vectors stretched over more positions: what lies between two is mixed of both.
+
+    ::
+
+        old   0     1     2     3
+        new   0  1  2  3  4  5  6        the first and the last stay what they were
+
+    Source: as for images, Dosovitskiy et al. 2021 (arXiv:2010.11929), section 3.2; that positions squeezed into the
+    range that was trained are learned sooner than new ones: Chen et al. 2023 (arXiv:2306.15595), section 2.3.
+    """
+    stretched = F.interpolate(table.float().t()[None], size=context_length, mode="linear", align_corners=True)
+    return stretched[0].t().contiguous().to(table.dtype)
+
+
+def stretched_theta(theta: float, head_dim: int, scale: float) -> float:
+    """The base of rotary positions for a context ``scale`` times as long.
+
+    The slowest pair turns ``scale`` times as slowly, so that it sees no angle that it was not trained on; the fastest
+    turns as before, so that near tokens stay as far apart as they were. In between it goes from one to the other.
+
+    Args:
+        theta: the base it was trained with.
+        head_dim: width of a head; one of 2 has the fastest pair alone, which no base changes.
+        scale: at least 1.
+
+    Source: "NTK-aware" scaling, Peng et al. 2023 (arXiv:2309.00071), section 3.1:
+    theta' = theta * scale ** (head_dim / (head_dim - 2)).
+    """
+    return theta * scale ** (head_dim / (head_dim - 2)) if head_dim > 2 else theta
 
 
 class RopeTable(NamedTuple):
