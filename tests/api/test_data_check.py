@@ -15,12 +15,15 @@ import pyarrow.parquet
 import pytest
 
 from textwright.api.data_check import DataCheck, check_examples
+from textwright.checkpoint.model_folder import read_dialogue, read_model_config, save_model
 from textwright.core.errors import InputError
 from textwright.data.examples import Example, ExampleTokens
+from textwright.models.catalog import build
+from textwright.models.gpt.config import GPTConfig
 from textwright.text.dialogue import DialogueFormat
 from textwright.text.document import Document
 from textwright.text.options import ReadOptions
-from textwright.tokens import make_tokenizer
+from textwright.tokens import load_tokenizer, make_tokenizer
 
 BYTES = make_tokenizer("byte", lambda: iter(()))
 END = BYTES.eos_text
@@ -187,10 +190,10 @@ def test_what_comes_again_is_named_and_so_is_what_is_validated_on_too(
     assert (found.in_both.num_whole, found.in_both.num_prompts) == (1, 1)
     found.show()
     out = capsys.readouterr().out
-    assert f"1 examples come again: the first is {train}:3, as {train}:1" in out
-    assert f"1 further prompts come again: the first is {train}:2, as {train}:1" in out
-    assert f"1 examples to validate on learned from, too: the first is {val}:1, as {train}:1" in out
-    assert f"1 further prompts to validate on learned from, too: the first is {val}:2, as {train}:4" in out
+    assert f"1 example there before: the first is {train}:3, as {train}:1" in out
+    assert f"1 further prompt there before: the first is {train}:2, as {train}:1" in out
+    assert f"1 example to validate on learned from too: the first is {val}:1, as {train}:1" in out
+    assert f"1 further prompt to validate on learned from too: the first is {val}:2, as {train}:4" in out
     check(train, validation=pairs_file(tmp_path, ("z", "z"), name="val.jsonl")).show()
     assert "no example and no prompt in common" in capsys.readouterr().out
 
@@ -221,6 +224,23 @@ def test_long_examples_are_shown_by_their_ends(capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert "a ... 4,213 characters ... a" in out
     assert found.as_json()["train"]["examples"][0]["parts"][0]["text"].startswith("a" * 5000)
+
+
+def test_a_model_folder_without_its_weights_is_enough(tmp_path: Path) -> None:
+    shape = {"vocab_size": 257, "context_length": 24, "num_layers": 1, "num_heads": 1, "hidden_size": 8}
+    style = DialogueFormat(user="U: ", assistant="A: ")
+    save_model(build(GPTConfig.model_validate(shape)), BYTES, tmp_path / "model", dialogue=style)
+    (tmp_path / "model" / "model.safetensors").unlink()
+    found = check_examples(
+        [{"question": "q", "answer": "a"}],
+        load_tokenizer(tmp_path / "model"),
+        context_length=read_model_config(tmp_path / "model").context_length,
+        options=ReadOptions(dialogue=read_dialogue(tmp_path / "model")),
+    )
+    assert found.context_length == 24
+    assert found.train.examples[0].parts == (("U: q\nA:", "read"), (f" a\n{END}", "learned"))
+    with pytest.raises(InputError, match="there is no model folder"):
+        read_model_config(tmp_path / "none")
 
 
 def test_no_weights_and_no_torch_are_needed(tmp_path: Path) -> None:

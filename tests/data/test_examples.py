@@ -18,6 +18,7 @@ from textwright.data.prepare import prepare_data, write_tokens
 from textwright.data.sources.packed_documents import PackedDocuments
 from textwright.text.dialogue import DialogueFormat, Turn, write_dialogue
 from textwright.text.document import Chunk, Document
+from textwright.text.read import read_texts
 from textwright.tokens import Tokenizer, make_tokenizer
 
 BYTES = make_tokenizer("byte", lambda: iter(()))
@@ -238,14 +239,19 @@ def test_spans_of_several_parts_are_the_same_once_they_are_shards(tmp_path: Path
     assert list(rows_of(data.documents)) == list(rows_of(tokens.documents))
 
 
-def test_chats_in_files_are_learned_as_chats_in_memory_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", ["byte", "bpe:300", "char"])
+def test_chats_in_files_are_learned_as_chats_in_memory_are(spec: str, tmp_path: Path) -> None:
     """What ``train`` reads into shards, and what ``fit`` holds."""
+    said = [[f"q{number}?", "a b.", "p", "b"] for number in range(30)]
+    roles = ["user", "assistant"] * 2
     path = tmp_path / "chats.jsonl"
-    rows = []
-    for number in range(30):
-        said = [f"q{number}", "a", "p", "b"]
-        roles = ["user", "assistant"] * 2
-        rows.append({"messages": [{"role": role, "content": one} for role, one in zip(roles, said, strict=True)]})
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    data = prepare_data([path], BYTES, tmp_path / "data", val_documents=[Chunk("val", Document("val.txt"))])
-    assert shown(data.train) == shown(tokens_of(*(chat(f"q{number}", "a", "p", "b") for number in range(30))))
+    with path.open("w") as file:
+        for one in said:
+            turns = [{"role": role, "content": content} for role, content in zip(roles, one, strict=True)]
+            file.write(f"{json.dumps({'messages': turns})}\n")
+    tokenizer = make_tokenizer(spec, lambda: read_texts([path]), seed=0)
+    val = [Chunk("a b.", Document("val.txt"))]
+    data = prepare_data([path], tokenizer, tmp_path / "data", val_documents=val).train
+    held = tokens_of(*(chat(*one) for one in said), tokenizer=tokenizer)
+    assert data.read(0, data.num_tokens).tolist() == held.read(0, held.num_tokens).tolist()
+    assert [row.spans for row in rows_of(data.documents)] == [row.spans for row in rows_of(held.documents)]

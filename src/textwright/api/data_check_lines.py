@@ -27,15 +27,16 @@ def show_check(check: "DataCheck") -> None:
     _show_side(out, "training", check.train, check)
     if check.val is not None:
         _show_side(out, "validation", check.val, check)
-        for line in _repeated(check.in_both, "to validate on", "learned from, too"):
+        for line in _repeated(check.in_both, "to validate on", "learned from too"):
             out.print(line)
         if not check.in_both.num_whole and not check.in_both.num_prompts:
             out.print("training and validation have no example and no prompt in common")
     if check.epoch is not None:
         epoch = check.epoch
         share = 100 * epoch.num_padding / (epoch.num_rows * epoch.row_length)
+        without = "an epoch without what is too long" if _is_refused(check.train, check) else "an epoch"
         out.print(
-            f"an epoch: {epoch.num_steps:,} steps of {check.batch_size:,} rows; {epoch.num_rows:,} rows of "
+            f"{without}: {epoch.num_steps:,} steps of {check.batch_size:,} rows; {epoch.num_rows:,} rows of "
             f"{epoch.row_length:,} tokens, {share:.3g} % of them empty"
         )
     notes = stderr_console()
@@ -45,7 +46,7 @@ def show_check(check: "DataCheck") -> None:
 
 
 def _show_side(out: Console, title: str, side: "SideCheck", check: "DataCheck") -> None:
-    out.print(Text(f"{title}: {side.num_examples:,} examples", style="bold"))
+    out.print(Text(f"{title}: {_counted(side.num_examples, 'example')}", style="bold"))
     for line in _of_files(side.files):
         out.print(f"  {line}", soft_wrap=True)
     if any(file.format is None for file in side.files) or not side.files:
@@ -69,8 +70,9 @@ def _show_side(out: Console, title: str, side: "SideCheck", check: "DataCheck") 
         )
         out.print(f"  {found.smallest:,} {found.line} {found.largest:,}", soft_wrap=True)
     out.print(_too_long(side, check))
-    out.print(f"tokens: {side.num_learned:,} learned, {side.num_read:,} read only")
-    for line in _repeated(side.repetitions, "", "come again"):
+    without = "tokens without these" if _is_refused(side, check) else "tokens"
+    out.print(f"{without}: {side.num_learned:,} learned, {side.num_read:,} read only")
+    for line in _repeated(side.repetitions, "", "there before"):
         out.print(line, soft_wrap=True)
 
 
@@ -98,6 +100,14 @@ def _show_example(out: Console, example: "ShownExample") -> None:
     out.print(line, soft_wrap=True)
 
 
+def _is_refused(side: "SideCheck", check: "DataCheck") -> bool:
+    return check.too_long == "error" and side.num_too_long > 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("s" if number != 1 else "")
+
+
 def _shortened(text: str) -> str:
     rest = len(text) - HEAD - TAIL
     return text if rest <= TAIL else f"{text[:HEAD]} ... {rest:,} characters ... {text[-TAIL:]}"
@@ -116,10 +126,10 @@ def _too_long(side: "SideCheck", check: "DataCheck") -> str:
 def _repeated(found: Repetitions, before: str, after: str) -> list[str]:
     lines = []
     for number, first, what in (
-        (found.num_whole, found.first_whole, "examples"),
-        (found.num_prompts, found.first_prompt, "further prompts"),
+        (found.num_whole, found.first_whole, "example"),
+        (found.num_prompts, found.first_prompt, "further prompt"),
     ):
         if first is not None:
-            named = " ".join(filter(None, (what, before, after)))
-            lines.append(f"{number:,} {named}: the first is {first[0]}, as {first[1]}")
+            named = " ".join(filter(None, (_counted(number, what), before, after)))
+            lines.append(f"{named}: the first is {first[0]}, as {first[1]}")
     return lines

@@ -127,8 +127,9 @@ def encode_each(
     Raises:
         InputError: a longer one, where that is an error, or one whose last learned part alone is longer.
     """
+    encoder = _Encoder(tokenizer)
     for example in examples:
-        encoded = _encode(example, tokenizer)
+        encoded = encoder.encode(example)
         if encoded.spans is not None and len(encoded.ids) > max_pair_tokens:
             encoded = _fitted(encoded, max_pair_tokens, too_long)
         yield encoded
@@ -176,9 +177,10 @@ class ExampleTokens(TokenDataset):
             if found is None:
                 continue
             example = found.example
-            ids.frombytes(found.ids.astype(np.uint32).tobytes())
+            ids.frombytes(found.ids.astype(np.uint32, copy=False).tobytes())
             ends.append(len(ids))
-            documents.append(replace(example.document, spans=found.spans))
+            document = example.document
+            documents.append(document if found.spans == document.spans else replace(document, spans=found.spans))
             for text in (example.header, example.prompt or "", example.text):
                 size_bytes += num_bytes(text)
                 num_characters += len(text)
@@ -264,35 +266,38 @@ class ExampleTokens(TokenDataset):
         return make_table(self._documents)
 
 
-def _encode(example: Example, tokenizer: Tokenizer) -> EncodedExample:
-    """The whole of an example."""
-    found, spans, num_ids = list[Ids](), list[tuple[int, int]](), 0
+class _Encoder:
+    """Makes the ids of whole examples."""
 
-    def add(ids: Ids, is_learned: bool) -> None:
-        nonlocal num_ids
-        start, num_ids = num_ids, num_ids + len(ids)
-        found.append(ids)
-        if is_learned and len(ids):
-            if spans and spans[-1][1] == start:
-                start = spans.pop()[0]
-            spans.append((start, num_ids))
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._begin, self._end = (np.array(ids, dtype=np.uint32) for ids in (tokenizer.begin_ids, [tokenizer.end_id]))
 
-    header = tokenizer.encode_array(example.header)
-    parts = [(_ids_of(text, start, stop, tokenizer), learned) for text, start, stop, learned in _parts(example)]
-    if example.middle is not None:
-        parts = [(rearranged_ids(example.text, example.middle, tokenizer), True)]
-    begin = list(tokenizer.begin_ids)
-    if parts and not example.header and begin == parts[0][0][: len(begin)].tolist():
-        begin = []  # the marks of a dialogue begin it already
-    add(np.array(begin, dtype=np.uint32), False)
-    add(header, False)
-    num_kept, is_learned = num_ids, True
-    for ids, is_learned in parts:
-        add(ids, is_learned)
-    if example.is_last:
-        add(np.array([tokenizer.end_id], dtype=np.uint32), is_learned)
-    is_whole = not example.has_given and not example.header
-    return EncodedExample(example, np.concatenate(found), None if is_whole else tuple(spans), num_kept)
+    def encode(self, example: Example) -> EncodedExample:
+        """The whole of an example."""
+        parts = [
+            (_ids_of(text, start, stop, self._tokenizer), learned) for text, start, stop, learned in _parts(example)
+        ]
+        if example.middle is not None:
+            parts = [(rearranged_ids(example.text, example.middle, self._tokenizer), True)]
+        found, num_kept = [self._begin], len(self._begin)
+        if example.header:
+            found.append(self._tokenizer.encode_array(example.header))
+            num_kept += len(found[-1])
+        elif num_kept and parts and np.array_equal(parts[0][0][:num_kept], self._begin):
+            found = []  # the marks of a dialogue begin it already
+        if example.is_last:
+            parts.append((self._end, parts[-1][1] if parts else True))
+        place, spans = sum(map(len, found)), list[tuple[int, int]]()
+        for ids, is_learned in parts:
+            start, place = place, place + len(ids)
+            found.append(ids)
+            if is_learned and len(ids):
+                if spans and spans[-1][1] == start:
+                    start = spans.pop()[0]
+                spans.append((start, place))
+        is_whole = not example.has_given and not example.header
+        return EncodedExample(example, np.concatenate(found), None if is_whole else tuple(spans), num_kept)
 
 
 def _parts(example: Example) -> Iterator[tuple[str, int, int, bool]]:
