@@ -38,6 +38,10 @@ def test_pieces_end_before_white_space_and_are_as_long_as_can_be(tokenizer: Toke
     assert cut_text("", tokenizer, 24) == [""]
 
 
+def test_white_space_at_the_end_is_no_piece_of_its_own() -> None:
+    assert cut_text("one two three\n", TOKENIZERS["byte"], 13) == ["one", " two three\n"]
+
+
 def test_a_character_of_more_tokens_is_a_piece_of_its_own() -> None:
     assert cut_text("a🙂b", TOKENIZERS["byte"], 2) == ["a", "🙂", "b"]
 

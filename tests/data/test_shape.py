@@ -18,7 +18,7 @@ from textwright.data.shape import Shaper
 from textwright.text.document import Document
 from textwright.tokens import Tokenizer, make_tokenizer
 
-STORIES = [f"Story {n}: " + "the cat and the dog went to the town. " * (n % 5) + "The end." for n in range(40)]
+STORIES = [f"Story {n}: " + "the cat and the dog went to the town. " * (n % 5) + "The end.\n" for n in range(40)]
 NOVEL = " ".join(f"In chapter {n} the cat met dog {n * 7} in town {n * 3}." for n in range(60))
 TOKENIZERS = {
     kind: with_sentinels(make_tokenizer(kind, lambda: iter([*STORIES, NOVEL]))) for kind in ("byte", "bpe:320")

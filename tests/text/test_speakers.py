@@ -29,6 +29,8 @@ def said(text: str) -> list[tuple[str, str]]:
         ("Ann: Hi.\nBob: Ho.\nHm.\n", [("Ann", " Hi.\n"), ("Bob", " Ho.\nHm.\n")]),
         ("Ann: Hi.\n\n\nBob: Ho.\n\n", [("Ann", " Hi.\n"), ("Bob", " Ho.\n\n")]),
         ("DUKE OF YORK:\nSo be it.\n\nAll:\nAye.", [("DUKE OF YORK", "\nSo be it.\n"), ("All", "\nAye.")]),
+        ("A:\nThus it is:\nso.\nNote: b\n\nB:\nAye.", [("A", "\nThus it is:\nso.\nNote: b\n"), ("B", "\nAye.")]),
+        ("A:\nOne.\nB:\nTwo.\nC:\nNote: so", [("A", "\nOne.\n"), ("B", "\nTwo.\n"), ("C", "\nNote: so")]),
         ("A scene.\nAnn: Hi.", [("Ann", " Hi.")]),
         ("张三：你好\n李四: 好", [("张三", "你好\n"), ("李四", " 好")]),
         ("[12.01.26, 10:11:12] Ann: Hi.\n[x] Bob: Ho.", [("Ann", " Hi.\n"), ("Bob", " Ho.")]),

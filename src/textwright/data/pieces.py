@@ -43,7 +43,7 @@ def cut_text(text: str, tokenizer: Tokenizer, max_tokens: int, spans: Spans = ()
     if num_tokens(0, len(text)) <= max_tokens:
         return [text]
     starts, _ = tokenizer.characters_of(text, tokenizer.encode_array(text))
-    pieces, start = list[str](), 0
+    pieces, start, end = list[str](), 0, len(text.rstrip())
     while start < len(text):
         first, size = int(np.searchsorted(starts, start)), max_tokens
         while True:
@@ -52,6 +52,8 @@ def cut_text(text: str, tokenizer: Tokenizer, max_tokens: int, spans: Spans = ()
                 high = max(start + 1, int(starts[first + size]))
                 line_end = text.rfind("\n", high - (high - start - 1) // SEARCHED_OF, high) + 1 if edges else 0
                 stop = line_end or find_boundary(text, high - (high - start - 1) // SEARCHED_OF, high + 1)
+                if stop >= end and stop - start > 1:  # white space alone would be left, which is no text to learn
+                    stop = find_boundary(text, start + 1, start + (stop - start) // 2 + 1)
             # A piece that ends within a word has other tokens than the word, and sometimes more of them.
             num_over = num_tokens(start, stop) - max_tokens
             if num_over <= 0 or size == 1:

@@ -22,6 +22,8 @@ from textwright.tokens.tokenizer import Tokenizer
 NUM_SENTINELS = 3
 MOST_ATTEMPTS = 4
 """To find places at which a text can be cut so that it still fits a row: words that are cut may have more tokens."""
+SPARE_TOKENS = 8
+"""Left free in pieces for that: most have no more of them."""
 FEWEST_TOKENS = 8
 """Of a text in a row beside its control code and the sentinels."""
 
@@ -148,7 +150,7 @@ class Shaper:
     def _rearranged(self, example: Example) -> Iterator[Example]:
         """The pieces of a text that are chosen, their middle last; those between them as they are, as few as can be."""
         room, held = self._room(example), ""
-        pieces = list(cut_example(example, self._tokenizer, room))
+        pieces = list(cut_example(example, self._tokenizer, max(FEWEST_TOKENS, room - SPARE_TOKENS)))
         for piece in pieces:
             middle = self._middle(piece.text, room)
             self.num_rearranged += middle is not None
@@ -163,7 +165,8 @@ class Shaper:
 
     def _middle(self, text: str, room: int) -> Middle | None:
         """The middle of a text; None where it stays in its order."""
-        if not is_chosen(text, self._fim, self._seed) or any(token in text for token in self._sentinel_texts):
+        is_text = bool(text.strip()) and not any(token in text for token in self._sentinel_texts)
+        if not is_text or not is_chosen(text, self._fim, self._seed):
             return None
         assert self._sentinels is not None
         is_short = len(text.encode()) <= room

@@ -20,8 +20,8 @@ class StretchablePositions(Protocol):
 def stretch_context(network: LanguageModel, context_length: int) -> None:
     """Let a model take more tokens at once, in place, before it is trained on longer rows.
 
-    Right after it the model predicts worse than before: its positions lie closer together than it has learned. Some
-    hundred steps on rows of the new length put that right, where training from scratch would take all steps.
+    Right after it the model may predict worse than before: learned positions lie closer together than it is used to,
+    and none of it has seen so much at once. Training on rows of the new length is to follow.
 
     It may replace parameters, so it comes before whatever holds them, such as an optimizer. A ``Model`` that has
     written text with the network is told by ``Model.changed``.

@@ -303,7 +303,7 @@ def has_format(fields: Sequence[str]) -> bool:
 
 def half_format(fields: Collection[str]) -> PairFormat | None:
     """The first format of which a row without any has a part of the fields."""
-    names = set(map(folded, fields))
+    names = set(map(folded, fields)) - {"source", "input"}  # which rows of many kinds have
     return next((one for one in FORMATS.values() if names.intersection(one.fields)), None)
 
 

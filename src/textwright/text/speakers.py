@@ -7,8 +7,9 @@
     How are you?                     of love, play on.
 
 A line that begins with a name of at most four words and a colon begins a turn, which goes on to the next such line. A
-time may stand before the name, as messengers write it. Learned of a turn is what follows the colon, up to the end of
-its last line that is not empty (of the last turn: the end of the text); the name is read.
+time may stand before the name, as messengers write it. Where most names stand on lines of their own, as in plays, only
+such lines count; and of these only those after an empty line, if most are. Learned of a turn is what follows the colon,
+up to the end of its last line that is not empty (of the last turn: the end of the text); the name is read.
 """
 
 import re
@@ -42,8 +43,7 @@ class SpokenTurn:
 
 def turns_of(text: str) -> list[SpokenTurn]:
     """The turns of a text, in order; turns in which nothing is said are left out."""
-    matches = [found for line in _LINE.finditer(text) if (found := _BEGINS_TURN.match(text, line.start()))]
-    begun = [one for one in matches if len(one["name"].split()) <= MOST_WORDS]
+    begun = _beginnings(text)
     stops = [*(one.start() for one in begun[1:]), len(text)]
     turns = list[SpokenTurn]()
     for one, stop in zip(begun, stops, strict=False):
@@ -53,6 +53,19 @@ def turns_of(text: str) -> list[SpokenTurn]:
             line_end = text.find("\n", one.end() + len(said), stop) if stop < len(text) else -1
             turns.append(SpokenTurn(one["name"].strip(), one.end(), stop if line_end < 0 else line_end + 1))
     return turns
+
+
+def _beginnings(text: str) -> list[re.Match[str]]:
+    """The names with their colons. Where most stand on lines of their own, as in plays, only those on such lines count;
+    and where most of these follow an empty line, only those that do: a verse may end in a colon."""
+    matches = [found for line in _LINE.finditer(text) if (found := _BEGINS_TURN.match(text, line.start()))]
+    begun = [one for one in matches if len(one["name"].split()) <= MOST_WORDS]
+    alone = [one for one in begun if text[one.end() : one.end() + 1] in ("", "\n")]
+    apart = [one for one in alone if text[max(0, one.start() - 2) : one.start()] in ("", "\n", "\n\n")]
+    for fewer in (alone, apart):
+        if 2 * len(fewer) > len(begun):
+            begun = fewer
+    return begun
 
 
 def dialogue_text(row: Any, where: str) -> str | None:
