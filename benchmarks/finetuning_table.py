@@ -1,6 +1,6 @@
 """What each way of fine-tuning teaches in 90 seconds, what it costs, and what is forgotten.
 
-    python benchmarks/finetuning_table.py BASE_RUN FOLDER [--rows STRATEGY/DATA/REPLAY/SEED...] [--write docs/finetuning.md]
+    python benchmarks/finetuning_table.py BASE_RUN FOLDER [--rows ROW...] [--write docs/finetuning.md]
 
 BASE_RUN is a run of ``textwright train`` on the English novels, such as the one tasks_table.py makes. Each row teaches
 its model a data set's pairs by one strategy for so many seconds, puts it to the data set's task, and reads the novels'
@@ -10,6 +10,7 @@ one table are of one base and one processor. --write puts the table into the doc
 """
 
 import argparse
+import itertools
 import json
 import re
 import statistics
@@ -189,16 +190,15 @@ def spread(tokens: TokenDataset, tokenizer: Any, most: int) -> str:
 def seconds_a_step(run: Path) -> float:
     """The median over a run's steps, from when the journal has each."""
     times = [row["elapsed_s"] for row in read_rows(run / "journal.jsonl") if row["kind"] == "train"]
-    return round(statistics.median(later - earlier for earlier, later in zip(times, times[1:], strict=False)), 4)
+    return round(statistics.median(later - earlier for earlier, later in itertools.pairwise(times)), 4)
 
 
 def with_table(document: str, rows: dict[str, dict[str, Any]], head: dict[str, Any]) -> str:
     """The document with its table replaced."""
     lines = ["| strategy | data | replay | its figure | parameters | ms a step | memory, GB | novels, nats |"]
     lines.append("|---|---|---|---|---|---|---|---|")
-    for row in all_rows():
-        if row.name in rows and not row.seed:
-            lines.append(in_words(row, [rows[name] for name in names_of_seeds(row) if name in rows]))
+    shown = [row for row in all_rows() if row.name in rows and not row.seed]
+    lines += [in_words(row, [rows[name] for name in names_of_seeds(row) if name in rows]) for row in shown]
     base = f"{MINUTES * 60:.0f} seconds each; {head['processor']}, base {head['base_sha256'][:12]}."
     return re.sub(
         r"(<!-- measured -->\n).*?(<!-- end of measured -->)",
@@ -223,7 +223,8 @@ def in_words(row: FineTuningRow, seeds: Sequence[dict[str, Any]]) -> str:
         figure += f"; {len(seeds)} seeds {values[0]:.3g} to {values[-1]:.3g}"
     cells = [row.strategy, row.data, f"{row.replay} %", figure, f"{first['trained_parameters']:,}"]
     cells += [f"{1000 * first['step_s']:.0f}", f"{first['peak_memory_bytes'] / 1e9:.2f}"]
-    return f"| {' | '.join([*cells, f'{first["novels_loss_nats"]:.3f}'])} |"
+    cells.append(f"{first['novels_loss_nats']:.3f}")
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

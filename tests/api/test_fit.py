@@ -15,6 +15,7 @@ from textwright.api.config import fine_tune_options
 from textwright.api.fit_data import FitData, read_fit_data
 from textwright.api.fit_run import fit_config
 from textwright.api.given_examples import Examples
+from textwright.api.taught import Taught
 from textwright.core.errors import InputError
 from textwright.data.dataset import DataSplits, open_data
 from textwright.data.documents import rows_of
@@ -27,6 +28,7 @@ from textwright.text.read import read_texts
 from textwright.tokens import make_tokenizer
 from textwright.training.config import FineTuneConfig
 from textwright.training.from_config import make_batches
+from textwright.training.strategies import parse_strategy
 
 FROM_WINDOWS = "\ufeffThe cat\r\nsat.\rThe \x00dog.\r\n"
 AS_READ = "The cat\nsat.\nThe dog.\n"
@@ -44,14 +46,15 @@ def tiny(context_length: int = 64) -> tw.Model:
 def encoded(examples: Examples, model: tw.Model | None = None, **reading: Any) -> ExampleTokens:
     model = model or tiny()
     options = fine_tune_options(reading, "a test")
-    found = read_fit_data(examples, None, model.network, model.tokenizer, options).splits.train
+    found = read_fit_data(examples, None, Taught(model.network, model.tokenizer), options).splits.train
     assert isinstance(found, ExampleTokens)
     return found
 
 
 def training_of(found: ExampleTokens, model: tw.Model) -> FineTuneConfig:
     options = fine_tune_options({"steps": 1, "batch_size": 1}, "a test")
-    return fit_config(FitData(DataSplits(found, None)), model.network, options).training
+    taught = Taught(model.network, model.tokenizer)
+    return fit_config(FitData(DataSplits(found, None)), taught, options, parse_strategy("full")).training
 
 
 def documents(examples: Examples, **reading: Any) -> list[str]:

@@ -11,6 +11,7 @@ import textwright as tw
 from tests.api.test_runs_stay_resumable import interrupt_at, new_model, same
 from textwright.api.config import fine_tune_options
 from textwright.api.fit_data import hold_out, named, read_fit_data
+from textwright.api.taught import Taught
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
 from textwright.data.examples import Example
@@ -34,7 +35,7 @@ def rows(run: Path, kind: str) -> list[dict[str, Any]]:
 def test_replayed_text_has_its_share_of_the_rows(old: Path) -> None:
     model = new_model()
     options = fine_tune_options(HOW | {"replay": [f"{old}:0.25"]}, "a test")
-    data = read_fit_data(NEW, None, model.network, model.tokenizer, options)
+    data = read_fit_data(NEW, None, Taught(model.network, model.tokenizer), options)
     batches = data.batches(options.training, 32)
     tasks: Counter[str] = Counter()
     for step in range(5):
@@ -141,6 +142,10 @@ def test_training_stops_on_a_figure_of_a_task(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("textwright.evaluation.tracked_tasks.TrackedTasks.values", lambda *_: {"choose.accuracy": 0.5})
     how = HOW | {"steps": 50, "evaluate_every": 1}
     report = new_model().fit(
-        NEW, tasks={str(tmp_path / "choose.toml"): tmp_path / "rows.jsonl"}, stop_on="choose.accuracy", quiet=True, **how
+        NEW,
+        tasks={str(tmp_path / "choose.toml"): tmp_path / "rows.jsonl"},
+        stop_on="choose.accuracy",
+        quiet=True,
+        **how,
     )
     assert (report.end_reason, report.steps, report.best_step) == ("patience", 4, 1)

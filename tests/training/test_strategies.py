@@ -11,7 +11,7 @@ from textwright.models.layer_groups import LayerGroup
 from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.parameter_plan import ParameterPlan, Stage, check_plan, rule_for, rules_for
-from textwright.training.strategies import LoraSettings, StrategyStage, parameter_plan_of, parse_strategy
+from textwright.training.strategies import LoraConfig, StrategyStage, parameter_plan_of, parse_strategy
 
 Make = Callable[..., LanguageModel]
 
@@ -133,10 +133,13 @@ def test_with_layer_decay_each_block_has_a_part_of_the_rate_of_the_one_above_it(
 
 def test_lora_is_read_and_its_matrices_alone_are_trained() -> None:
     for text, expected in (
-        ("lora", LoraSettings(8, 16.0, 0.0, None)),
-        ("lora:r=4", LoraSettings(4, 8.0, 0.0, None)),
-        ("lora:r=8,alpha=16", LoraSettings(8, 16.0, 0.0, None)),
-        ("lora: r = 2, alpha=0.5, dropout=0.1, targets=query+value", LoraSettings(2, 0.5, 0.1, ("query", "value"))),
+        ("lora", LoraConfig(rank=8, alpha=16.0)),
+        ("lora:r=4", LoraConfig(rank=4, alpha=8.0)),
+        ("lora:r=8,alpha=16", LoraConfig(rank=8, alpha=16.0)),
+        (
+            "lora: r = 2, alpha=0.5, dropout=0.1, targets=query+value",
+            LoraConfig(rank=2, alpha=0.5, dropout=0.1, targets=("query", "value")),
+        ),
     ):
         assert parse_strategy(text).lora == expected
     added = LayerGroup("block 0", "block", ("blocks.0.",), ("blocks.0.up.weight", "blocks.0.up.lora_a"))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from textwright.api.clusters import Clusters as Clusters
     from textwright.api.clusters import cluster_texts as cluster_texts
     from textwright.api.clusters import load_clusters as load_clusters
-    from textwright.api.config import ModelOptions as ModelOptions
     from textwright.api.config import FineTuneOptions as FineTuneOptions
+    from textwright.api.config import ModelOptions as ModelOptions
     from textwright.api.config import RunConfig as RunConfig
     from textwright.api.fine_tuning import finetune as finetune
     from textwright.api.model import Model as Model

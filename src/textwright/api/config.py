@@ -84,7 +84,7 @@ class DataPaths(Config):
 
     data: Paths = ()
     """Files and folders of text: txt, md, py, ..., jsonl, json, csv, tsv, parquet, ipynb, each also .gz or .zst.
-    Of rows of jsonl and json with prompt and completion instead of a text, the completion is learned."""
+    Of rows that are pairs or chats, known by their fields' names, the answers are learned."""
     val_data: Paths = ()
     """Files and folders to validate on. Without it: a tenth of the documents, or of a few the last tenth of each."""
 
@@ -196,6 +196,21 @@ ReplayEntries = Annotated[
 class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     """How a trained model is taught: what it learns from, which of its weights move, and what it must not forget."""
 
+    strategy: str = "full"
+    """What is trained when: full, last, last:3, head, gradual:every=200, bitfit, lora:r=8,alpha=16, or several, each
+    until a step: last@300 -> last:4@600 -> full."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """The learning rate of each block is this times that of the one above it."""
+    context_length: int | None = Field(default=None, ge=2)
+    """Tokens that the model is to see at once, more than now: its positions are stretched."""
+    add_tokens: Texts = ()
+    """Words that get a token each in the model's vocabulary."""
+    control: str | None = None
+    """A field whose value stands before each text, read and not learned, or folder: generate --control asks for it."""
+    speak_as: str | None = None
+    """Whose turns of dialogues are learned; all others are read."""
+    fim: float = Field(default=0.0, ge=0, le=1)
+    """Of the texts, how many are rearranged so that their middle is learned last: generate --suffix asks for it."""
     val_fraction: float | None = Field(default=None, ge=0, lt=1)
     """Of the examples, held out to validate on where no val_data is given; all with one prompt, or of one document, are
     on one side. When not given a tenth, and nothing in Python."""
@@ -239,6 +254,10 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     def _fit_together(self) -> Self:
         if self.epochs is not None and (self.training.steps is not None or self.training.minutes is not None):
             raise ValueError("one of steps, epochs and minutes")
+        if self.fim and self.speak_as is not None:
+            raise ValueError("fim or speak_as: a dialogue is learned in its order")
+        if self.training.parameter_plan and (self.strategy != "full" or self.layer_decay != 1):
+            raise ValueError("a strategy or a parameter_plan, not both")
         if sum(self.replayed.values()) >= 1:
             raise ValueError("shares of replay that leave room for what is new, below 1 together")
         if self.stop_on is not None and not self.tasks:
@@ -338,7 +357,7 @@ def no_data(*command: str) -> InputError:
 
 def _merge(cls: type[C], path: Path | None, values: Mapping[str, Any], given: Config | None) -> C:
     if given is not None:
-        values = _merged(values, given.model_dump(exclude_unset=True))
+        values = _merged(dict(values), given.model_dump(exclude_unset=True))
     return read_config(cls, values, str(path) if path else "the command line")
 
 

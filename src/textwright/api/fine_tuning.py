@@ -12,6 +12,7 @@ from textwright.runs.run_folder import Run
 from textwright.text.files import expand
 from textwright.tokens import load_tokenizer
 from textwright.training.signals import obey
+from textwright.training.strategies import parse_strategy
 
 
 @checks_kinds
@@ -43,7 +44,8 @@ def fine_tune_until_signal(
     """As ``finetune``, but Ctrl-C and SIGTERM end it with a result: ``report.signal_number`` says so."""
     folder = expand(out)
     Run.check_is_free(folder)
-    read_fit_tasks(options)  # what is wrong with them shows before a model is loaded
+    parse_strategy(options.strategy)  # what is wrong with it, or with tasks, shows before a model is loaded
+    read_fit_tasks(options)
     loaded = load(model, device=device)
     validation = [expand(path) for path in options.val_data] or None
     texts = [expand(path) for path in options.data]

@@ -14,16 +14,17 @@ from typing import Any
 
 from textwright.api.config import FineTuneOptions
 from textwright.api.given_examples import EXAMPLES, given_examples, paths_in
+from textwright.api.taught import Taught
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
+from textwright.data.control import FOLDER, ControlCodes
 from textwright.data.dataset import DataSplits, TokenDataset, find_data_corruption, open_data
 from textwright.data.examples import Example, ExampleTokens
 from textwright.data.prepare import write_tokens
+from textwright.data.shape import Shaper
 from textwright.data.sources.base import BatchSource, ShuffledRows
 from textwright.data.sources.mixture import Mixture
-from textwright.models.language_model import LanguageModel
 from textwright.runs.run_folder import Run
-from textwright.text.dialogue import DialogueFormat
 from textwright.text.files import VALIDATED_ON, none_left, search
 from textwright.text.options import ReadOptions
 from textwright.tokens import Tokenizer
@@ -44,6 +45,10 @@ class FitData:
     """Old text that is mixed in, by name, with its share of the rows."""
     watch: Mapping[str, TokenDataset] = field(default_factory=dict)
     """Text that is not learned and whose loss is looked at, by name."""
+    control: ControlCodes | None = None
+    """What stood before the texts, where something did."""
+    notes: tuple[str, ...] = ()
+    """What became of the texts, for people."""
 
     @property
     def new_share(self) -> float:
@@ -81,26 +86,28 @@ class FitData:
 def read_fit_data(
     texts: Any,
     validation: Any,
-    network: LanguageModel,
-    tokenizer: Tokenizer,
+    taught: Taught,
     options: FineTuneOptions,
-    dialogue: DialogueFormat | None = None,
 ) -> FitData:
     """What was given, as token ids in memory.
 
     Args:
         texts: to be learned; see ``given.Examples``.
         validation: to be validated on; None: a part of the texts where the options say so, or nothing.
-        network: the model.
-        tokenizer: its tokenizer.
+        taught: the model, with what the options need of it.
         options: how files are read, what is held out, what is replayed and watched.
-        dialogue: how conversations are written down for the model.
 
     Raises:
         InputError: no text at all, something else than examples, or a pair that is longer than the model sees.
     """
-    reading = ReadOptions(**options.reading, dialogue=dialogue)
-    most = min(network.context_length, options.training.sequence_length or network.context_length)
+    tokenizer, context_length = taught.tokenizer, options.context_length or taught.network.context_length
+    reading = ReadOptions(
+        **options.reading,
+        dialogue=taught.dialogue,
+        label_field=None if options.control == FOLDER else options.control,
+        by_speaker=options.speak_as is not None,
+    )
+    most = min(context_length, options.training.sequence_length or context_length)
     but = paths_in(validation)
     given = given_examples(texts, "texts", reading, but=but)
     given_to_validate = given_examples([] if validation is None else validation, "validation", reading)
@@ -111,7 +118,10 @@ def read_fit_data(
     def encoded(examples: Iterable[Example]) -> ExampleTokens:
         return ExampleTokens(examples, tokenizer, max_pair_tokens=most, too_long=options.too_long)
 
-    learned, val = encoded(train), encoded(held)
+    shaper = shaper_of(options, taught, most)
+    learned = encoded(shaper.apply(train))
+    of_held = shaper_of(options, taught, most, known=shaper.control_codes)
+    val = encoded(of_held.apply(held) if held else ())
     learned.num_null, val.num_null = given.num_null, given_to_validate.num_null
     if but and (paths := paths_in(texts)):
         learned.validated_on = search(paths, but=but).left_out.get(VALIDATED_ON, [])
@@ -122,8 +132,10 @@ def read_fit_data(
     if validation is not None and not val.num_documents:
         raise _nothing_to("validate on")
 
+    old_texts = ReadOptions(**options.reading, dialogue=taught.dialogue)
+
     def old(path: Path, name: str) -> TokenDataset:
-        found = encoded(given_examples(path, name, reading))
+        found = encoded(given_examples(path, name, old_texts))
         if not found.num_documents:
             raise InputError(f"no text in {path}", where=name, expected="some that is not empty")
         return found
@@ -131,7 +143,31 @@ def read_fit_data(
     shares = options.replayed
     replay = {name: (old(path, "replay"), shares[path]) for name, path in named(list(shares)).items()}
     watch = {name: old(path, "watch") for name, path in named(options.watch).items()}
-    return FitData(DataSplits(learned, val if val.num_documents else None), replay, watch)
+    splits = DataSplits(learned, val if val.num_documents else None)
+    return FitData(splits, replay, watch, control=shaper.control_codes, notes=tuple(shaper.notes))
+
+
+def shaper_of(
+    options: FineTuneOptions, taught: Taught, max_tokens: int, *, known: ControlCodes | None = None
+) -> Shaper:
+    """What brings examples into the shape that options ask for.
+
+    Args:
+        options: of the fine-tuning.
+        taught: the model.
+        max_tokens: of a row.
+        known: the control codes of what is learned, for what is validated on.
+    """
+    return Shaper(
+        taught.tokenizer,
+        max_tokens=max_tokens,
+        fim=options.fim,
+        sentinels=taught.prompt_format.fim,
+        control=options.control,
+        known=known,
+        speak_as=options.speak_as,
+        seed=options.training.seed,
+    )
 
 
 def hold_out(examples: Sequence[Example], fraction: float) -> tuple[list[Example], list[Example]]:

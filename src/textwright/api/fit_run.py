@@ -7,7 +7,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,27 @@ from textwright.api.config import FineTuneOptions, FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, write_fit_data
 from textwright.api.run_result import write_report
-from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, save_model
+from textwright.api.taught import Taught
+from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, read_prompt_format
 from textwright.core.config import changed
 from textwright.core.errors import InputError
 from textwright.data.examples import ExampleTokens
 from textwright.evaluation.tracked_tasks import TaskExamples
-from textwright.models.language_model import LanguageModel
+from textwright.models.language_model import LanguageModel, as_language_model
+from textwright.models.lora import add_lora
 from textwright.runs.display import TrainingDisplay
 from textwright.runs.run_folder import Run
-from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
+from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss
 from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
+from textwright.training.strategies import Strategy, parse_strategy
+from textwright.training.strategy_chart import strategy_chart
 
 FIT_STEPS = 100
 """Where nobody says how long."""
-
-
-@dataclass(frozen=True)
-class Taught:
-    """What is taught: a network, what makes its tokens, and how dialogues are written down for it."""
-
-    network: LanguageModel
-    tokenizer: Tokenizer
-    dialogue: DialogueFormat | None
 
 
 def read_fit_tasks(options: FineTuneOptions) -> list[TaskExamples]:
@@ -52,34 +47,44 @@ def read_fit_tasks(options: FineTuneOptions) -> list[TaskExamples]:
     return read_tasks(options, options.chosen_training)
 
 
-def fit_config(data: FitData, network: LanguageModel, options: FineTuneOptions, *, base: str | None = None) -> FitConfig:
-    """How to teach, with how long rows are and how many steps there are.
+def fit_config(
+    data: FitData, taught: Taught, options: FineTuneOptions, strategy: Strategy, *, base: str | None = None
+) -> FitConfig:
+    """How to teach, with how long rows are, how many steps there are, and what is trained when.
 
     Args:
         data: what is learned from.
-        network: the model.
+        taught: the model, with the strategy's adapters.
         options: as they were given.
+        strategy: what they say is trained.
         base: the folder that the model was read from.
 
     Raises:
-        InputError: rows that are longer than the model's context.
+        InputError: rows that are longer than the model's context, or a strategy that the model has not the parts for.
     """
+    network = taught.network
     training, where = options.chosen_training, "the arguments of fit"
     tokens = data.splits.train
     assert isinstance(tokens, ExampleTokens), "what is begun is in memory"
     length = training.sequence_length
     if length is not None and length > network.context_length:
         raise InputError(
-            f"sequence_length = {length}", where=where, expected=f"at most {network.context_length}, the model's context"
+            f"sequence_length = {length}",
+            where=where,
+            expected=f"at most {network.context_length}, the model's context",
         )
     length = length or tokens.row_length(network.context_length)
     training = changed(training, {"sequence_length": length}, where)
+    steps_per_epoch = data.steps_per_epoch(training, network.context_length)
+    if not options.training.parameter_plan:
+        plan = taught.plan_of(strategy, steps_per_epoch=steps_per_epoch, layer_decay=options.layer_decay)
+        training = training.model_copy(update={"parameter_plan": plan})
     if options.epochs is not None:
-        steps = max(1, round(options.epochs * data.steps_per_epoch(training, network.context_length)))
+        steps = max(1, round(options.epochs * steps_per_epoch))
         training = changed(training, {"steps": steps}, where)
     elif training.steps is None and training.minutes is None:
         training = changed(training, {"steps": FIT_STEPS}, where)
-    values = {name: getattr(options, name) for name in FineTuneOptions.model_fields}
+    values: dict[str, Any] = {name: getattr(options, name) for name in FineTuneOptions.model_fields}
     return FitConfig(**values | {"training": training, "epochs": None, "base": base})
 
 
@@ -110,6 +115,7 @@ def fit(
     if display is not None:
         for line in [*_notes(data), *evaluator.lines(training)]:
             display.note(line)
+        display.note(shown_strategy(taught.network, training))
     if out is not None:
         run, data = begin_fit_run(out, taught, data, config)
     evaluator = replace(evaluator, val=data.splits.val, watched=data.watch)
@@ -137,7 +143,7 @@ def begin_fit_run(folder: Path, taught: Taught, data: FitData, config: FitConfig
 
     def fill(run: Run) -> None:
         write_fit_data(run, data, taught.tokenizer)
-        save_model(taught.network, taught.tokenizer, run.base, dialogue=taught.dialogue)
+        taught.save(taught.network, run.base)
 
     run = Run.create(folder, config, resolved=_resolved(taught.network), fill=fill)
     return run, open_fit_data(run, config)
@@ -154,11 +160,15 @@ def check_fit_run(run: Run) -> None:
         raise InputError(found, fix="put the folder back, or call fit again")
 
 
-def restore_base(run: Run, network: LanguageModel) -> None:
-    """Give a network the weights that the run began with, and what was kept of the folder they are from."""
+def restore_base(run: Run, config: FitConfig, network: LanguageModel) -> None:
+    """Give a network the weights that the run began with, what was kept of the folder they are from, and the adapters
+    of its strategy."""
     base = load_model(run.base)
     network.load_state_dict(base.state_dict())
     network.foreign_config = base.foreign_config
+    lora = parse_strategy(config.strategy).lora
+    if lora is not None:
+        add_lora(network, lora, config.training.seed)
 
 
 def fit_callbacks(
@@ -175,19 +185,37 @@ def fit_callbacks(
         on_resolved=lambda resolved: run.write_config(
             config.model_copy(update={"training": resolved}), _resolved(taught.network)
         ),
-        save_model=lambda network, folder: save_model(network, taught.tokenizer, folder, dialogue=taught.dialogue),
+        save_model=lambda network, folder: taught.save(
+            as_language_model(network), folder, adapter=run.adapter, base=base_of(run, config, taught)
+        ),
     )
 
 
-def dialogue_of(run: Run) -> DialogueFormat | None:
-    """How dialogues are written down for the model that the run began with."""
-    return read_dialogue(run.base)
+def base_of(run: Run, config: FitConfig, taught: Taught) -> str:
+    """What an adapter is said to be for: the folder that the model was read from, or the run's where it was changed."""
+    return config.base if config.base is not None and taught.is_as_read else str(run.base.absolute())
+
+
+def taught_of(run: Run, config: FitConfig, network: LanguageModel, tokenizer: Tokenizer) -> Taught:
+    """What a run that goes on teaches; its network is ``restore_base``'s."""
+    strategy = parse_strategy(config.strategy)
+    is_changed = bool(config.context_length or config.add_tokens or config.fim or strategy.unties_head)
+    return Taught(network, tokenizer, read_dialogue(run.base), read_prompt_format(run.base), not is_changed)
+
+
+def shown_strategy(network: LanguageModel, training: TrainConfig) -> str:
+    """What is trained when, as a picture; empty where everything is."""
+    groups = network.layer_groups()
+    if not training.parameter_plan or not groups:
+        return ""
+    return strategy_chart(training.parameter_plan, groups, steps=training.steps or FIT_STEPS)
 
 
 def _notes(data: FitData) -> Sequence[str]:
     """What was given and is not learned, for people."""
     given = (("texts", data.splits.train), ("validation", data.splits.val))
-    return [f"{name}: {line}" for name, tokens in given if isinstance(tokens, ExampleTokens) for line in tokens.notes]
+    lines = [f"{name}: {line}" for name, tokens in given if isinstance(tokens, ExampleTokens) for line in tokens.notes]
+    return [*lines, *data.notes]
 
 
 def _resolved(network: LanguageModel) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from textwright.api.config import FitConfig, Resolved, RunConfig
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_data import open_fit_data
-from textwright.api.fit_run import Taught, check_fit_run, dialogue_of, fit_callbacks, restore_base
+from textwright.api.fit_run import check_fit_run, fit_callbacks, restore_base, taught_of
 from textwright.api.run_callbacks import RunCallbacks
 from textwright.api.run_result import RunResult, write_report
 from textwright.core.config import changed, read_stored
@@ -252,7 +252,8 @@ def _train(
         if isinstance(config, FitConfig):
             read_again = open_fit_data(run, config)
             evaluator = replace(evaluator, watched=read_again.watch)
-            callbacks = fit_callbacks(run, config, Taught(model, tokenizer, dialogue_of(run)), evaluator, display)
+            taught = taught_of(run, config, model, tokenizer)
+            callbacks = fit_callbacks(run, config, taught, evaluator, display)
             batches = read_again.batches(training, model.context_length)
         else:
             callbacks = RunCallbacks(run, config, model.config, tokenizer, data, evaluator, display).as_callbacks()
@@ -296,7 +297,7 @@ def _begin(
         )
     model = as_language_model(build(shape, seed=config.training.seed))
     if isinstance(config, FitConfig):
-        restore_base(run, model)
+        restore_base(run, config, model)
     model = model.to(device)
     evaluator = Evaluator.of(data.val, read, config.training, model, tokenizer)
     return tokenizer, data, model, evaluator

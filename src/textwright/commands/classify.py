@@ -226,5 +226,5 @@ def apply(
         from textwright.api.classifier import Classifier
         from textwright.api.texts_to_vectors import apply_made
 
-    where = {"model": model, "adapter": adapter, "device": device}
+    where: dict[str, Any] = {"model": model, "adapter": adapter, "device": device}
     return Applied(apply_made(Classifier, classifier, meant, out=out, **where), out)

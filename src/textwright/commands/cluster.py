@@ -250,5 +250,5 @@ def apply(
         from textwright.api.clusters import Clusters
         from textwright.api.texts_to_vectors import apply_made
 
-    where = {"model": model, "adapter": adapter, "device": device}
+    where: dict[str, Any] = {"model": model, "adapter": adapter, "device": device}
     return Applied(apply_made(Clusters, clusters, meant, out=out, **where), out)

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from textwright.api.config import FineTuneOptions, default_folder, merge_fine_tune_options
-from textwright.commands.train import Trained
+from textwright.api.trained import Trained
 from textwright.core.console import stderr_console
 from textwright.text.files import expand, find_files
 

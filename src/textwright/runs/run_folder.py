@@ -9,6 +9,7 @@
           best/step-N/       the weights of the best evaluation
           data/              the text as token shards
           base/              the model that a run of ``fit`` began with
+          adapter/           what its strategy added, where that is LoRA: in PEFT's format
           replay/, watch/    what such a run mixes in, and what it looks at, as token shards
           model/             the finished model
           report.html
@@ -40,7 +41,7 @@ from textwright.core.user_paths import check_can_be_written, given_path
 
 PARTS = (
     *("config.toml", "journal.jsonl", "samples.jsonl", "checkpoints", "best", "model", "base", "data", "replay"),
-    *("watch", "report.html"),
+    *("watch", "adapter", "report.html"),
 )
 """Everything a run folder may hold, hidden files such as the lock aside. What holds anything else is not deleted."""
 
@@ -157,6 +158,10 @@ class Run:
     @property
     def base(self) -> Path:
         return self.folder / "base"
+
+    @property
+    def adapter(self) -> Path:
+        return self.folder / "adapter"
 
     @property
     def replay(self) -> Path:

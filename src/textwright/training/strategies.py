@@ -20,6 +20,7 @@ from itertools import pairwise
 
 from textwright.core.errors import InputError, nearest, unknown_name
 from textwright.models.layer_groups import LayerGroup
+from textwright.models.lora_config import ALL, LoraConfig
 from textwright.training.parameter_plan import ParameterPlan, Rule, Stage
 
 STRATEGIES = ("full", "last", "head", "gradual", "bitfit", "lora")
@@ -29,20 +30,6 @@ LORA_RANK = 8
 MODEL = "model."
 """What stands before the names of a network's weights where it has its loss around it."""
 FROZEN = Rule(pattern=f"{MODEL}*", trained=False)
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """What a strategy says of LoRA (Hu et al. 2021, arXiv:2106.09685)."""
-
-    rank: int = LORA_RANK
-    """Columns of the one matrix and rows of the other, from 1 on."""
-    alpha: float = 2.0 * LORA_RANK
-    """The correction counts alpha / rank times; above 0."""
-    dropout: float = 0.0
-    """Of what goes into the correction, 0 to 1."""
-    targets: tuple[str, ...] | None = None
-    """Names of what gets a correction; None: what usually does."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ class StrategyStage:
     """Of ``last``: how many blocks."""
     every: int | None = None
     """Of ``gradual``: steps until the next block joins; None: an epoch."""
-    lora: LoraSettings | None = None
+    lora: LoraConfig | None = None
     """Of ``lora``."""
 
     def __str__(self) -> str:
@@ -70,7 +57,7 @@ class StrategyStage:
         if self.lora is not None:
             text += f":r={self.lora.rank},alpha={self.lora.alpha:g}"
             text += f",dropout={self.lora.dropout:g}" if self.lora.dropout else ""
-            text += f",targets={'+'.join(self.lora.targets)}" if self.lora.targets else ""
+            text += f",targets={'+'.join(self.lora.targets)}" if self.lora.targets != (ALL,) else ""
         return text if self.until is None else f"{text}@{self.until}"
 
 
@@ -87,7 +74,7 @@ class Strategy:
         return any(stage.name == "head" for stage in self.stages)
 
     @property
-    def lora(self) -> LoraSettings | None:
+    def lora(self) -> LoraConfig | None:
         """What LoRA the network needs first; None where it needs none."""
         return self.stages[0].lora
 
@@ -148,7 +135,7 @@ def _parse_stage(text: str, where: str) -> StrategyStage:
     return StrategyStage(name, until)
 
 
-def _lora_settings(options: Mapping[str, str], where: str) -> LoraSettings:
+def _lora_settings(options: Mapping[str, str], where: str) -> LoraConfig:
     rank = _whole_number(options.get("r", str(LORA_RANK)), "r", where)
     alpha = _number(options.get("alpha", str(2 * rank)), "alpha", where)
     dropout = _number(options.get("dropout", "0"), "dropout", where)
@@ -156,10 +143,10 @@ def _lora_settings(options: Mapping[str, str], where: str) -> LoraSettings:
         raise InputError(f"alpha = {alpha:g}", where=where, expected="a number above 0")
     if not 0 <= dropout < 1:
         raise InputError(f"dropout = {dropout:g}", where=where, expected="a number from 0 on, below 1")
-    targets = [target.strip() for target in options["targets"].split("+")] if "targets" in options else None
-    if targets is not None and not all(targets):
+    targets = tuple(target.strip() for target in options.get("targets", ALL).split("+"))
+    if not all(targets):
         raise InputError(f"targets = {options['targets']!r}", where=where, expected="names joined by +")
-    return LoraSettings(rank, alpha, dropout, None if targets is None else tuple(targets))
+    return LoraConfig(rank=rank, alpha=alpha, dropout=dropout, targets=targets)
 
 
 def _options(text: str, known: Sequence[str], where: str) -> dict[str, str]:

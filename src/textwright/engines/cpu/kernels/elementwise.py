@@ -133,17 +133,18 @@ def _activate_gate(activation: int, gate: Floats, up: Floats) -> None:
 @jit
 def _gelu_tanh(v: float) -> float:
     z = np.float32(1.5957691216057308) * (v + np.float32(0.044715) * v * v * v)
-    return v / (ONE + exponential(-z))  # (1 + tanh(z / 2)) / 2 is 1 / (1 + exp(-z))
+    # (1 + tanh(z / 2)) / 2 is 1 / (1 + exp(-z))
+    return v / (ONE + exponential(-z))  # type: ignore[return-value]
 
 
 @jit
 def _silu(v: float) -> float:
-    return v / (ONE + exponential(-v))
+    return v / (ONE + exponential(-v))  # type: ignore[return-value]
 
 
 @jit
 def _gelu(v: float) -> float:
-    return np.float32(0.5) * v * (ONE + np.float32(math.erf(v * ROOT_HALF)))
+    return np.float32(0.5) * v * (ONE + np.float32(math.erf(v * ROOT_HALF)))  # type: ignore[return-value]
 
 
 @jit

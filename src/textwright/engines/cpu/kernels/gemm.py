@@ -124,7 +124,8 @@ def pack_inputs(dims: ModelDims, args: Any, source: int, num_columns: int, n: in
 
 @jit
 def _packed_float(kind: int, value: float) -> float:
-    return value * INPUT_FACTOR if kind == FLOAT32 else as_bfloat16(value * INPUT_FACTOR)
+    scaled = value * INPUT_FACTOR
+    return scaled if kind == FLOAT32 else as_bfloat16(scaled)  # type: ignore[return-value]
 
 
 @jit
@@ -308,7 +309,7 @@ def _unscaled(value: float) -> float:
     """
     bits = bits_of_float(value)
     is_normal = (bits & np.int32(0x7F800000)) > np.int32(INPUT_SHIFT << 23)
-    return float_of_bits(bits - np.int32(INPUT_SHIFT << 23)) if is_normal else ZERO
+    return float_of_bits(bits - np.int32(INPUT_SHIFT << 23)) if is_normal else ZERO  # type: ignore[return-value]
 
 
 @jit
