@@ -3,9 +3,14 @@
 from pathlib import Path
 
 from textwright.api.config import FineTuneOptions
+from textwright.api.data_check import DataCheck, check_examples
+from textwright.api.fit_data import reading_of, shaper_of
 from textwright.api.fit_run import read_fit_tasks
+from textwright.api.hub import check_is_no_typo, download
 from textwright.api.model import load
 from textwright.api.run_result import RunResult
+from textwright.api.taught import tokens_for
+from textwright.checkpoint.model_folder import read_dialogue, read_model_config, read_prompt_format
 from textwright.core.kinds import checks_kinds
 from textwright.data.dataset import open_data
 from textwright.runs.run_folder import Run
@@ -52,3 +57,33 @@ def fine_tune_until_signal(
     report = loaded.fine_tune(texts, validation, options, out=folder, quiet=quiet)
     run = Run(folder)
     return RunResult(run.folder, run.model, report, open_data(run.data), load_tokenizer(run.data))
+
+
+def check_data(model: Path | str, options: FineTuneOptions) -> DataCheck:
+    """Look at what a fine-tuning would learn, before anything is trained; the model's weights are not read.
+
+    Args:
+        model: its folder, or its name on Hugging Face's hub.
+        options: of the fine-tuning.
+
+    Raises:
+        InputError: what it would refuse for another reason than the examples' lengths.
+    """
+    folder = Path(model)
+    if not folder.exists():
+        check_is_no_typo(folder)
+        folder = download(str(model))
+    context_length = options.context_length or read_model_config(folder).context_length
+    most = min(context_length, options.training.sequence_length or context_length)
+    tokenizer, known = tokens_for(options, load_tokenizer(folder), read_prompt_format(folder))
+    return check_examples(
+        [expand(path) for path in options.data],
+        tokenizer,
+        context_length=most,
+        options=reading_of(options, read_dialogue(folder)),
+        validation=[expand(path) for path in options.val_data] or None,
+        too_long=options.too_long,
+        batch_size=options.training.batch_size,
+        seed=options.training.seed,
+        transform=shaper_of(options, tokenizer, known, most).apply,
+    )

@@ -21,10 +21,12 @@ from textwright.data.control import FOLDER, ControlCodes
 from textwright.data.dataset import DataSplits, TokenDataset, find_data_corruption, open_data
 from textwright.data.examples import Example, ExampleTokens
 from textwright.data.prepare import write_tokens
+from textwright.data.prompt_format import PromptFormat
 from textwright.data.shape import Shaper
 from textwright.data.sources.base import BatchSource, ShuffledRows
 from textwright.data.sources.mixture import Mixture
 from textwright.runs.run_folder import Run
+from textwright.text.dialogue import DialogueFormat
 from textwright.text.files import VALIDATED_ON, none_left, search
 from textwright.text.options import ReadOptions
 from textwright.tokens import Tokenizer
@@ -101,12 +103,7 @@ def read_fit_data(
         InputError: no text at all, something else than examples, or a pair that is longer than the model sees.
     """
     tokenizer, context_length = taught.tokenizer, options.context_length or taught.network.context_length
-    reading = ReadOptions(
-        **options.reading,
-        dialogue=taught.dialogue,
-        label_field=None if options.control == FOLDER else options.control,
-        by_speaker=options.speak_as is not None,
-    )
+    reading = reading_of(options, taught.dialogue)
     most = min(context_length, options.training.sequence_length or context_length)
     but = paths_in(validation)
     given = given_examples(texts, "texts", reading, but=but)
@@ -118,9 +115,9 @@ def read_fit_data(
     def encoded(examples: Iterable[Example]) -> ExampleTokens:
         return ExampleTokens(examples, tokenizer, max_pair_tokens=most, too_long=options.too_long)
 
-    shaper = shaper_of(options, taught, most)
+    shaper = shaper_of(options, tokenizer, taught.prompt_format, most)
     learned = encoded(shaper.apply(train))
-    of_held = shaper_of(options, taught, most, known=shaper.control_codes)
+    of_held = shaper_of(options, tokenizer, taught.prompt_format, most, known=shaper.control_codes)
     val = encoded(of_held.apply(held) if held else ())
     learned.num_null, val.num_null = given.num_null, given_to_validate.num_null
     if but and (paths := paths_in(texts)):
@@ -147,22 +144,43 @@ def read_fit_data(
     return FitData(splits, replay, watch, control=shaper.control_codes, notes=tuple(shaper.notes))
 
 
+def reading_of(options: FineTuneOptions, dialogue: DialogueFormat | None) -> ReadOptions:
+    """How what is to be learned is read.
+
+    Args:
+        options: of the fine-tuning.
+        dialogue: how conversations are written down for the model.
+    """
+    return ReadOptions(
+        **options.reading,
+        dialogue=dialogue,
+        label_field=None if options.control == FOLDER else options.control,
+        by_speaker=options.speak_as is not None,
+    )
+
+
 def shaper_of(
-    options: FineTuneOptions, taught: Taught, max_tokens: int, *, known: ControlCodes | None = None
+    options: FineTuneOptions,
+    tokenizer: Tokenizer,
+    prompt_format: PromptFormat,
+    max_tokens: int,
+    *,
+    known: ControlCodes | None = None,
 ) -> Shaper:
     """What brings examples into the shape that options ask for.
 
     Args:
         options: of the fine-tuning.
-        taught: the model.
+        tokenizer: with all tokens that they need.
+        prompt_format: with the sentinel tokens among them.
         max_tokens: of a row.
         known: the control codes of what is learned, for what is validated on.
     """
     return Shaper(
-        taught.tokenizer,
+        tokenizer,
         max_tokens=max_tokens,
         fim=options.fim,
-        sentinels=taught.prompt_format.fim,
+        sentinels=prompt_format.fim,
         control=options.control,
         known=known,
         speak_as=options.speak_as,

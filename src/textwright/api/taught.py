@@ -53,14 +53,7 @@ class Taught:
         Raises:
             InputError: tokens that are there already.
         """
-        tokenizer, known = self.tokenizer, self.prompt_format
-        if options.add_tokens:
-            tokenizer = extend_tokenizer(tokenizer, options.add_tokens)
-        if options.fim and known.fim is None:
-            found = find_sentinels(tokenizer)
-            known = known.model_copy(update={"fim": found or FillInMiddle()})
-            if found is None:
-                tokenizer = extend_tokenizer(tokenizer, FillInMiddle().texts, special=True)
+        tokenizer, known = tokens_for(options, self.tokenizer, self.prompt_format)
         return replace(self, tokenizer=tokenizer, prompt_format=known)
 
     def prepare(self, options: FineTuneOptions, strategy: Strategy, *, num_known: int) -> Self:
@@ -121,6 +114,22 @@ class Taught:
             plain = copy.deepcopy(network)
             merge_lora(plain)
         save_model(plain, self.tokenizer, folder, dialogue=self.dialogue, prompt_format=self.prompt_format)
+
+
+def tokens_for(options: FineTuneOptions, tokenizer: Tokenizer, known: PromptFormat) -> tuple[Tokenizer, PromptFormat]:
+    """A tokenizer with the tokens that options need, and what is known of sentinel tokens then.
+
+    Raises:
+        InputError: tokens that are there already.
+    """
+    if options.add_tokens:
+        tokenizer = extend_tokenizer(tokenizer, options.add_tokens)
+    if options.fim and known.fim is None:
+        found = find_sentinels(tokenizer)
+        known = known.model_copy(update={"fim": found or FillInMiddle()})
+        if found is None:
+            tokenizer = extend_tokenizer(tokenizer, FillInMiddle().texts, special=True)
+    return tokenizer, known
 
 
 def has_adapters(network: LanguageModel) -> bool:

@@ -8,7 +8,9 @@ from cyclopts import Parameter
 from textwright.api.config import FineTuneOptions, default_folder, merge_fine_tune_options
 from textwright.api.trained import Trained
 from textwright.core.console import stderr_console
+from textwright.core.result import Result
 from textwright.text.files import expand, find_files
+from textwright.training.strategies import parse_strategy
 
 HELD_OUT = 0.1
 """Of the examples, where no text to validate on was given."""
@@ -20,8 +22,9 @@ def finetune(
     options: Annotated[FineTuneOptions | None, Parameter(name="*")] = None,
     out: Path | None = None,
     config: Path | None = None,
+    check: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
-) -> Trained:
+) -> Result:
     """Teach a trained model texts, pairs or chats.
 
     Parameters
@@ -35,6 +38,8 @@ def finetune(
         with it.
     config
         A TOML file such as the config.toml of a fine-tuning; the command line wins over it.
+    check
+        Train nothing: show what would be learned, its formats, lengths and repetitions, and the steps of an epoch.
     """
     chosen = merge_fine_tune_options(config, options)
     if chosen.val_fraction is None:
@@ -42,8 +47,11 @@ def finetune(
     find_files(chosen.data, but=chosen.val_data)
     for path in (*chosen.val_data, *chosen.watch, *chosen.replayed):
         find_files([path])
-    folder = out or default_folder(chosen)
+    parse_strategy(chosen.strategy)
     with stderr_console().announced("loading torch ..."):
-        from textwright.api.fine_tuning import fine_tune_until_signal
+        from textwright.api.fine_tuning import check_data, fine_tune_until_signal
 
+    if check:
+        return check_data(model, chosen)
+    folder = out or default_folder(chosen)
     return Trained(fine_tune_until_signal(model, chosen, expand(folder), device=device))
