@@ -109,6 +109,7 @@ def classified(made: Made) -> dict[str, Any]:
 
 CASES = [
     case("load: source", lambda made, value: made.tw.load(value)),
+    case("load: adapter", lambda made, value: made.tw.load(made.folder / "model", adapter=value), "None"),
     case("load: device", lambda made, value: made.tw.load(made.folder / "model", device=value)),
     case("train: config", lambda made, value: made.tw.train(value, made.folder / "new", quiet=True)),
     case("train: out", lambda made, value: made.tw.train(made.config, value, quiet=True), "text", "a path"),

@@ -105,6 +105,8 @@ class LoraLinear(Linear):
     def _stacked(self) -> tuple[Float[Tensor, "rank in"], Float[Tensor, "out rank"]]:
         """All products as one: each B stands in its own rows and columns, among zeros."""
         pairs, out = self.low_rank(), self.out_features
+        if len(pairs) == 1 and pairs[0].stop - pairs[0].start == out:
+            return pairs[0].lora_a, pairs[0].lora_b * pairs[0].scale
         columns = [F.pad(pair.lora_b * pair.scale, (0, 0, pair.start, out - pair.stop)) for pair in pairs]
         return torch.cat([pair.lora_a for pair in pairs]), torch.cat(columns, dim=1)
 
