@@ -25,14 +25,19 @@ from textwright.training.callbacks import Callbacks
 from textwright.training.compute_weights import num_copied
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss
-from textwright.training.lora import lora_plan
 from textwright.training.losses.causal_lm import CausalLMLoss
 from textwright.training.model_with_loss import ModelWithLoss
+from textwright.training.parameter_plan import ParameterPlan, Rule, Stage
 from textwright.training.train_state import TrainState
 from textwright.training.trainer import ResumeOptions
 
 MakeModel = Callable[..., LanguageModel]
 Quick = Callable[..., TrainConfig]
+
+
+def lora_plan(**values: float) -> ParameterPlan:
+    """What was added is trained, and nothing else of the model."""
+    return (Stage(rules=(Rule(pattern="model.*.lora_[ab]", **values), Rule(pattern="model.*", trained=False))),)
 
 
 def adapted(model: LanguageModel, **values: Any) -> LanguageModel:
@@ -181,7 +186,8 @@ from textwright.models.presets import preset
 from textwright.training.config import TrainConfig
 from textwright.training import loop
 from textwright.training.from_config import add_loss, make_batches
-from textwright.training.lora import lora_plan
+from textwright.training.parameter_plan import Rule, Stage
+PLAN = [Stage(rules=[Rule(pattern="model.*.lora_[ab]"), Rule(pattern="model.*", trained=False)])]
 
 torch.set_num_threads(1)
 torch.compile = functools.partial(torch.compile, backend="aot_eager")
@@ -193,7 +199,7 @@ for compiled in (False, True):
     model = build(config, seed=0)
     add_lora(model, LoraConfig(rank=4, targets=("query", "value", "down")))
     training = TrainConfig(compile=compiled, steps=2, batch_size=4, micro_batch_size=4, sequence_length=16,
-        precision="float32", optimizer="adamw", parameter_plan=lora_plan())
+        precision="float32", optimizer="adamw", parameter_plan=PLAN)
     batches = make_batches(TokenDataset.from_documents([ids]), training, 16)
     loop.train(add_loss(model, training), batches, training)
     found.append(lora_state(model))

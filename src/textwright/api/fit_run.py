@@ -5,7 +5,7 @@
     examples --ids--> RUN/data/        network --> RUN/base/        config --> RUN/config.toml
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 
 from textwright.api.config import FineTuneOptions, FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
-from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, write_fit_data
+from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, read_fit_data, write_fit_data
 from textwright.api.run_result import write_report
-from textwright.api.taught import Taught
+from textwright.api.taught import Taught, check_blocks
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, read_prompt_format
 from textwright.core.config import changed
 from textwright.core.errors import InputError
@@ -45,6 +45,47 @@ def read_fit_tasks(options: FineTuneOptions) -> list[TaskExamples]:
         InputError: see ``read_tasks``.
     """
     return read_tasks(options, options.chosen_training)
+
+
+def teach(
+    taught: Taught,
+    texts: Any,
+    validation: Any,
+    options: FineTuneOptions,
+    *,
+    base: str | None,
+    out: Path | None,
+    quiet: bool,
+    on_prepared: Callable[[Taught], None],
+) -> TrainReport:
+    """Make a model ready for what it is to learn, and teach it, in place; adapters are left beside its weights.
+
+    Args:
+        taught: the model as it is. It is not changed before all that is to be learned was read.
+        texts: see ``read_fit_data``.
+        validation: likewise.
+        options: what is learned, and how.
+        base: the folder that the model was read from.
+        out: the folder for a run; without it nothing is written.
+        quiet: show no progress.
+        on_prepared: gets the model with its new tokens, once its network knows them.
+
+    Raises:
+        InputError: what cannot be learned, or options that do not fit the model.
+    """
+    options, strategy = options.from_anywhere(), parse_strategy(options.strategy)
+    tasks = read_fit_tasks(options)
+    check_blocks(strategy, taught.network)
+    num_known, taught = taught.tokenizer.vocab_size, taught.with_tokens(options)
+    data = read_fit_data(texts, validation, taught, options)
+    if data.control is not None:
+        known = taught.prompt_format.model_copy(update={"control": data.control})
+        taught = replace(taught, prompt_format=known)
+    taught = taught.prepare(options, strategy, num_known=num_known)
+    on_prepared(taught)
+    taught.adapted(strategy, options.training.seed)
+    config = fit_config(data, taught, options, strategy, base=base)
+    return fit(taught, data, config, tasks, out=out, quiet=quiet)
 
 
 def fit_config(

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ from torch import Tensor
 
 from textwright.api.config import FineTuneOptions, fine_tune_options
 from textwright.api.draft_model import DraftModel
-from textwright.api.fit_data import read_fit_data
-from textwright.api.fit_run import fit, fit_config, read_fit_tasks
+from textwright.api.fit_run import teach
 from textwright.api.given import formatted, given_ids, given_prompts, given_texts
 from textwright.api.given_examples import Examples
 from textwright.api.hub import check_is_no_typo, download
-from textwright.api.taught import Taught, check_blocks
+from textwright.api.taught import Taught
 from textwright.checkpoint.adapter import add_adapter, read_adapter
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, read_prompt_format, save_model
@@ -46,7 +44,6 @@ from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 from textwright.training.report import TrainReport
 from textwright.training.signals import obey
-from textwright.training.strategies import parse_strategy
 
 _Version = tuple[int, tuple[tuple[int, int], ...]]
 """How many changes were declared; and where each parameter is and how often torch saw it change."""
@@ -283,21 +280,14 @@ class Model:
         quiet: bool = False,
     ) -> TrainReport:
         """As ``fit``, but Ctrl-C and SIGTERM end it with a report: ``signal_number`` says so."""
-        options, strategy = options.from_anywhere(), parse_strategy(options.strategy)
-        tasks = read_fit_tasks(options)
-        check_blocks(strategy, self.network)
-        taught = Taught(self.network, self.tokenizer, self.dialogue, self.prompt_format).with_tokens(options)
-        data = read_fit_data(texts, validation, taught, options)
-        if data.control is not None:
-            known = taught.prompt_format.model_copy(update={"control": data.control})
-            taught = replace(taught, prompt_format=known)
+        taught = Taught(self.network, self.tokenizer, self.dialogue, self.prompt_format)
+        base = None if self._files is None else str(self._files.folder.absolute())
+
+        def became(prepared: Taught) -> None:
+            self.tokenizer, self.prompt_format = prepared.tokenizer, prepared.prompt_format
+
         try:
-            taught = taught.prepare(options, strategy, num_known=self.tokenizer.vocab_size)
-            self.tokenizer, self.prompt_format = taught.tokenizer, taught.prompt_format
-            taught.adapted(strategy, options.training.seed)
-            base = None if self._files is None else str(self._files.folder.absolute())
-            config = fit_config(data, taught, options, strategy, base=base)
-            return fit(taught, data, config, tasks, out=out, quiet=quiet)
+            return teach(taught, texts, validation, options, base=base, out=out, quiet=quiet, on_prepared=became)
         finally:
             merge_lora(self.network)
             self.changed()

@@ -6,7 +6,6 @@
                                                                                         └──> RUN/adapter
 """
 
-import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -20,7 +19,7 @@ from textwright.data.prompt_format import PromptFormat
 from textwright.models.language_model import LanguageModel
 from textwright.models.layers.low_rank import lora_layers
 from textwright.models.longer_context import stretch_context
-from textwright.models.lora import add_lora, merge_lora
+from textwright.models.lora import add_lora
 from textwright.models.vocabulary import extend_vocabulary
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
@@ -99,7 +98,7 @@ class Taught:
     def save(
         self, network: LanguageModel, folder: Path, *, adapter: Path | None = None, base: str | None = None
     ) -> None:
-        """Write a network as a plain model; and its adapters, where it has some.
+        """Write a network as a plain model, its adapters folded in; and them alone, where it has some.
 
         Args:
             network: of this kind, at some step.
@@ -107,13 +106,9 @@ class Taught:
             adapter: a folder for the adapters; None leaves them out.
             base: what adapters are said to be for.
         """
-        plain = network
-        if has_adapters(network):
-            if adapter is not None:
-                save_adapter(network, adapter, base=base)
-            plain = copy.deepcopy(network)
-            merge_lora(plain)
-        save_model(plain, self.tokenizer, folder, dialogue=self.dialogue, prompt_format=self.prompt_format)
+        if adapter is not None and next(lora_layers(network), None) is not None:
+            save_adapter(network, adapter, base=base)
+        save_model(network, self.tokenizer, folder, dialogue=self.dialogue, prompt_format=self.prompt_format)
 
 
 def tokens_for(options: FineTuneOptions, tokenizer: Tokenizer, known: PromptFormat) -> tuple[Tokenizer, PromptFormat]:
@@ -130,11 +125,6 @@ def tokens_for(options: FineTuneOptions, tokenizer: Tokenizer, known: PromptForm
         if found is None:
             tokenizer = extend_tokenizer(tokenizer, FillInMiddle().texts, special=True)
     return tokenizer, known
-
-
-def has_adapters(network: LanguageModel) -> bool:
-    """Whether a network has products of low rank."""
-    return next(lora_layers(network), None) is not None
 
 
 def check_blocks(strategy: Strategy, network: LanguageModel) -> None:

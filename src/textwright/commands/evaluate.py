@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import Field
 
 from textwright.api.config import ReadingOptions, WindowOptions
+from textwright.api.model_source import ModelSource
 from textwright.core.config import Config
 from textwright.core.console import stderr_console, stdout_console
 from textwright.core.errors import InputError, unknown_name
@@ -141,20 +142,6 @@ class AnswerSampling(SamplingConfig):
     """0 always takes the likeliest token; 1 draws from the model's own distribution; higher is wilder."""
 
 
-class Source(NamedTuple):
-    """Where a model comes from, and where it is to be."""
-
-    model: str
-    adapter: Path | None
-    device: str
-
-    def load(self) -> "Model":
-        """The model itself."""
-        from textwright.api.model import load
-
-        return load(self.model, adapter=self.adapter, device=self.device)
-
-
 def evaluate(
     models: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     /,
@@ -219,7 +206,7 @@ def evaluate(
 
 
 def _evaluate_alone(
-    source: Source,
+    source: ModelSource,
     paths: tuple[Path, ...],
     task: str | None,
     reading: ReadingOptions | None,
@@ -258,7 +245,7 @@ def _by_position(model: "Model", texts: Iterable[str], window: int | None) -> di
 
 
 def _evaluate_task(
-    source: Source,
+    source: ModelSource,
     task: str,
     paths: tuple[Path, ...],
     options: TaskOptions,
@@ -290,7 +277,7 @@ def _evaluate_task(
     return EvaluatedTask(evaluate_request(loaded, request), source.model)
 
 
-def _name_of(source: Source) -> str:
+def _name_of(source: ModelSource) -> str:
     """A model's folder, with the run's that it is in, and its adapter's."""
     path = Path(source.model).absolute()
     name = path.parent.name if path.name == "model" else path.name
@@ -333,7 +320,7 @@ def _evaluate_together(
     return EvaluatedTogether(figures, comparison.rows(), xz, comparison.pairs(), comparison.unit, comparison.num_units)
 
 
-def _evaluate_suite(source: Source, suite: str, files: SuiteFiles, windows: WindowOptions) -> EvaluatedSuite:
+def _evaluate_suite(source: ModelSource, suite: str, files: SuiteFiles, windows: WindowOptions) -> EvaluatedSuite:
     """A suite of the table."""
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
@@ -363,7 +350,7 @@ def _check_goes_with_suite(*configs: Config | None, **others: Any) -> None:
 
 def _checked_source(
     models: tuple[str, ...], task: str | None, suite: str | None, adapter: Path | None, device: str
-) -> Source:
+) -> ModelSource:
     """The first model; several only where they can be."""
     if not models:
         raise InputError("no model", expected="a model folder, or several")
@@ -376,7 +363,7 @@ def _checked_source(
     twice = next((model for place, model in enumerate(models) if model in models[:place]), None)
     if twice is not None:
         raise InputError(f"the model {twice} is given twice", expected="different ones")
-    return Source(models[0], adapter, device)
+    return ModelSource(models[0], adapter, device)
 
 
 def _check_window(windows: WindowOptions) -> None:

@@ -54,7 +54,7 @@ def add_lora(network: Network, config: LoraConfig, seed: int = 0) -> list[str]:
         seed: of the A matrices.
 
     Returns:
-        The names of the new weights. That only these are trained is a parameter plan: see ``training.lora``.
+        The names of the new weights. That only these are trained is a parameter plan: see ``training.strategies``.
 
     Raises:
         InputError: a target that the network does not have, the same matrix meant twice, or the network has some.
