@@ -68,7 +68,7 @@ def main() -> None:
                 file.write(json.dumps(head | found, ensure_ascii=False) + "\n")
             print(in_words(name, head | found), flush=True)
     if options.write:
-        rows = finished(base_sha256, tokens)
+        rows = newest()
         options.write.write_text(with_table(options.write.read_text(), [rows[name] for name in ROWS if name in rows]))
 
 
@@ -94,12 +94,17 @@ def finished(base_sha256: str, tokens: int) -> dict[str, dict[str, Any]]:
     return {row["row"]: row for row in rows if row["base_sha256"] == base_sha256 and row["tokens"] == tokens}
 
 
+def newest() -> dict[str, dict[str, Any]]:
+    """The last line of each row, whichever base it is of: a base is one machine's, and rows say which."""
+    return {row["row"]: row for row in map(json.loads, RESULTS.read_text().splitlines())}
+
+
 def measured(name: str, row: TaskRow, folder: Path, tokens: int) -> dict[str, Any]:
     """Train a row's model, let it answer, and judge it and its baseline."""
     inside = folder / name
     inside.mkdir(exist_ok=True)
     if row.task == "cluster":
-        return clustered(row, folder / "base" / "model", inside)
+        return clustered(name, row, folder)
     train, test = row.split(inside)
     run = folder / (row.model_of or name) / "run"
     begun_s = time.monotonic()
@@ -148,7 +153,7 @@ def clustered(name: str, row: TaskRow, folder: Path) -> dict[str, Any]:
     begun_s = time.monotonic()
     out = folder / name / "clusters"
     report = textwright(
-        "cluster", str(folder / "base" / "model"), "--data", *map(str, test), *row.sampling, "--out", str(out)
+        "cluster", "train", str(folder / "base" / "model"), "--data", *map(str, test), *row.sampling, "--out", str(out)
     )
     return {
         "task": row.task,
@@ -221,15 +226,19 @@ def in_words(name: str, row: dict[str, Any]) -> str:
 
 def with_table(document: str, rows: list[dict[str, Any]]) -> str:
     """The document with its table replaced."""
+    heads = list(dict.fromkeys((row["tokens"], row["processor"], row["base_sha256"]) for row in rows))
+    marks = {head: "" if number == 0 else f" [{number}]" for number, head in enumerate(heads)}
     lines = ["| data | task | examples | the model | without a model |", "|---|---|---|---|---|"]
     for row in rows:
         names = ROWS[row["row"]].shown
         left_out = f" ({row['left_out']:,} longer than the context)" if row["left_out"] else ""
         theirs = f"{row['baseline']}: {shown(row['baseline_figures'], names)}"
-        cells = [row["row"], f"`{row['task']}`", f"{row['examples']:,}{left_out}", shown(row["figures"], names), theirs]
+        mark = marks[row["tokens"], row["processor"], row["base_sha256"]]
+        examples = f"{row['examples']:,}{left_out}"
+        cells = [f"{row['row']}{mark}", f"`{row['task']}`", examples, shown(row["figures"], names), theirs]
         lines.append(f"| {' | '.join(cells)} |")
-    first = rows[0]
-    lines.append(f"\n{first['tokens']:,} tokens each; {first['processor']}, base {first['base_sha256'][:12]}.")
+    made = [f"{marks[head].strip()} {head[0]:,} tokens each; {head[1]}, base {head[2][:12]}." for head in heads]
+    lines.append("\n" + "  \n".join(line.strip() for line in made))
     return re.sub(
         r"(<!-- measured -->\n).*?(<!-- end of measured -->)",
         lambda match: match[1] + "\n".join(lines) + "\n" + match[2],

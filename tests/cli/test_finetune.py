@@ -56,9 +56,30 @@ def test_mistakes_show_before_a_model_is_loaded(textwright: Run, finished_run: P
         (("none", "--data", data, "--tasks", f"clasification={data}"), "classification"),
         ((finished_run, "--data", data, "--out", tmp_path / "run"), "is a run"),
         ((model, "--data", data, "--steps", 3, "--epochs", 2), "one of steps, epochs and minutes"),
+        (("none", "--data", data, "--strategy", "lst"), "did you mean 'last'"),
+        ((model, "--data", data, "--strategy", "last:99"), "last:99 of a model of"),
     ):
         done = textwright("finetune", *arguments)
         assert done.code == 2, arguments
         assert message in done.err, done.err
         assert len(done.err.strip().splitlines()) <= 2, done.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_check_trains_nothing_and_says_what_would_be_learned(
+    textwright: Run, finished_run: Path, tmp_path: Path
+) -> None:
+    data, model = write_pairs(tmp_path / "pairs.jsonl"), finished_run / "model"
+    again = write_pairs(tmp_path / "again.jsonl")
+    done = textwright(
+        "finetune", model, "--data", data, "--val-data", again, "--check", "--json", "--out", tmp_path / "run"
+    )
+    assert done.code == 0, done.err
+    found = done.json
+    assert found["train"]["files"][0]["format"] == "prompt-completion"
+    assert found["in_both"]["num_whole"] > 0
+    assert not (tmp_path / "run").exists()
+    long = tmp_path / "long.jsonl"
+    long.write_text(json.dumps({"prompt": "x" * 5000, "completion": "y"}) + "\n")
+    assert textwright("finetune", model, "--data", long, "--check").code == 2
+    assert textwright("finetune", model, "--data", long, data, "--check", "--too-long", "skip").code == 0

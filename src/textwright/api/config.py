@@ -171,6 +171,7 @@ class Resolved(Config):
         return read_stored(find_family(str(values.get("family"))).config, values, "resolved.model")
 
 
+FULL, PLAN = "full", "parameter_plan"
 STOP_ON_PATIENCE = 3
 """Evaluations in a row without a better figure that end a training by it."""
 PATHS_OF_TEXT = ("data", "val_data", "watch")
@@ -196,7 +197,9 @@ ReplayEntries = Annotated[
 class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     """How a trained model is taught: what it learns from, which of its weights move, and what it must not forget."""
 
-    strategy: str = "full"
+    val_data: Paths = ()
+    """Files and folders to validate on. Without it: see val_fraction."""
+    strategy: str = FULL
     """What is trained when: full, last, last:3, head, gradual:every=200, bitfit, lora:r=8,alpha=16, or several, each
     until a step: last@300 -> last:4@600 -> full."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
@@ -256,8 +259,6 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
             raise ValueError("one of steps, epochs and minutes")
         if self.fim and self.speak_as is not None:
             raise ValueError("fim or speak_as: a dialogue is learned in its order")
-        if self.training.parameter_plan and (self.strategy != "full" or self.layer_decay != 1):
-            raise ValueError("a strategy or a parameter_plan, not both")
         if sum(self.replayed.values()) >= 1:
             raise ValueError("shares of replay that leave room for what is new, below 1 together")
         if self.stop_on is not None and not self.tasks:
@@ -342,6 +343,9 @@ def merge_fine_tune_options(path: Path | None, given: FineTuneOptions | None) ->
         raise InputError(f"{path} is of a training from scratch", expected=expected, fix="give it to train --config")
     for name in ("begun_by", "base"):
         values.pop(name, None)
+    if values.get("strategy", FULL) != FULL or values.get("layer_decay", 1) != 1:
+        # What followed from the strategy then is found anew.
+        values["training"] = {name: value for name, value in values.get("training", {}).items() if name != PLAN}
     options = _merge(FineTuneOptions, path, values, given)
     if not options.data:
         raise no_data("finetune", "MODEL")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from textwright.api.config import FineTuneOptions, FitConfig, Resolved
+from textwright.api.config import FULL, FineTuneOptions, FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, read_fit_data, write_fit_data
 from textwright.api.run_result import write_report
@@ -74,6 +74,8 @@ def teach(
         InputError: what cannot be learned, or options that do not fit the model.
     """
     options, strategy = options.from_anywhere(), parse_strategy(options.strategy)
+    if options.training.parameter_plan and (options.strategy != FULL or options.layer_decay != 1):
+        raise InputError("a parameter_plan with a strategy or a layer_decay", expected="one of them")
     tasks = read_fit_tasks(options)
     check_blocks(strategy, taught.network)
     num_known, taught = taught.tokenizer.vocab_size, taught.with_tokens(options)

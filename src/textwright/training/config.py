@@ -206,6 +206,8 @@ class TrainConfig(Config):
 class FineTuneConfig(TrainConfig):
     """How a trained model is taught: gently, by defaults of its own."""
 
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps. Without steps, epochs and minutes it is 100."""
     batch_size: int = Field(default=8, ge=1)
     """Rows of text in one optimizer step."""
     sequence_length: int | None = Field(default=None, ge=1)

@@ -1,0 +1,132 @@
+"""What ``fit`` makes of its options: strategies, adapters, longer contexts, new tokens, control codes, filling in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import textwright as tw
+from tests.api.test_runs_stay_resumable import interrupt_at, new_model, same
+from textwright.core.errors import InputError
+from textwright.models.layers.low_rank import lora_state
+
+TEXTS = ["The cat sat on the mat.", "The dog sat on the log, and the cat looked up at it.", "A bird sang."] * 4
+HOW: dict[str, Any] = {"steps": 4, "batch_size": 2, "precision": "float32", "compile": False, "learning_rate": 0.01}
+STRATEGIES = ("last", "head", "gradual:every=1", "lora:r=2,targets=query+down", "last@2 -> full")
+
+
+def state_of(model: tw.Model) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.network.state_dict().items()}
+
+
+def logits_of(model: tw.Model) -> torch.Tensor:
+    return model.logits([model.tokenizer.encode("The cat sat")])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategys_run_goes_on_bit_for_bit(strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_model().fit(TEXTS, out=tmp_path / "whole", strategy=strategy, quiet=True, **HOW)
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 3)
+        with pytest.raises(KeyboardInterrupt):
+            new_model().fit(TEXTS, out=tmp_path / "run", strategy=strategy, quiet=True, **HOW)
+    tw.resume(tmp_path / "run", quiet=True)
+    assert same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_what_is_frozen_keeps_every_bit() -> None:
+    model = new_model()
+    before = state_of(model)
+    report = model.fit(TEXTS, strategy="last", quiet=True, **HOW)
+    after = state_of(model)
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all(name.startswith(("blocks.1.", "final_norm.")) for name in moved)
+    assert report.trained_parameters == sum(
+        value.numel() for name, value in after.items() if name.startswith(("blocks.1.", "final_norm."))
+    )
+
+
+def test_an_adapter_is_left_beside_a_plain_model(tmp_path: Path) -> None:
+    new_model().save(tmp_path / "base")
+    model = tw.load(tmp_path / "base")
+    model.fit(TEXTS, out=tmp_path / "run", strategy="lora:r=2,alpha=8", quiet=True, **HOW)
+    assert not lora_state(model.network)
+    whole, adapted = (
+        tw.load(tmp_path / "run" / "model"),
+        tw.load(tmp_path / "base", adapter=tmp_path / "run" / "adapter"),
+    )
+    torch.testing.assert_close(logits_of(whole), logits_of(adapted), atol=1e-5, rtol=0)
+    torch.testing.assert_close(logits_of(whole), logits_of(model), atol=1e-5, rtol=0)
+    assert not torch.allclose(logits_of(whole), logits_of(tw.load(tmp_path / "base")), atol=1e-3)
+    settings = json.loads((tmp_path / "run" / "adapter" / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == str(tmp_path / "base")
+
+
+def test_the_head_is_parted_from_the_embedding(tmp_path: Path) -> None:
+    model = new_model()
+    embedding = state_of(model)["token_embedding.weight"]
+    model.fit(TEXTS, out=tmp_path / "run", strategy="head", quiet=True, **HOW)
+    found = tw.load(tmp_path / "run" / "model").network
+    assert torch.equal(found.state_dict()["token_embedding.weight"], embedding)
+    assert not torch.equal(found.head_weight, embedding)
+
+
+def test_a_longer_context_and_new_tokens_come_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    how = HOW | {"context_length": 64, "add_tokens": ["cat", " mat"], "sequence_length": 64}
+    model = new_model()
+    old = model.tokenizer.vocab_size
+    model.fit(TEXTS, out=tmp_path / "whole", quiet=True, **how)
+    assert model.network.context_length == 64
+    assert model.tokenizer.encode("cat mat") == [old, old + 1]
+    again = tw.load(tmp_path / "whole" / "model")
+    assert again.tokenizer.encode("cat mat") == [old, old + 1]
+    torch.testing.assert_close(logits_of(again), logits_of(model))
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 3)
+        with pytest.raises(KeyboardInterrupt):
+            new_model().fit(TEXTS, out=tmp_path / "run", quiet=True, **how)
+    tw.resume(tmp_path / "run", quiet=True)
+    assert same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_what_was_learned_of_prompts_is_in_the_folder(tmp_path: Path) -> None:
+    rows = [{"text": text, "mood": ("calm", "merry")[number % 2]} for number, text in enumerate(TEXTS)]
+    new_model().fit(rows, out=tmp_path / "run", fim=0.5, control="mood", quiet=True, **HOW)
+    for folder in ("model", "base"):
+        assert tw.load(tmp_path / "run" / folder).prompt_format.fim is not None
+    model = tw.load(tmp_path / "run" / "model")
+    assert model.complete(["The"], suffix=" log.", control="merry", max_new_tokens=4)[0].num_tokens <= 4
+    with pytest.raises(InputError, match="mery.*did you mean 'merry'"):
+        model.complete(["The"], control="mery")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "lst"}, "unknown strategy 'lst'.*'last'"),
+        ({"strategy": "last:9"}, "last:9 of a model of 2 blocks"),
+        ({"strategy": "lora:targets=qury"}, "unknown target 'qury'.*'query'"),
+        ({"strategy": "bitfit"}, "bias"),
+        ({"strategy": "last", "parameter_plan": [{"rules": [{"pattern": "*"}]}]}, "a parameter_plan with a strategy"),
+        ({"context_length": 8}, "a context of 8 tokens; expected at least 32"),
+        ({"add_tokens": ["a", "a"]}, "'a'"),
+        ({"control": "mood"}, "mood"),
+        ({"speak_as": "Ann"}, "Ann"),
+        ({"fim": 0.5, "speak_as": "Ann"}, "fim or speak_as"),
+        ({"layer_decay": 0}, "layer_decay = 0"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_changes_nothing(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    model = new_model()
+    before, vocabulary = state_of(model), model.tokenizer.vocab_size
+    with pytest.raises(InputError, match=message) as caught:
+        model.fit([{"text": text} for text in TEXTS], out=tmp_path / "run", quiet=True, **HOW | options)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    after = state_of(model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert model.tokenizer.vocab_size == vocabulary
