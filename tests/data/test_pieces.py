@@ -27,7 +27,7 @@ def test_pieces_are_the_text_and_fit(text: str, max_tokens: int, kind: str) -> N
     assert all(pieces) or pieces == [""]
 
 
-@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=str)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_pieces_end_before_white_space_and_are_as_long_as_can_be(tokenizer: Tokenizer) -> None:
     pieces = cut_text(WORDS, tokenizer, 24)
     assert all(piece[0].isspace() for piece in pieces[1:])

@@ -92,6 +92,17 @@ def test_each_example_has_the_text_that_the_model_writes_alone(nano: Model, data
     assert figure.low <= figure.value <= 1
 
 
+def test_examples_with_one_prompt_have_texts_of_their_own(nano: Model, tmp_path: Path) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("the same\n" * 8)
+    found = list[list[str]]()
+    for name in ("one", "other"):
+        evaluate_task(nano, Writing(), lines, out=tmp_path / name, quiet=True, temperature=1.0, seed=3)
+        found.append([row["text"] for row in sorted(rows_of(tmp_path / name), key=lambda row: row["place"])])
+    assert len(set(found[0])) > 4
+    assert found[0] == found[1]
+
+
 def test_one_that_was_stopped_goes_on_and_says_the_same(nano: Model, data: Path, tmp_path: Path) -> None:
     whole = evaluate_task(nano, Writing(), data, out=tmp_path / "whole", quiet=True, temperature=0.9, seed=3)
     part = tmp_path / "part"

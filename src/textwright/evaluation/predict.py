@@ -19,6 +19,7 @@ import numpy as np
 
 from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError
+from textwright.core.seeds import hash_u64
 from textwright.core.words import counted
 from textwright.evaluation.sandbox import Sandbox
 from textwright.generation.request import Completion, Request, SamplingConfig
@@ -142,9 +143,14 @@ class Predictor:
                     yield self._written(placed, [text for text in texts if text is not None])
 
     def _request(self, placed: Placed) -> Request:
+        sampling = self._sampling
+        if sampling.temperature > 0:
+            # Of its own, or all examples with one prompt would get one text.
+            seed = hash_u64("example", sampling.seed, placed.place) >> 1
+            sampling = sampling.model_copy(update={"seed": seed})
         if self._reads_source:
-            return Request("", self._sampling, source=placed.example.source or placed.example.prompt)
-        return Request(list(placed.prompt_ids), self._sampling)
+            return Request("", sampling, source=placed.example.source or placed.example.prompt)
+        return Request(list(placed.prompt_ids), sampling)
 
     def _written(self, placed: Placed, texts: list[Completion]) -> Row:
         answers = [self._task.read_answer(text.text, placed.example) for text in texts]
