@@ -14,6 +14,7 @@ NAMES = (
     *("RunConfig", "TrainConfig", "ModelOptions", "SamplingConfig", "EngineConfig"),
     *("RunResult", "TrainReport", "TaskReport", "TextScore", "Request", "Completion", "Plan", "CheckResult"),
     *("Model", "load", "train", "resume", "plan", "verify", "evaluate_task"),
+    *("FineTuneConfig", "FineTuneOptions", "finetune"),
     *("Classified", "Classifier", "train_classifier", "load_classifier"),
     *("Clusters", "cluster_texts", "load_clusters"),
 )

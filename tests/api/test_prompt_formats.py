@@ -9,10 +9,14 @@ import pytest
 
 import textwright as tw
 from tests.data.sentinels import with_sentinels
+from textwright.api.config import fine_tune_options
+from textwright.api.fit_data import FitData
 from textwright.api.fit_run import fit, fit_config
+from textwright.api.taught import Taught
 from textwright.checkpoint.model_folder import damage_of_model, read_prompt_format
 from textwright.core.errors import InputError
 from textwright.data.control import ControlCodes
+from textwright.data.dataset import DataSplits
 from textwright.data.examples import Example, ExampleTokens
 from textwright.data.fill_in_middle import FillInMiddle, Middle
 from textwright.data.prompt_format import PromptFormat
@@ -22,6 +26,7 @@ from textwright.models.catalog import build
 from textwright.models.gpt.config import GPTConfig
 from textwright.text.document import Document
 from textwright.tokens import make_tokenizer
+from textwright.training.strategies import parse_strategy
 
 PLAIN = make_tokenizer("byte", lambda: iter(()))
 TOKENIZER = with_sentinels(PLAIN)
@@ -35,13 +40,18 @@ def tiny(prompt_format: PromptFormat | None = None) -> tw.Model:
     return tw.Model(build(GPTConfig.model_validate(shape), seed=0).eval(), TOKENIZER, prompt_format=prompt_format)
 
 
+def learn(model: tw.Model, tokens: ExampleTokens, steps: int) -> None:
+    options = fine_tune_options({"steps": steps, "batch_size": 8, "learning_rate": 2e-2}, "a test")
+    whole, data = Taught(model.network, TOKENIZER), FitData(DataSplits(tokens, None))
+    fit(whole, data, fit_config(data, whole, options, parse_strategy("full")), [], out=None, quiet=True)
+
+
 def taught(examples: Iterable[Example], steps: int, **options: Any) -> tw.Model:
     """A tiny model that learned the examples in a shape."""
     model = tiny()
     shaper = Shaper(TOKENIZER, max_tokens=64, **options)
     tokens = ExampleTokens(shaper.apply(examples), TOKENIZER, max_pair_tokens=64)
-    times = {"steps": steps, "epochs": None, "minutes": None, "batch_size": 8, "learning_rate": 2e-2}
-    fit(model.network, TOKENIZER, None, tokens, None, fit_config(tokens, model.network, **times), out=None, quiet=True)
+    learn(model, tokens, steps)
     known = PromptFormat(fim=options.get("sentinels"), control=shaper.control_codes)
     return tw.Model(model.network.eval(), TOKENIZER, prompt_format=known)
 
@@ -111,8 +121,7 @@ def test_a_taught_model_fills_in_what_the_suffix_says() -> None:
     examples = [Example(text, Document("here"), middle=middle) for text in texts]
     model = tiny()
     tokens = ExampleTokens(examples, TOKENIZER, max_pair_tokens=64)
-    times = {"steps": 50, "epochs": None, "minutes": None, "batch_size": 8, "learning_rate": 2e-2}
-    fit(model.network, TOKENIZER, None, tokens, None, fit_config(tokens, model.network, **times), out=None, quiet=True)
+    learn(model, tokens, 50)
     model = tw.Model(model.network.eval(), TOKENIZER, prompt_format=KNOWN)
     for name in names:
         (found,) = model.complete([""], suffix=f" is here, {name}.", **GREEDY)

@@ -124,6 +124,26 @@ CASES = [
     ),
     case("plan: device", lambda made, value: made.tw.plan(made.config, device=value)),
     case("plan: quiet", lambda made, value: made.tw.plan(made.config, quiet=value), "True"),
+    case(
+        "finetune: model", lambda made, value: made.tw.finetune(value, made.tw.FineTuneOptions(), made.folder / "new")
+    ),
+    case("finetune: options", lambda made, value: made.tw.finetune(made.folder / "model", value, made.folder / "new")),
+    case(
+        "finetune: out",
+        lambda made, value: made.tw.finetune(made.folder / "model", made.tw.FineTuneOptions(), value),
+    ),
+    case(
+        "finetune: device",
+        lambda made, value: made.tw.finetune(
+            made.folder / "model", made.tw.FineTuneOptions(), made.folder / "new", device=value
+        ),
+    ),
+    case(
+        "finetune: quiet",
+        lambda made, value: made.tw.finetune(
+            made.folder / "model", made.tw.FineTuneOptions(), made.folder / "new", quiet=value
+        ),
+    ),
     case("resume: folder", lambda made, value: made.tw.resume(value, quiet=True)),
     case(
         "resume: steps",
@@ -295,12 +315,12 @@ CASES = [
         case(f"fit: {name}", lambda made, value, name=name: made.model.fit(["ab"], **FIT | {name: value}), *fits)
         for name, fits in {
             "batch_size": COUNTS,
-            "learning_rate": ("a whole number", "a number"),
+            "learning_rate": ("None", "a whole number", "a number"),
             "seed": COUNTS,
             "text_field": (TEXTS,),
             "invalid_utf8": (),
             "out": ("None", "text", "a path"),
-            "tasks": ("None", "an empty dict"),
+            "tasks": ("None", "an empty dict", "an empty list"),
             "best_by": ("None",),
             "task_examples": ("None",),
             "quiet": ("True",),
@@ -338,6 +358,17 @@ CASES = [
                 "dat",
             ),
             "TrainConfig": ("steps", "minutes", "batch_size", "objective", "parameter_plan", "compile", "optimizer"),
+            "FineTuneOptions": (
+                "strategy",
+                "layer_decay",
+                "add_tokens",
+                "fim",
+                "replay",
+                "watch",
+                "epochs",
+                "training",
+            ),
+            "FineTuneConfig": ("steps", "learning_rate", "packing"),
             "ModelOptions": ("preset", "context_length", "dropout"),
             "SamplingConfig": ("temperature", "stop", "stop_token_ids", "logit_bias", "bad_words", "json_schema", "n"),
             "EngineConfig": ("engine", "precision", "batch_invariant"),
@@ -436,7 +467,7 @@ def test_a_wrong_kind_is_one_line(name: str, outcomes: dict[str, list[list[str]]
             "a path",
             "network is 'nowhere/at/all'; in the arguments of Model; expected a LanguageModel",
         ),
-        ("fit: steps", "True", "steps is True; in the arguments of fit; expected a whole number or None"),
+        ("fit: steps", "True", "steps = True; in the arguments of fit; expected a number, not true or false"),
         ("fit: texts", "a table", "texts is a Table with the fields body, label; expected texts, pairs"),
         ("fit: texts", "a dict", "texts is a dict with the fields text; expected texts, pairs"),
         ("fit: texts", "a set", "texts is a set; expected texts, pairs"),

@@ -28,6 +28,7 @@ def test_train_leaves_a_whole_run_and_pinned_names(textwright: Run, text_file: P
         "val_loss_nats",
         "val_bits_per_byte",
         "metrics",
+        "trained_parameters",
         "tokens_per_s",
         "peak_memory_bytes",
     }

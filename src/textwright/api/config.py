@@ -92,6 +92,8 @@ class DataPaths(Config):
 def _as_entries(given: Any) -> Any:
     """Tasks as NAME=FILE each; in Python and TOML they may be a table of names with a file or several."""
     if not isinstance(given, Mapping):
+        if not isinstance(given, list | tuple):
+            raise ValueError("names, each with the path of its data, or a list of paths")
         return given
     found = list[str]()
     for name, paths in given.items():
@@ -256,7 +258,7 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.epochs is not None and (self.training.steps is not None or self.training.minutes is not None):
-            raise ValueError("one of steps, epochs and minutes")
+            raise ValueError("more than one of steps, epochs and minutes")
         if self.fim and self.speak_as is not None:
             raise ValueError("fim or speak_as: a dialogue is learned in its order")
         if sum(self.replayed.values()) >= 1:
@@ -288,6 +290,8 @@ def fine_tune_options(settings: Mapping[str, Any], where: str) -> FineTuneOption
     for name in settings:
         if name not in of_training and name not in others:
             raise unknown_name("argument", name, [*others, *of_training])
+    if settings.get("tasks", ()) is None:
+        settings = {name: value for name, value in settings.items() if name != "tasks"}
     training = read_config(FineTuneConfig, {name: settings[name] for name in settings if name in of_training}, where)
     rest = {name: value for name, value in settings.items() if name in others}
     return read_config(FineTuneOptions, rest | {"training": training}, where)

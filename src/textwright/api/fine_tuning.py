@@ -1,15 +1,16 @@
 """A fine-tuning from a model's folder and files to the run that it leaves."""
 
 from pathlib import Path
+from typing import Any
 
 from textwright.api.config import FineTuneOptions
 from textwright.api.data_check import DataCheck, check_examples
 from textwright.api.fit_data import reading_of, shaper_of
-from textwright.api.fit_run import read_fit_tasks
+from textwright.api.fit_run import read_fit_tasks, teach
 from textwright.api.hub import check_is_no_typo, download
 from textwright.api.model import load
 from textwright.api.run_result import RunResult
-from textwright.api.taught import tokens_for
+from textwright.api.taught import Taught, tokens_for
 from textwright.checkpoint.model_folder import read_dialogue, read_model_config, read_prompt_format
 from textwright.core.kinds import checks_kinds
 from textwright.data.dataset import open_data
@@ -52,9 +53,12 @@ def fine_tune_until_signal(
     parse_strategy(options.strategy)  # what is wrong with it, or with tasks, shows before a model is loaded
     read_fit_tasks(options)
     loaded = load(model, device=device)
+    taught = Taught(loaded.network, loaded.tokenizer, loaded.dialogue, loaded.prompt_format)
     validation = [expand(path) for path in options.val_data] or None
     texts = [expand(path) for path in options.data]
-    report = loaded.fine_tune(texts, validation, options, out=folder, quiet=quiet)
+    base = str(Path(model).absolute()) if Path(model).is_dir() else str(model)
+    how: dict[str, Any] = {"base": base, "out": folder, "quiet": quiet, "on_prepared": lambda _prepared: None}
+    report = teach(taught, texts, validation, options, **how)
     run = Run(folder)
     return RunResult(run.folder, run.model, report, open_data(run.data), load_tokenizer(run.data))
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.api.config import FineTuneOptions, fine_tune_options
+from textwright.api.config import fine_tune_options
 from textwright.api.draft_model import DraftModel
 from textwright.api.fit_run import teach
 from textwright.api.given import formatted, given_ids, given_prompts, given_texts
@@ -266,32 +266,22 @@ class Model:
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
         options = fine_tune_options(settings, "the arguments of fit")
-        report = self.fine_tune(texts, validation, options, out=None if out is None else Path(out), quiet=quiet)
-        obey(report.signal_number)
-        return report
-
-    def fine_tune(
-        self,
-        texts: Any,
-        validation: Any,
-        options: FineTuneOptions,
-        *,
-        out: Path | None,
-        quiet: bool = False,
-    ) -> TrainReport:
-        """As ``fit``, but Ctrl-C and SIGTERM end it with a report: ``signal_number`` says so."""
         taught = Taught(self.network, self.tokenizer, self.dialogue, self.prompt_format)
         base = None if self._files is None else str(self._files.folder.absolute())
+        folder = None if out is None else Path(out)
 
         def became(prepared: Taught) -> None:
             self.tokenizer, self.prompt_format = prepared.tokenizer, prepared.prompt_format
 
         try:
-            return teach(taught, texts, validation, options, base=base, out=out, quiet=quiet, on_prepared=became)
+            how: dict[str, Any] = {"base": base, "out": folder, "quiet": quiet, "on_prepared": became}
+            report = teach(taught, texts, validation, options, **how)
         finally:
             merge_lora(self.network)
             self.changed()
             self.network.eval()
+        obey(report.signal_number)
+        return report
 
     @torch.inference_mode()
     def logits(

@@ -77,7 +77,9 @@ class Config(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _tell_bools_from_numbers(cls, value: Any, info: Any) -> Any:
-        """Refuse true and false where a number is meant; pydantic takes them for 1 and 0."""
+        """Refuse true and false where a number is meant, which pydantic takes for 1 and 0, and bytes for text."""
+        if isinstance(value, bytes | bytearray):
+            raise ValueError("text, not bytes")
         if (
             info.field_name is not None
             and _holds_bool(value)
