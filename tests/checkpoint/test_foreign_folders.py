@@ -24,6 +24,7 @@ from tests.checkpoint.foreign_layouts import (
     draw,
     having,
 )
+from textwright.api.config import FitConfig
 from textwright.api.fit_run import restore_base
 from textwright.checkpoint.model_folder import load_model, save_model
 from textwright.core.errors import InputError
@@ -168,7 +169,7 @@ def test_a_run_that_goes_on_from_a_model_keeps_what_its_folder_said(tmp_path: Pa
     run = Run(tmp_path / "run")
     save_model(model, byte_tokenizer, run.base)
     resumed = build(model.config, seed=1)
-    restore_base(run, as_language_model(resumed))
+    restore_base(run, FitConfig(), as_language_model(resumed))
     save_model(resumed, byte_tokenizer, run.model)
     assert json.loads((run.model / "config.json").read_text()) == layout.values
     assert (run.model / "model.safetensors").read_bytes() == (run.base / "model.safetensors").read_bytes()

@@ -9,6 +9,7 @@ import pytest
 
 import textwright as package
 from textwright.api import RunConfig
+from textwright.api.config import fine_tune_options
 from textwright.core.config import read_config, read_toml
 from textwright.core.errors import InputError
 from textwright.core.renamed import CLASSES, KEYS, PRESETS, VALUES
@@ -77,12 +78,12 @@ def test_an_old_argument_of_python() -> None:
     with pytest.raises(InputError, match="^positions is now position_encoding; in the arguments of preset$"):
         preset("nano", vocab_size=300, positions="learned")  # type: ignore[call-arg]
     model = importlib.import_module("textwright.api.model").Model
-    for method, old, new in (
-        (model.fit, "rows", "batch_size"),
-        (model.speculation, "num_drafted", KEYS["num_drafted"]),
+    with pytest.raises(
+        InputError, match=f"^num_drafted is now {KEYS['num_drafted']}; in the arguments of speculation$"
     ):
-        with pytest.raises(InputError, match=f"^{old} is now {new}; in the arguments of {method.__name__}$"):
-            method(None, **{old: 3})
+        model.speculation(None, num_drafted=3)
+    with pytest.raises(InputError, match="^rows is now batch_size; in the arguments of fit$"):
+        fine_tune_options({"rows": 3}, "the arguments of fit")
 
 
 @pytest.mark.parametrize("module", [package, importlib.import_module("textwright.api")])

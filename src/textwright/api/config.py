@@ -19,6 +19,7 @@ from textwright.core.config import (
 )
 from textwright.core.console import command_line
 from textwright.core.errors import InputError, unknown_name
+from textwright.core.renamed import new_key
 from textwright.models.catalog import find_family
 from textwright.models.config import ModelConfig
 from textwright.text.files import expand, is_descriptor
@@ -288,6 +289,8 @@ def fine_tune_options(settings: Mapping[str, Any], where: str) -> FineTuneOption
     of_training = FineTuneConfig.model_fields
     others = FineTuneOptions.model_fields.keys() - {"training", *DataPaths.model_fields}
     for name in settings:
+        if (new := new_key(name, {*others, *of_training})) is not None:
+            raise InputError(f"{name} is now {new}", where=where)
         if name not in of_training and name not in others:
             raise unknown_name("argument", name, [*others, *of_training])
     if settings.get("tasks", ()) is None:

@@ -235,7 +235,6 @@ class Model:
             self.network, self.tokenizer, given_texts(texts), window=window, stride=stride, progress=progress
         )
 
-    @answers_old_names
     @checks_kinds
     def fit(
         self,

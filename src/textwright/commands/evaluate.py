@@ -189,9 +189,7 @@ def evaluate(
     """
     source = _checked_source(models, task, suite, adapter, device)
     windows = windows or WindowOptions()
-    _check_window(windows)
-    if windows.by_position and (len(models) > 1 or task is not None or suite is not None):
-        raise InputError("--by-position", expected="it with --text and one model only")
+    _check_window(windows, is_alone=len(models) == 1 and task is None and suite is None)
     if suite is not None:
         _check_goes_with_suite(options, sampling, engine, text=text, task=task, data=data, reading=reading)
         return _evaluate_suite(source, suite, files or SuiteFiles(), windows)
@@ -366,8 +364,10 @@ def _checked_source(
     return ModelSource(models[0], adapter, device)
 
 
-def _check_window(windows: WindowOptions) -> None:
+def _check_window(windows: WindowOptions, *, is_alone: bool) -> None:
     """As far as it can be seen without the model, whose context is the largest window."""
+    if windows.by_position and not is_alone:
+        raise InputError("--by-position", expected="it with --text and one model only")
     window, stride = windows.window, windows.stride
     if window is not None and window < 1:
         raise InputError(f"--window {window}", expected="at least 1")
