@@ -158,7 +158,8 @@ def fit(
     if display is not None:
         for line in [*_notes(data), *evaluator.lines(training)]:
             display.note(line)
-        display.note(shown_strategy(taught.network, training))
+        if picture := shown_strategy(taught.network, training):
+            display.note(picture)
     if out is not None:
         run, data = begin_fit_run(out, taught, data, config)
     evaluator = replace(evaluator, val=data.splits.val, watched=data.watch)
