@@ -14,6 +14,7 @@ from typing import Any
 from textwright.api.config import FULL, FineTuneOptions, FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, read_fit_data, write_fit_data
+from textwright.api.frozen_part import check_cache_frozen, fit_model_with_loss
 from textwright.api.run_result import write_report
 from textwright.api.taught import Taught, check_blocks
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, read_prompt_format
@@ -28,7 +29,6 @@ from textwright.runs.run_folder import Run
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.from_config import add_loss
 from textwright.training.loop import train as run_loop
 from textwright.training.report import TrainReport
 from textwright.training.strategies import Strategy, parse_strategy
@@ -78,6 +78,9 @@ def teach(
         raise InputError("a parameter_plan with a strategy or a layer_decay", expected="one of them")
     tasks = read_fit_tasks(options)
     check_blocks(strategy, taught.network)
+    check_cache_frozen(options, taught.network.num_layers)
+    if options.cache_frozen and out is None:
+        raise InputError("cache_frozen without a run", expected="a folder to keep it in", fix="set out")
     num_known, taught = taught.tokenizer.vocab_size, taught.with_tokens(options)
     data = read_fit_data(texts, validation, taught, options)
     if data.control is not None:
@@ -165,9 +168,10 @@ def fit(
     evaluator = replace(evaluator, val=data.splits.val, watched=data.watch)
     callbacks = fit_callbacks(run, config, taught, evaluator, display)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
+        batches = data.batches(training, network.context_length)
         report = run_loop(
-            add_loss(network, training),
-            data.batches(training, network.context_length),
+            fit_model_with_loss(network, batches, config, training, run, callbacks.on_note),
+            batches,
             training,
             run=run,
             callbacks=callbacks,

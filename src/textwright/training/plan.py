@@ -73,6 +73,8 @@ def make_plan(
     checkpoint = weights + optimizer_bytes(model_with_loss, config)
     # Checkpoints and the one being written; the best model and its successor; the finished one.
     disk = batches.stored_bytes + (config.keep_checkpoints + 1) * checkpoint + 3 * weights if saves else 0
+    if model_with_loss.frozen_states is not None:
+        disk += model_with_loss.frozen_states.stored_bytes
     warnings = []
     if epochs > MAX_EPOCHS:
         enough = max(1, MAX_EPOCHS * batches.num_tokens // batches.tokens_per_step)
