@@ -13,7 +13,7 @@ from textwright.models.catalog import build
 from textwright.tokens import make_tokenizer
 from textwright.training.frozen_states import FrozenStates
 
-NEW = ["The new text is about a bird.", "It sang in the tree all day.", "Then it flew away."] * 4
+NEW = ["The new text is about a bird.", "It sang in the tree all day.", "Then it flew away."] * 2
 HOW: dict[str, Any] = {"steps": 8, "batch_size": 4, "sequence_length": 16, "precision": "float32", "compile": False}
 
 

@@ -119,7 +119,7 @@ def test_nothing_of_it_is_left_and_a_plan_foresees_what_it_takes(
         "what enters block 2 is kept for each row: at most 0 MB of disk, until the run ends"
     ]
     few = config.model_copy(update={"steps": 3})
-    assert "no row comes twice in 3 steps" in notes_on(states, model, few)[-1]
+    assert "hardly a row comes twice in 3 steps" in notes_on(states, model, few)[-1]
 
 
 def test_a_full_disk_ends_nothing(
@@ -182,7 +182,7 @@ def test_a_row_is_computed_among_as_many_whatever_comes_with_it(
     model_with_loss.end_training()
 
 
-@pytest.mark.parametrize("text", ["full", "bitfit", "gradual:every=100", "last:3", "last -> full"])
+@pytest.mark.parametrize("text", ["full", "bitfit", "gradual:every=100", "last:3", "last@3 -> full"])
 def test_what_trains_the_lowest_block_is_refused(
     text: str, make_model: Make, data: DataSplits, quick: Quick, tmp_path: Path
 ) -> None:

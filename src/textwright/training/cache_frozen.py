@@ -80,7 +80,7 @@ def notes_on(states: FrozenStates, network: Network, config: TrainConfig) -> lis
     if dropouts:
         notes.append(f"below it there is no dropout (the model has {max(dropouts):g}), or it would differ each time")
     if config.steps is not None and config.steps * config.batch_size <= states.num_samples:
-        notes.append(f"no row comes twice in {config.steps:,} steps: {OPTION} saves nothing")
+        notes.append(f"hardly a row comes twice in {config.steps:,} steps: {OPTION} saves little")
     return notes
 
 
