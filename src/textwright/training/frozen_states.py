@@ -93,7 +93,7 @@ class FrozenStates:
     def _read(self, rows: Sequence[int]) -> Float[Tensor, "rows time hidden"]:
         found = np.empty((len(rows), *self.row_shape), dtype=np.float32)
         for row, states in zip(rows, found, strict=True):
-            num_read = os.preadv(self._file.fileno(), [memoryview(states).cast("B")], row * self._row_bytes)
+            num_read = os.preadv(self._file.fileno(), [states.data.cast("B")], row * self._row_bytes)
             if num_read != self._row_bytes:
                 raise OSError(f"{num_read} of {self._row_bytes} bytes of row {row} could be read")
         return torch.from_numpy(found)
@@ -104,7 +104,7 @@ class FrozenStates:
         for row, states in zip(rows, hidden.cpu().contiguous().numpy(), strict=True):
             if self._has_room and not self._is_known[row]:
                 try:
-                    num_written = os.pwrite(self._file.fileno(), memoryview(states).cast("B"), row * self._row_bytes)
+                    num_written = os.pwrite(self._file.fileno(), states.data.cast("B"), row * self._row_bytes)
                 except OSError:
                     num_written = 0
                 self._is_known[row] = self._has_room = num_written == self._row_bytes
