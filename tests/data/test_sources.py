@@ -370,10 +370,10 @@ def test_rows_that_come_again_have_a_number_of_their_own() -> None:
             for row, number in enumerate(batch.sample_ids.tolist()):
                 content = [batch.select([row]).target_ids, batch.select([row]).document_ids]
                 assert all(map(torch.equal, rows.setdefault(number, content), content))
-        assert sorted(rows) == list(range(source.num_samples or 0))
-    assert Windows(stream([50] * 20), batch_size=1, sequence_length=8).num_samples is None
+        assert sorted(rows) == list(range(source.num_fixed_rows or 0))
+    assert Windows(stream([50] * 20), batch_size=1, sequence_length=8).num_fixed_rows is None
     mixture = Mixture(_sources(), WEIGHTS, batch_size=6)
-    assert mixture.num_samples is None
+    assert mixture.num_fixed_rows is None
     assert mixture.batch(0).sample_ids is None
 
 

@@ -105,12 +105,12 @@ def test_nothing_of_it_is_left_and_a_plan_foresees_what_it_takes(
     model_with_loss, batches = prepared(model, config, data, tmp_path)
     states = model_with_loss.frozen_states
     assert states is not None
-    assert states.stored_bytes == states.num_samples * 16 * 32 * 4
+    assert states.stored_bytes == states.num_fixed_rows * 16 * 32 * 4
     plans: list[Plan] = []
     seen: list[list[str]] = []
     callbacks = Callbacks(on_plan=plans.append, on_row=lambda _row: seen.append(os.listdir(tmp_path)))
     loop.train(model_with_loss, batches, config, callbacks=callbacks)
-    assert states.num_known == states.num_samples
+    assert states.num_known == states.num_fixed_rows
     assert not any(seen)  # a file without a name: a process that is killed leaves nothing
     assert model_with_loss.frozen_states is None
     assert plans[0].disk_bytes == states.stored_bytes

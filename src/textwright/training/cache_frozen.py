@@ -46,11 +46,11 @@ def cache_frozen(
     block = sum(group.kind == "block" for group in groups[: lowest_trained(groups, trained)])
     if not block:
         raise trains_from_the_bottom()
-    num_samples = batches.num_samples if isinstance(batches, RepeatedRows) else None
-    if num_samples is None:
+    num_fixed_rows = batches.num_fixed_rows if isinstance(batches, RepeatedRows) else None
+    if num_fixed_rows is None:
         raise rows_that_differ(config.packing)
     steps = config.steps
-    num_read = num_samples if steps is None else min(num_samples, steps * config.batch_size)
+    num_read = num_fixed_rows if steps is None else min(num_fixed_rows, steps * config.batch_size)
     row_shape = config.sequence_length or network.context_length, network.hidden_size
     needed, free = stored_bytes(num_read, row_shape), shutil.disk_usage(folder).free
     if needed > MAX_DISK_FRACTION * free:
@@ -61,7 +61,7 @@ def cache_frozen(
             fix="leave it out, give less text, or choose another --out",
         )
     return FrozenStates(
-        network, block=block, num_samples=num_samples, num_read=num_read, row_shape=row_shape, folder=folder
+        network, block=block, num_fixed_rows=num_fixed_rows, num_read=num_read, row_shape=row_shape, folder=folder
     )
 
 
@@ -79,7 +79,7 @@ def notes_on(states: FrozenStates, network: Network, config: TrainConfig) -> lis
     dropouts = {value for name, value in network.config.model_dump().items() if name.startswith("dropout") and value}
     if dropouts:
         notes.append(f"below it there is no dropout (the model has {max(dropouts):g}), or it would differ each time")
-    if config.steps is not None and config.steps * config.batch_size <= states.num_samples:
+    if config.steps is not None and config.steps * config.batch_size <= states.num_fixed_rows:
         notes.append(f"hardly a row comes twice in {config.steps:,} steps: {OPTION} saves little")
     return notes
 

@@ -36,7 +36,7 @@ class FrozenStates:
     Args:
         network: that makes them.
         block: the lowest block that is ever trained, from 0; of n blocks n is what comes after them.
-        num_samples: different rows of the source.
+        num_fixed_rows: different rows of the source.
         num_read: those of them that are read, at most.
         row_shape: places of a row, and the width of a hidden state.
         folder: the disk that they are kept on; without a name in it.
@@ -47,7 +47,7 @@ class FrozenStates:
         network: SplitBackbone,
         *,
         block: int,
-        num_samples: int,
+        num_fixed_rows: int,
         num_read: int,
         row_shape: tuple[int, int],
         folder: Path,
@@ -56,13 +56,13 @@ class FrozenStates:
         self.stored_bytes = stored_bytes(num_read, row_shape)
         """What they take, at most."""
         self._network, self._row_bytes = network, stored_bytes(1, row_shape)
-        self._is_known = np.zeros(num_samples, dtype=bool)
+        self._is_known = np.zeros(num_fixed_rows, dtype=bool)
         self._has_room = True
         self._rows_at_once = 0
         self._file = tempfile.TemporaryFile(dir=folder, prefix=".frozen.", suffix=".tmp", buffering=0)  # noqa: SIM115
 
     @property
-    def num_samples(self) -> int:
+    def num_fixed_rows(self) -> int:
         """Different rows of the source."""
         return len(self._is_known)
 

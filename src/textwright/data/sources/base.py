@@ -49,7 +49,7 @@ class RepeatedRows(Protocol):
     """A source whose rows may be the same whenever they are read; its batches have ``sample_ids`` then."""
 
     @property
-    def num_samples(self) -> int | None:
+    def num_fixed_rows(self) -> int | None:
         """How many different rows there are, numbered from 0; None where an epoch has others than the one before."""
 
 
@@ -105,7 +105,7 @@ class ShuffledRows(ABC):
         """As ``BatchSource``."""
 
     @property
-    def num_samples(self) -> int | None:
+    def num_fixed_rows(self) -> int | None:
         """As ``RepeatedRows``."""
         return self.num_rows if self.repeats_rows else None
 

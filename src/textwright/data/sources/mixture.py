@@ -73,9 +73,9 @@ class Mixture:
         return sum(source.stored_bytes for source in self.sources.values())
 
     @property
-    def num_samples(self) -> int | None:
+    def num_fixed_rows(self) -> int | None:
         """As ``RepeatedRows``: the rows of all sources, one source's after another's."""
-        counts = [source.num_samples for source in self.sources.values()]
+        counts = [source.num_fixed_rows for source in self.sources.values()]
         return None if None in counts else sum(filter(None, counts))
 
     @property
@@ -101,7 +101,7 @@ class Mixture:
 
     def _numbered(self, rows: Batch, task: int) -> Batch:
         """A source's rows, numbered among those of all."""
-        if self.num_samples is None or rows.sample_ids is None:
+        if self.num_fixed_rows is None or rows.sample_ids is None:
             return rows.with_fields(sample_ids=None)
         before = sum(source.num_rows for source in list(self.sources.values())[:task])
         return rows.with_fields(sample_ids=rows.sample_ids + before)
