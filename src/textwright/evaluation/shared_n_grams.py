@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 
 TOKENS_AT_ONCE = 1 << 20
 """Of so many tokens n-grams are counted in one go; a larger example stands alone."""
@@ -22,7 +22,7 @@ TOKENS_AT_ONCE = 1 << 20
 
 def shared_n_grams(
     examples: Sequence[Sequence[Sequence[Hashable]]], order: int
-) -> Int[np.ndarray, "references order 3"]:
+) -> Integer[np.ndarray, "references order 3"]:
     """The n-grams of 1 to ``order`` tokens: the prediction's, the reference's, and those that both have.
 
     Args:
@@ -48,7 +48,7 @@ def _batches(examples: Sequence[Sequence[Sequence[Hashable]]]) -> Iterator[list[
         yield held
 
 
-def _count(examples: Sequence[Sequence[Sequence[Hashable]]], order: int) -> Int[np.ndarray, "references order 3"]:
+def _count(examples: Sequence[Sequence[Sequence[Hashable]]], order: int) -> Integer[np.ndarray, "references order 3"]:
     """What ``shared_n_grams`` gives, in one go."""
     num_texts = np.array([len(texts) for texts in examples])
     lengths = np.array([len(text) for texts in examples for text in texts])
@@ -85,7 +85,7 @@ def _count(examples: Sequence[Sequence[Sequence[Hashable]]], order: int) -> Int[
     return np.delete(counts, np.flatnonzero(is_prediction), axis=0)
 
 
-def _numbered(texts: Sequence[Sequence[Hashable]]) -> Int[np.ndarray, " tokens"]:
+def _numbered(texts: Sequence[Sequence[Hashable]]) -> Integer[np.ndarray, " tokens"]:
     """All tokens of texts, one text after the other, each different one with a number from 1."""
     if all(isinstance(text, str) for text in texts):
         whole = "".join(texts)  # type: ignore[arg-type]
@@ -99,20 +99,20 @@ def _numbered(texts: Sequence[Sequence[Hashable]]) -> Int[np.ndarray, " tokens"]
 
 
 def _columns(
-    tokens: Int[np.ndarray, " tokens"], lengths: Int[np.ndarray, " texts"], order: int
-) -> list[Int[np.ndarray, " tokens"]]:
+    tokens: Integer[np.ndarray, " tokens"], lengths: Integer[np.ndarray, " texts"], order: int
+) -> list[Integer[np.ndarray, " tokens"]]:
     """At each position its token, the next, and so on; 0 behind the end of its text."""
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))
     tokens = _small(tokens)
     return [np.where(left > ahead, np.roll(tokens, -ahead), tokens.dtype.type(0)) for ahead in range(order)]
 
 
-def _small(numbers: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+def _small(numbers: Integer[np.ndarray, " n"]) -> Integer[np.ndarray, " n"]:
     """The same in the smallest kind of integer: of 8 and of 16 bits NumPy sorts without comparing."""
     return numbers.astype(np.min_scalar_type(int(numbers.max())))
 
 
-def _changes(numbers: Int[np.ndarray, " n"]) -> np.ndarray:
+def _changes(numbers: Integer[np.ndarray, " n"]) -> np.ndarray:
     """Whether each is another than the one before it; the first is."""
     found = np.empty(len(numbers), dtype=bool)
     found[0] = True
