@@ -56,8 +56,8 @@ def test_how_many_are_counted_in_one_go_changes_nothing(
 
 @pytest.mark.parametrize(("name", "word_order"), KINDS)
 def test_more_kinds_of_tokens_than_fit_into_16_bits(name: str, word_order: int) -> None:
-    every = "".join(chr(point) for point in range(0x10000, 0x10000 + 70_000))
-    examples = [Judged(f"{every} ab", (f"{every[::-1]} ab", every)), *random_examples(2, 3)]
+    every = "".join(chr(point) for point in range(0x10000, 0x10000 + 65_600))
+    examples = [Judged(f"{every} ab", (f"{every[::-1]} ab",)), *random_examples(2, 3)]
     np.testing.assert_array_equal(find_metric(name).measure(examples), sacrebleus(examples, word_order))
 
 
