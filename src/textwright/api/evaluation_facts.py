@@ -14,19 +14,22 @@ NEW_FOLDER = "NEW_FOLDER"
 """What stands in a command that repeats something for where the result goes."""
 
 
-def facts_of_evaluation(model: Model, request: TaskRequest, data: Sequence[tuple[Path, str]]) -> dict[str, Any]:
+def facts_of_evaluation(
+    model: Model, request: TaskRequest, data: Sequence[tuple[Path, str]], hashes: Mapping[str, str]
+) -> dict[str, Any]:
     """Model, task, data, machine and command, as plain values.
 
     Args:
         model: that is evaluated.
         request: what is asked for.
         data: its paths, and the hash of what is there.
+        hashes: of the files that the model was read from, by name.
     """
     files = model.files
     return {
         "model": {
             "path": str(files.folder) if files is not None else None,
-            "files": {name: found["sha256"] for name, found in files.hashes().items()} if files is not None else {},
+            "files": dict(hashes),
             "family": model.network.config.family,
             "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
             "context_length": model.network.context_length,
