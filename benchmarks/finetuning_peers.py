@@ -13,7 +13,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,9 @@ def ours(model: Path, pairs: Path, turns: Turns, *, compiles: bool) -> None:
     loaded, strategy = load(model), parse_strategy(OURS)
     taught = Taught(loaded.network, loaded.tokenizer, loaded.dialogue, loaded.prompt_format)
     data = read_fit_data([pairs], None, taught, options)
-    taught = taught.prepare(options, strategy, num_known=loaded.tokenizer.vocab_size).adapted(strategy, options.training.seed)
+    taught = taught.prepare(options, strategy, num_known=loaded.tokenizer.vocab_size).adapted(
+        strategy, options.training.seed
+    )
     config = fit_config(data, taught, options, strategy).training
     source: Any = Counted(data.batches(config, taught.network.context_length), turns)
 
@@ -133,7 +134,11 @@ def trainer(model: Path, pairs: Path, turns: Turns, *, packs: bool = False, **se
         r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, lora_dropout=0.0, fan_in_fan_out=True, task_type="CAUSAL_LM"
     )
     mean = sum(len(ids) - 1 for ids, _ in examples) / len(examples)
-    rows = packed(examples) if packs else [{"input_ids": ids, "labels": labels_of(pair)} for pair in examples for ids in [pair[0]]]
+    rows = (
+        packed(examples)
+        if packs
+        else [{"input_ids": ids, "labels": labels_of(pair)} for pair in examples for ids in [pair[0]]]
+    )
     arguments = TrainingArguments(
         output_dir=str(pairs.parent / "trainer"),
         per_device_train_batch_size=ROWS if packs else round(ROWS * ROW_LENGTH / mean),
@@ -189,12 +194,14 @@ def packed(examples: Sequence[Pair]) -> list[dict[str, list[int]]]:
     found = []
     for row in open_rows:
         fill = ROW_LENGTH - sum(len(ids) for ids, _ in row)
-        found.append({
-            "input_ids": [*itertools.chain.from_iterable(ids for ids, _ in row), *[0] * fill],
-            # The first token of a pair is no answer to the pair before it.
-            "labels": [*itertools.chain.from_iterable(labels_of(pair) for pair in row), *[NOT_LEARNED] * fill],
-            "position_ids": [*itertools.chain.from_iterable(range(len(ids)) for ids, _ in row), *range(fill)],
-        })
+        found.append(
+            {
+                "input_ids": [*itertools.chain.from_iterable(ids for ids, _ in row), *[0] * fill],
+                # The first token of a pair is no answer to the pair before it.
+                "labels": [*itertools.chain.from_iterable(labels_of(pair) for pair in row), *[NOT_LEARNED] * fill],
+                "position_ids": [*itertools.chain.from_iterable(range(len(ids)) for ids, _ in row), *range(fill)],
+            }
+        )
         found[-1]["places"] = [sum(len(ids) - 1 for ids, _ in row)]
     return found
 
@@ -231,7 +238,9 @@ PEERS: dict[str, Callable[[Path, Path, Turns], None]] = {
     "textwright, compiled": lambda *of: ours(*of, compiles=True),
     "trainer": trainer,
     "trainer, by length": lambda *of: trainer(*of, train_sampling_strategy="group_by_length"),
-    "trainer, by length, compiled": lambda *of: trainer(*of, train_sampling_strategy="group_by_length", torch_compile=True),
+    "trainer, by length, compiled": lambda *of: trainer(
+        *of, train_sampling_strategy="group_by_length", torch_compile=True
+    ),
     "trainer, packed": lambda *of: trainer(*of, packs=True, remove_unused_columns=False),
     "trainer, packed, compiled": lambda *of: trainer(*of, packs=True, remove_unused_columns=False, torch_compile=True),
 }

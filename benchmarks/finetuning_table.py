@@ -146,7 +146,9 @@ def with_table(document: str, rows: dict[str, dict[str, Any]]) -> str:
     lines = [f"| {' | '.join(names)} | novels, nats |", f"{'|---' * 9}|"]
     shown = [row for row in all_rows() if row.name in rows and not row.seed]
     lines += [in_words(row, [rows[name] for name in row.seeds if name in rows]) for row in shown]
-    bases = sorted({f"{row['seconds']:.0f} s of {row['timed_on']}, base {row['base_sha256'][:12]}." for row in rows.values()})
+    bases = sorted(
+        {f"{row['seconds']:.0f} s of {row['timed_on']}, base {row['base_sha256'][:12]}." for row in rows.values()}
+    )
     return re.sub(
         r"(<!-- measured -->\n).*?(<!-- end of measured -->)",
         lambda match: match[1] + "\n".join([*lines, "", *bases]) + "\n" + match[2],
