@@ -132,7 +132,8 @@ def evaluate_request(
     begun_s = time.monotonic()
     hashes = hashes or _begin_hashing(model)
     task, sampling = request.task, request.sampling
-    predictor = Predictor(model.decoder(request.engine), model.tokenizer, task, sampling, request.sandbox)
+    decoder, known = model.decoder(request.engine), model.prompt_format
+    predictor = Predictor(decoder, model.tokenizer, task, sampling, request.sandbox, known)
     kept, num_skipped = _fitting(predictor, request)
     found = [(path, _hash_of(path)) for path in request.paths]
     settings = {
@@ -180,9 +181,9 @@ def _report(predictions: Predictions, judgement: Judgement, rows: Sequence[Row],
 
 def _check_are_the_same(predictions: Predictions, kept: Sequence[Placed]) -> None:
     """See that what is done already was asked as it would be now: a task's file may have been changed since."""
-    asked = {placed.place: (placed.example.prompt, list(placed.example.references)) for placed in kept}
+    asked = {one.place: (one.example.prompt, one.suffix, list(one.example.references)) for one in kept}
     for row in predictions.rows():
-        if row["place"] in asked and (row["prompt"], row["references"]) != asked[row["place"]]:
+        if row["place"] in asked and (row["prompt"], row.get("suffix"), row["references"]) != asked[row["place"]]:
             raise InputError(
                 f"{predictions.folder} holds an evaluation with another prompt or reference of {row['id']}",
                 fix="give another --out, or delete the folder",

@@ -170,6 +170,8 @@ def example_card(row: Row, said_of: str) -> str:
 def asked(row: Row) -> Iterator[tuple[str, str]]:
     """What was asked, and what a good answer is."""
     yield "prompt", excerpt(row["prompt"])
+    if isinstance(row.get("suffix"), str):
+        yield "suffix", excerpt(row["suffix"])
     references = row["references"]
     for text in references[:MOST_REFERENCES]:
         yield "wanted", excerpt(text)
