@@ -58,6 +58,11 @@ def test_mistakes_show_before_a_model_is_loaded(textwright: Run, finished_run: P
         ((model, "--data", data, "--steps", 3, "--epochs", 2), "one of steps, epochs and minutes"),
         (("none", "--data", data, "--strategy", "lst"), "did you mean 'last'"),
         ((model, "--data", data, "--strategy", "last:99"), "last:99 of a model of"),
+        ((model, "--data", data, "--cache-frozen", "--check"), "never trains the lowest block"),
+        (
+            (model, "--data", data, "--cache-frozen", "--strategy", "bitfit"),
+            "--cache-frozen with the strategy 'bitfit'",
+        ),
     ):
         done = textwright("finetune", *arguments)
         assert done.code == 2, arguments
@@ -78,6 +83,12 @@ def test_a_check_trains_nothing_and_says_what_would_be_learned(
     found = done.json
     assert found["train"]["files"][0]["format"] == "prompt-completion"
     assert found["in_both"]["num_whole"] > 0
+    assert found["frozen_bytes"] is None
+    keeps = ("--strategy", "last", "--cache-frozen", "--check")
+    kept = textwright("finetune", model, "--data", data, *keeps, "--json").json
+    width = json.loads((model / "config.json").read_text())["n_embd"]
+    assert kept["frozen_bytes"] == kept["epoch"]["num_rows"] * kept["epoch"]["row_length"] * width * 4
+    assert "what is frozen is kept for each row" in textwright("finetune", model, "--data", data, *keeps).out
     assert not (tmp_path / "run").exists()
     long = tmp_path / "long.jsonl"
     long.write_text(json.dumps({"prompt": "x" * 5000, "completion": "y"}) + "\n")

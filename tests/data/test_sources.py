@@ -369,6 +369,27 @@ def test_a_mixture_keeps_its_shares_and_gives_each_sources_rows_in_their_order()
     assert taken["pairs"] == pytest.approx(112.5, abs=2)
 
 
+def test_rows_that_come_again_have_a_number_of_their_own() -> None:
+    documents = {name: PackedDocuments(stream(n), batch_size=1, sequence_length=6) for name, n in DOCUMENTS.items()}
+    alone = PackedDocuments(stream([7, 3, 5] * 9), batch_size=4, sequence_length=6)
+    for source in (alone, Mixture(documents, [(0, {"a": 3.0, "b": 1.0})], batch_size=4)):
+        rows: dict[int, Any] = {}
+        for step in range(40):
+            batch = source.batch(step)
+            assert batch.sample_ids is not None
+            for row, number in enumerate(batch.sample_ids.tolist()):
+                content = [batch.select([row]).target_ids, batch.select([row]).document_ids]
+                assert all(map(torch.equal, rows.setdefault(number, content), content))
+        assert sorted(rows) == list(range(source.num_samples or 0))
+    assert Windows(stream([50] * 20), batch_size=1, sequence_length=8).num_samples is None
+    mixture = Mixture(_sources(), WEIGHTS, batch_size=6)
+    assert mixture.num_samples is None
+    assert mixture.batch(0).sample_ids is None
+
+
+DOCUMENTS = {"a": [7, 3, 5] * 9, "b": [4, 2] * 6}
+
+
 @pytest.mark.parametrize("size", [2, 3, 6])
 def test_the_ranks_rows_of_a_mixture_joined_are_the_whole(size: int) -> None:
     mixture = Mixture(_sources(), WEIGHTS, batch_size=6)

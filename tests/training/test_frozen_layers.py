@@ -248,12 +248,14 @@ def test_memory_is_foreseen_for_the_blocks_that_are_trained(make_model: Make, da
 
 PROGRAM = """
 import functools
+from pathlib import Path
 import numpy, torch
 compile_for = {backend: functools.partial(torch.compile, backend=backend) for backend in ("aot_eager", "eager")}
 from textwright.data.dataset import TokenDataset
 from textwright.models.catalog import build
 from textwright.models.presets import preset
 from textwright.training import loop
+from textwright.training.cache_frozen import cache_frozen
 from textwright.training.config import TrainConfig
 from textwright.training.from_config import add_loss, make_batches
 from textwright.training.strategies import parameter_plan_of, parse_strategy
@@ -293,6 +295,17 @@ for compiled in (False, True):
 for key, value in weights[0].items():
     torch.testing.assert_close(weights[1][key], value, atol=1e-5, rtol=1e-4)
 print("compiled", torch._dynamo.utils.counters["frames"]["ok"])
+
+weights, tokens = [], TokenDataset.from_documents([tokens.read(8 * row, 8 * row + 8) for row in range(6)])
+for folder in (None, Path(".")):
+    config = config_for("last", steps=4, compile=True, packing="documents").model_copy(update={"batch_size": 4})
+    model, batches = build(shape, seed=0), make_batches(tokens, config, 8)
+    model_with_loss = add_loss(model, config)
+    if folder is not None:
+        model_with_loss.frozen_states = cache_frozen(model_with_loss, batches, config, folder)
+    loop.train(model_with_loss, batches, config)
+    weights.append(model.state_dict())
+print("kept", all(torch.equal(value, weights[1][key]) for key, value in weights[0].items()))
 """
 
 
@@ -306,4 +319,4 @@ def test_compiled_blocks_that_are_frozen_have_no_backward_and_every_stage_is_com
     assert done.returncode == 0, done.stderr
     # In two sizes of micro-batches: a frozen block, one with frozen ones below it, two with biases alone, and one of
     # which everything is trained, more than the 8 at which torch itself stops; and what is done to the logits.
-    assert done.stdout == "backward through 1 compiled block\ncompiled 12\n"
+    assert done.stdout == "backward through 1 compiled block\ncompiled 12\nkept True\n"

@@ -217,6 +217,9 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     """Whose turns of dialogues are learned; all others are read."""
     fim: float = Field(default=0.0, ge=0, le=1)
     """Of the texts, how many are rearranged so that their middle is learned last: generate --suffix asks for it."""
+    cache_frozen: Annotated[bool, Parameter(negative="")] = False
+    """Keep what enters the lowest trained block for every row, once it was computed, in a file in the run until it
+    ends: with last, head and the like most of a step is saved from the second pass over the examples on."""
     val_fraction: float | None = Field(default=None, ge=0, lt=1)
     """Of the examples, held out to validate on where no val_data is given; all with one prompt, or of one document, are
     on one side. When not given a tenth, and nothing in Python."""

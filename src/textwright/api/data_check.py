@@ -111,6 +111,8 @@ class DataCheck(Result):
     too_long: TooLong
     problem: str | None
     """Why training would refuse it."""
+    frozen_bytes: int | None = None
+    """What ``cache_frozen`` keeps of the rows that are learned from; None where that is not asked for."""
 
     @property
     def exit_code(self) -> int:
@@ -125,6 +127,7 @@ class DataCheck(Result):
             "context_length": self.context_length,
             "too_long": self.too_long,
             "problem": self.problem,
+            "frozen_bytes": self.frozen_bytes,
         }
 
     def show(self) -> None:

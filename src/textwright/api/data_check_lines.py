@@ -39,6 +39,10 @@ def show_check(check: "DataCheck") -> None:
             f"{without}: {epoch.num_steps:,} steps of {check.batch_size:,} rows; {epoch.num_rows:,} rows of "
             f"{epoch.row_length:,} tokens, {share:.3g} % of them empty"
         )
+    if check.frozen_bytes is not None:
+        out.print(
+            f"what is frozen is kept for each row: {check.frozen_bytes / 1e6:,.0f} MB of disk, until the run ends"
+        )
     notes = stderr_console()
     notes.print("what is learned is green, or in [[ ]]; what is cut off is red, or in [- -]")
     if check.problem is not None:

@@ -1,5 +1,6 @@
 """A fine-tuning from a model's folder and files to the run that it leaves."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from textwright.api.data_check import DataCheck, check_examples
 from textwright.api.fit_data import reading_of, shaper_of
 from textwright.api.fit_plan import plan_teaching
 from textwright.api.fit_run import made_ready, read_fit_tasks, shown_strategy, teach
+from textwright.api.frozen_part import kept_width
 from textwright.api.hub import check_is_no_typo, download
 from textwright.api.model import load
 from textwright.api.run_result import RunResult
@@ -19,6 +21,7 @@ from textwright.data.dataset import open_data
 from textwright.runs.run_folder import Run
 from textwright.text.files import expand
 from textwright.tokens import load_tokenizer
+from textwright.training.frozen_states import stored_bytes
 from textwright.training.plan import Plan
 from textwright.training.signals import obey
 from textwright.training.strategies import parse_strategy
@@ -131,10 +134,12 @@ def check_data(model: Path | str, options: FineTuneOptions) -> DataCheck:
     if not folder.exists():
         check_is_no_typo(folder)
         folder = download(str(model))
-    context_length = options.context_length or read_model_config(folder).context_length
+    shape = read_model_config(folder)
+    width = kept_width(options, shape)
+    context_length = options.context_length or shape.context_length
     most = min(context_length, options.training.sequence_length or context_length)
     tokenizer, known = tokens_for(options, load_tokenizer(folder), read_prompt_format(folder))
-    return check_examples(
+    found = check_examples(
         [expand(path) for path in options.data],
         tokenizer,
         context_length=most,
@@ -145,3 +150,6 @@ def check_data(model: Path | str, options: FineTuneOptions) -> DataCheck:
         seed=options.training.seed,
         transform=shaper_of(options, tokenizer, known, most).apply,
     )
+    if width is None or found.epoch is None:
+        return found
+    return replace(found, frozen_bytes=stored_bytes(found.epoch.num_rows, (found.epoch.row_length, width)))

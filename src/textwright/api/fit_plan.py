@@ -7,12 +7,12 @@ from textwright.api.config import FitConfig
 from textwright.api.evaluator import Evaluator
 from textwright.api.fit_data import FitData
 from textwright.api.fit_run import begin_fit_run, fit_callbacks
+from textwright.api.frozen_part import fit_model_with_loss
 from textwright.api.taught import Taught
 from textwright.core.files import scratch_folder
 from textwright.core.user_paths import folder_beside
 from textwright.evaluation.tracked_tasks import TaskExamples
 from textwright.training.estimate_run import estimate_run
-from textwright.training.from_config import add_loss
 from textwright.training.plan import Plan
 
 
@@ -34,4 +34,5 @@ def plan_teaching(taught: Taught, data: FitData, config: FitConfig, tasks: list[
         evaluator = replace(evaluator, val=data.splits.val, watched=data.watch)
         callbacks = fit_callbacks(run, config, taught, data, evaluator, None)
         batches = data.batches(training, network.context_length)
-        return estimate_run(add_loss(network, training), batches, training, callbacks, scratch=run.folder)
+        model_with_loss = fit_model_with_loss(network, batches, config, training, run, callbacks.on_note)
+        return estimate_run(model_with_loss, batches, training, callbacks, scratch=run.folder)

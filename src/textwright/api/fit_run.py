@@ -15,6 +15,7 @@ from textwright.api.config import FULL, FineTuneOptions, FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, read_fit_data, write_fit_data
 from textwright.api.fit_samples import FitSamples
+from textwright.api.frozen_part import check_cache_frozen, fit_model_with_loss
 from textwright.api.run_result import write_report
 from textwright.api.taught import Taught, check_strategy
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, read_prompt_format
@@ -30,7 +31,6 @@ from textwright.runs.run_folder import Run
 from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
-from textwright.training.from_config import add_loss
 from textwright.training.loop import train as run_loop
 from textwright.training.plan import describe_plan
 from textwright.training.report import TrainReport
@@ -100,6 +100,9 @@ def made_ready(
         raise InputError("a parameter_plan with a strategy or a layer_decay", expected="one of them")
     tasks = read_fit_tasks(options)
     check_strategy(strategy, taught.network)
+    check_cache_frozen(options, taught.network.num_layers)
+    if options.cache_frozen and out is None:
+        raise InputError("cache_frozen without a run", expected="a folder to keep it in", fix="set out")
     num_known, taught = taught.tokenizer.vocab_size, taught.with_tokens(options)
     scratch = None if out is None else folder_beside(out)  # on the disk of the run, where all of it will be
     data = read_fit_data(texts, validation, taught, options, scratch=scratch)
@@ -187,9 +190,10 @@ def fit(
     evaluator = replace(evaluator, val=data.splits.val, watched=data.watch)
     callbacks = fit_callbacks(run, config, taught, data, evaluator, display)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
+        batches = data.batches(training, network.context_length)
         report = run_loop(
-            add_loss(network, training),
-            data.batches(training, network.context_length),
+            fit_model_with_loss(network, batches, config, training, run, callbacks.on_note),
+            batches,
             training,
             run=run,
             callbacks=callbacks,

@@ -17,6 +17,7 @@ from textwright.api.config import FitConfig, Resolved, RunConfig
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_data import open_fit_data
 from textwright.api.fit_run import check_fit_run, fit_callbacks, restore_base, taught_of
+from textwright.api.frozen_part import fit_model_with_loss
 from textwright.api.run_callbacks import RunCallbacks
 from textwright.api.run_result import RunResult, write_report
 from textwright.core.config import changed, read_stored
@@ -256,11 +257,13 @@ def _train(
             taught = taught_of(run, config, model, tokenizer)
             callbacks = fit_callbacks(run, config, taught, read_again, evaluator, display)
             batches = read_again.batches(training, model.context_length)
+            model_with_loss = fit_model_with_loss(model, batches, config, training, run, callbacks.on_note)
         else:
             callbacks = RunCallbacks(run, config, model.config, tokenizer, data, evaluator, display).as_callbacks()
             batches = make_batches(data.train, training, model.context_length)
+            model_with_loss = add_loss(model, training)
         report = run_loop(
-            add_loss(model, training),
+            model_with_loss,
             batches,
             training,
             run=run,

@@ -53,6 +53,12 @@ class Batch:
     """The place of a row in the whole batch, where it means something: a lane, whose state is carried on."""
     continues: Bool[Tensor, " rows"] | None = None
     """Whether a row's first token goes on with the document in which the same row ended in the step before."""
+    sample_ids: Int[Tensor, " rows"] | None = None
+    """Which row of its source a row is, where those are the same whenever they are read."""
+    hidden: Float[Tensor, "rows time hidden"] | None = None
+    """What enters block ``first_block``, where it is known already: a network begins there, and embeds nothing."""
+    first_block: int = 0
+    """The block that ``hidden`` enters, from 0; of a network of n blocks n is what comes after them."""
 
     @classmethod
     def from_ids(cls, ids: Int[Tensor, "rows time_plus_1"]) -> Self:

@@ -1,6 +1,6 @@
 """The parts of a network that are trained or frozen as one, from the bottom up, as plain values. Torch-free."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 GroupKind = Literal["embedding", "block", "final_norm", "head"]
@@ -17,6 +17,17 @@ class LayerGroup(NamedTuple):
     """What the names of its weights begin with: ``blocks.3.``. At least one weight begins with each."""
     weights: tuple[str, ...]
     """The names of its weights, as the network has them."""
+
+
+def lowest_trained(groups: Sequence[LayerGroup], trained: Container[str]) -> int:
+    """The place of the lowest part of which a weight is trained; their number where none is.
+
+    Args:
+        groups: of a network, from the bottom up.
+        trained: the names of weights that are.
+    """
+    places = (place for place, group in enumerate(groups) if any(weight in trained for weight in group.weights))
+    return next(places, len(groups))
 
 
 def group_layers(

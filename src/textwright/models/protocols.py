@@ -76,6 +76,20 @@ class Backbone(Protocol):
 
 
 @runtime_checkable
+class SplitBackbone(Backbone, Protocol):
+    """A backbone that can be computed in two parts: ``embed`` and ``hidden_states`` of a batch that has its ``hidden``
+    begin there."""
+
+    def hidden_before(self, batch: Batch, block: int) -> Float[Tensor, "batch time hidden"]:
+        """What enters a block, without dropout in what comes before it.
+
+        Args:
+            batch: of tokens.
+            block: from 0; of n blocks n is what comes after them.
+        """
+
+
+@runtime_checkable
 class Head(Protocol):
     """Says of hidden states what token comes next. Decoding and the loss use one head."""
 

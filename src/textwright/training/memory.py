@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textwright.data.batch import Batch
 from textwright.models.language_model import LanguageModel
+from textwright.models.layer_groups import lowest_trained
 from textwright.models.layers.cross_entropy import MAX_LOGIT_BYTES
 from textwright.training.compute_weights import num_copied
 from textwright.training.config import ResolvedTrainConfig
@@ -104,7 +105,7 @@ def measure_activations(model_with_loss: ModelWithLoss, config: ResolvedTrainCon
         eager,
         autocast(device, config.precision),
     ):
-        rows = batch.filled_up(time)
+        rows = batch.filled_up(time).with_fields(sample_ids=None)  # what is computed here is not to be stored
         one, two = (
             _saved_bytes(model_with_loss, rows.select(chosen).to(device)) for chosen in ([0], [0, 1 % rows.num_rows])
         )
@@ -165,8 +166,8 @@ def _num_layers_run_back(model_with_loss: ModelWithLoss) -> int:
     model = model_with_loss.model
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     groups = model.layer_groups()
-    lowest = next((place for place, group in enumerate(groups) if trained.intersection(group.weights)), len(groups))
-    return sum(group.kind == "block" for group in groups[lowest:]) if groups else model.num_layers
+    run_back = groups[lowest_trained(groups, trained) :]
+    return sum(group.kind == "block" for group in run_back) if groups else model.num_layers
 
 
 def _muon_bytes(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig) -> int:

@@ -12,6 +12,7 @@ from textwright.core.config import Config
 from textwright.core.errors import InputError, nearest
 from textwright.data.batch import Batch
 from textwright.models.network import Network
+from textwright.training.frozen_states import FrozenStates
 from textwright.training.parameter_plan import ParameterPlan, Stage, fits, rule_for
 
 
@@ -131,7 +132,10 @@ class ModelWithLoss(nn.Module):
 
     Attributes:
         stage: of a parameter plan, by which the weights are marked as trained or frozen.
+        frozen_states: what enters the lowest trained block, where a run keeps that, until ``end_training``.
     """
+
+    frozen_states: FrozenStates | None = None
 
     def __init__(self, model: Network, objective: Objective) -> None:
         super().__init__()
@@ -147,6 +151,8 @@ class ModelWithLoss(nn.Module):
 
         With FSDP2 the weights are whole only in here, a tied head's too.
         """
+        if self.frozen_states is not None:
+            batch = self.frozen_states.added_to(batch)
         return cast(Loss, self.objective(self.model, batch))
 
     def train(self, mode: bool = True) -> Self:
@@ -202,7 +208,10 @@ class ModelWithLoss(nn.Module):
         self.mark(max(sizes, key=lambda found: found[0])[1])
 
     def end_training(self) -> None:
-        """Leave no trace of a run's settings: what is frozen, compiled or recomputed."""
+        """Leave no trace of a run's settings: what is frozen, kept, compiled or recomputed."""
+        if self.frozen_states is not None:
+            self.frozen_states.close()
+            self.frozen_states = None
         for name, was_trained in (self._trained_before or {}).items():
             self.get_parameter(name).requires_grad_(was_trained)
         self._trained_before, self.stage = None, Stage()

@@ -97,6 +97,8 @@ def make_plan(
     # Checkpoints and the one being written; the best model and its successor; the finished one.
     # A run that teaches has the model that it began with, too.
     disk = batches.stored_bytes + (config.keep_checkpoints + 1) * checkpoint + (3 + is_taught) * weights if saves else 0
+    if model_with_loss.frozen_states is not None:
+        disk += model_with_loss.frozen_states.stored_bytes
     warnings = []
     if epochs > MAX_EPOCHS:
         enough = max(1, int(MAX_EPOCHS * per_epoch))

@@ -179,6 +179,22 @@ def _number(text: str, what: str, where: str) -> float:
     return float(text)
 
 
+def num_frozen_blocks(strategy: Strategy, num_blocks: int) -> int:
+    """How many blocks, from the lowest up, are certain to be frozen in every stage, and the embeddings with them.
+
+    Args:
+        strategy: what is trained when.
+        num_blocks: of the model.
+    """
+
+    def frozen_in(stage: StrategyStage) -> int:
+        if stage.name == "head":
+            return num_blocks
+        return num_blocks - stage.num_blocks if stage.name == "last" else 0
+
+    return max(0, min(map(frozen_in, strategy.stages)))
+
+
 def parameter_plan_of(
     strategy: Strategy, groups: Sequence[LayerGroup], *, steps_per_epoch: float, layer_decay: float = 1.0
 ) -> ParameterPlan:

@@ -44,6 +44,15 @@ class BatchSource(Protocol):
         """This rank's rows of optimizer step ``step`` (from 0); joined over the ranks they are the whole."""
 
 
+@runtime_checkable
+class RepeatedRows(Protocol):
+    """A source whose rows may be the same whenever they are read; its batches have ``sample_ids`` then."""
+
+    @property
+    def num_samples(self) -> int | None:
+        """How many different rows there are, numbered from 0; None where an epoch has others than the one before."""
+
+
 def check_first_batch(source: BatchSource, *, num_rows: int, sequence_length: int, vocab_size: int | None) -> None:
     """See that a source's first batch is one that a model can be trained on.
 
@@ -79,6 +88,9 @@ class ShuffledRows(ABC):
         seed: fixes the order.
     """
 
+    repeats_rows: ClassVar[bool] = False
+    """Whether a place of the source is the same row in every epoch and every batch."""
+
     def __init__(self, *, num_rows: int, batch_size: int, sequence_length: int, seed: int) -> None:
         self.num_rows, self.batch_size, self.sequence_length, self.seed = num_rows, batch_size, sequence_length, seed
 
@@ -91,6 +103,11 @@ class ShuffledRows(ABC):
     @abstractmethod
     def num_tokens(self) -> int:
         """As ``BatchSource``."""
+
+    @property
+    def num_samples(self) -> int | None:
+        """As ``RepeatedRows``."""
+        return self.num_rows if self.repeats_rows else None
 
     @property
     def stored_bytes(self) -> int:
@@ -113,7 +130,8 @@ class ShuffledRows(ABC):
         for epoch in np.unique(epochs):
             here = epochs == epoch
             places[here] = shuffled(places[here], self.num_rows, hash_u64("order", self.seed, int(epoch)))
-        return self.make_rows(epochs, places)
+        batch = self.make_rows(epochs, places)
+        return batch.with_fields(sample_ids=torch.from_numpy(places)) if self.repeats_rows else batch
 
     @abstractmethod
     def make_rows(self, epochs: Integers, places: Integers) -> Batch:

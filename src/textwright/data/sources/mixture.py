@@ -73,6 +73,12 @@ class Mixture:
         return sum(source.stored_bytes for source in self.sources.values())
 
     @property
+    def num_samples(self) -> int | None:
+        """As ``RepeatedRows``: the rows of all sources, one source's after another's."""
+        counts = [source.num_samples for source in self.sources.values()]
+        return None if None in counts else sum(filter(None, counts))
+
+    @property
     def tokens_per_step(self) -> int:
         """Places of a step's rows, where all are of the source with the longest."""
         return self.batch_size * max(source.sequence_length for source in self.sources.values())
@@ -83,7 +89,7 @@ class Mixture:
         counts = np.stack([self._rows_before(number) for number in range(start, stop + 1)])
         tasks = np.diff(counts, axis=0).argmax(axis=1)  # each row adds one to its source's
         parts = [
-            source.rows(np.arange(counts[0, task], counts[-1, task]))
+            self._numbered(source.rows(np.arange(counts[0, task], counts[-1, task])), task)
             for task, source in enumerate(self.sources.values())
             if counts[-1, task] > counts[0, task]
         ]
@@ -92,6 +98,13 @@ class Mixture:
         order[np.argsort(tasks, kind="stable")] = np.arange(len(tasks))
         rows = Batch.concat(parts).select(order.tolist())
         return rows.with_fields(task_ids=torch.from_numpy(tasks), tasks=self.names)
+
+    def _numbered(self, rows: Batch, task: int) -> Batch:
+        """A source's rows, numbered among those of all."""
+        if self.num_samples is None or rows.sample_ids is None:
+            return rows.with_fields(sample_ids=None)
+        before = sum(source.num_rows for source in list(self.sources.values())[:task])
+        return rows.with_fields(sample_ids=rows.sample_ids + before)
 
     def _rows_before(self, number: int) -> Integers:
         """How many of the first ``number`` rows are each source's."""

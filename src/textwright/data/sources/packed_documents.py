@@ -24,6 +24,7 @@ class PackedDocuments(OverTokens, ShuffledRows):
     """
 
     kind = "packed by best fit"
+    repeats_rows = True
 
     def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:
         self.tokens, self.seeds = tokens, (seed,)

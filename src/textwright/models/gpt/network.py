@@ -34,7 +34,7 @@ from textwright.models.layers.attention import (
     make_attention_mask,
 )
 from textwright.models.layers.linear import Embedding, Linear
-from textwright.models.layers.mlp import MLP, GatedMLP, dropout
+from textwright.models.layers.mlp import MLP, GatedMLP, dropout, without_dropout
 from textwright.models.layers.norm import RMSNorm
 from textwright.models.layers.positions import RopeTable, SinusoidalPositions, rope_table, sinusoidal_table
 from textwright.models.protocols import Cache
@@ -182,18 +182,24 @@ class GPT(LanguageModel):
         return (self.token_embedding,) if self.config.tie_embeddings else (self.token_embedding, self.untied_head)
 
     def embed(self, batch: Batch, hooks: ModelHooks | None = None) -> Float[Tensor, "batch time hidden"]:
-        """Tokens as vectors, with their positions added where positions are vectors."""
+        """Tokens as vectors, with their positions added where positions are vectors; or the batch's ``hidden``."""
+        if batch.hidden is not None:
+            return batch.hidden
         return cast(Tensor, self.embedding_drop(self._embed(batch.input_ids, self._positions(batch), hooks)))
 
     def hidden_states(
         self, embedded: Float[Tensor, "batch time hidden"], batch: Batch, hooks: ModelHooks | None = None
     ) -> Float[Tensor, "batch time hidden"]:
-        """Through all blocks and the final norm."""
+        """Through all blocks from the batch's first on, and the final norm."""
         if hooks is not None:
-            hooks.check(self.hook_points())
-        mask, is_causal = make_attention_mask(batch)
-        attention_mask = AttentionMask(mask, is_causal, self._rope(self._positions(batch)))
-        return self._through_blocks(embedded, attention_mask, None, hooks)
+            hooks.check(self._points_from(batch.first_block))
+        blocks = range(batch.first_block, self.config.num_layers)
+        return self._normed(self._through_blocks(embedded, self._attention_mask(batch), None, hooks, blocks), hooks)
+
+    def hidden_before(self, batch: Batch, block: int) -> Float[Tensor, "batch time hidden"]:
+        """As ``protocols.SplitBackbone``: computed as in training, compiled where that is."""
+        with without_dropout([self.embedding_drop, *self.blocks[:block]]):
+            return self._through_blocks(self.embed(batch), self._attention_mask(batch), None, None, range(block))
 
     def empty_cache(self, num_slots: int, source: Batch | None = None, *, num_spare: int = 0) -> KVCache:
         """An empty key-value cache, with slots to spare where they are asked for. A GPT reads no source."""
@@ -249,7 +255,9 @@ class GPT(LanguageModel):
     def _decode(self, ids: Tensor, writer: CacheWriter | SingleTokenWriter, hooks: ModelHooks | None) -> Tensor:
         position_ids = writer.position_ids.clamp(max=self.context_length - 1)  # padding may lie beyond the context
         attention_mask = AttentionMask(writer.mask(), False, self._rope(position_ids))
-        return self._through_blocks(self._embed(ids, position_ids, hooks), attention_mask, writer, hooks)
+        blocks = range(self.config.num_layers)
+        embedded = self._embed(ids, position_ids, hooks)
+        return self._normed(self._through_blocks(embedded, attention_mask, writer, hooks, blocks), hooks)
 
     def compile_for_training(self) -> None:
         """Compile the block, once for all layers: they differ in their tensors only, and in what of them is frozen."""
@@ -291,6 +299,11 @@ class GPT(LanguageModel):
             *(("ln_final.hook_normalized",) if c.norm_position == "pre" else ()),
         )
 
+    def _points_from(self, first_block: int) -> tuple[str, ...]:
+        """Those of what is computed where a batch begins with a block."""
+        before = (*self._embedding_points(), *(f"blocks.{layer}." for layer in range(first_block)))
+        return tuple(point for point in self.hook_points() if not first_block or not point.startswith(before))
+
     def residual_contributions(self) -> tuple[str, ...]:
         """The embeddings and what each part adds; a post-norm stream is no sum."""
         if self.config.norm_position == "post":
@@ -313,6 +326,10 @@ class GPT(LanguageModel):
             return batch.position_ids
         return torch.arange(batch.time, device=batch.input_ids.device)[None]
 
+    def _attention_mask(self, batch: Batch) -> AttentionMask:
+        mask, is_causal = make_attention_mask(batch)
+        return AttentionMask(mask, is_causal, self._rope(self._positions(batch)))
+
     def _rope(self, position_ids: Tensor) -> RopeTable | None:
         if self.config.position_encoding != "rotary":
             return None
@@ -324,12 +341,14 @@ class GPT(LanguageModel):
         mask: AttentionMask,
         writer: CacheWriter | SingleTokenWriter | None,
         hooks: ModelHooks | None,
+        blocks: range,
     ) -> Tensor:
         trains = self.training and writer is None
         before, after = (
             PreNormBlock.points_around if self.config.norm_position == "pre" else PostNormBlock.points_around
         )
-        for layer, block in enumerate(self.blocks):
+        for layer in blocks:
+            block = self.blocks[layer]
             prefix = f"blocks.{layer}."
             hidden = _at(prefix + before, hidden, hooks)
             of_block = hooks.within(prefix, but=(before, after)) if hooks is not None else None
@@ -341,6 +360,9 @@ class GPT(LanguageModel):
             else:
                 hidden = block(hidden, mask, writer, of_block)
             hidden = _at(prefix + after, hidden, hooks)
+        return hidden
+
+    def _normed(self, hidden: Tensor, hooks: ModelHooks | None) -> Tensor:
         return _at("ln_final.hook_normalized", self.final_norm(hidden), hooks)
 
 

@@ -1,6 +1,7 @@
 """What a block does to each token alone."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -85,3 +86,16 @@ class GatedMLP(nn.Module):
 def dropout(probability: float) -> nn.Module:
     """Dropout, or nothing at all where there is none."""
     return nn.Dropout(probability) if probability else torch.nn.Identity()
+
+
+@contextlib.contextmanager
+def without_dropout(parts: Iterable[nn.Module]) -> Iterator[None]:
+    """Let parts of a network that trains compute as in evaluation."""
+    modes = [(module, module.training) for part in parts for module in part.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
