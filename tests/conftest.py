@@ -15,8 +15,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file comes first, so that no worker is left alone with it."""
-    items.sort(key=lambda item: item.path.parent.name != "durability")
+    """The folders with the longest files come first, so that no worker is left alone with one."""
+    longest = ("durability", "training")
+    items.sort(key=lambda item: (*longest, item.path.parent.name).index(item.path.parent.name))
 
 
 @pytest.fixture(scope="session")

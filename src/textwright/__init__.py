@@ -9,9 +9,9 @@
     print(model.evaluate(["a sentence it has not seen"]).perplexity_per_token)
     print(model.generate("This is a test sentence", max_new_tokens=40))
 
-Whole runs: ``train``, ``resume``, ``plan`` and ``verify``, with a ``RunConfig``; ``finetune``, with
-``FineTuneOptions``. How well a model does a task: ``evaluate_task``, which gives a ``TaskReport``. What a user can mend
-is raised as ``InputError``; every error raised on purpose is a ``TextwrightError``.
+Whole runs: ``train``, ``resume``, ``plan`` and ``verify``, with a ``RunConfig``; ``finetune`` and ``plan_finetune``,
+with ``FineTuneOptions``. How well a model does a task: ``evaluate_task``, which gives a ``TaskReport``. What a user can
+mend is raised as ``InputError``; every error raised on purpose is a ``TextwrightError``.
 """
 
 from importlib.metadata import version
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from textwright.api import load_classifier as load_classifier
     from textwright.api import load_clusters as load_clusters
     from textwright.api import plan as plan
+    from textwright.api import plan_finetune as plan_finetune
     from textwright.api import resume as resume
     from textwright.api import train as train
     from textwright.api import train_classifier as train_classifier

@@ -130,3 +130,49 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(options: dict[str, Any],
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert model.tokenizer.vocab_size == vocabulary
+
+
+PAIRS = [(f"{number} and {number} are", f" {2 * number}.") for number in range(10)]
+
+
+def samples_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+
+
+def test_samples_are_taken_of_what_is_held_out_before_anything_is_learned_and_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_model().fit(PAIRS[:8], validation=PAIRS[8:], out=tmp_path / "run", quiet=True, **HOW)
+    found = samples_of(tmp_path / "run")
+    assert [row["step"] for row in found] == [0, 2, 4]
+    assert all(row["prompts"] == ["8 and 8 are", "9 and 9 are"] for row in found)
+    assert all(
+        text.startswith(prompt) for row in found for text, prompt in zip(row["texts"], row["prompts"], strict=True)
+    )
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<mark>8 and 8 are</mark>") == page.count("<mark>9 and 9 are</mark>") == 3
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 1)
+        with pytest.raises(KeyboardInterrupt):
+            new_model().fit(PAIRS[:8], validation=PAIRS[8:], out=tmp_path / "cut", quiet=True, **HOW)
+    tw.resume(tmp_path / "cut", quiet=True)
+    assert [row["texts"] for row in samples_of(tmp_path / "cut")] == [row["texts"] for row in found]
+
+
+def test_samples_of_texts_go_on_from_their_beginnings_or_from_what_is_asked(tmp_path: Path) -> None:
+    new_model().fit(TEXTS, out=tmp_path / "texts", quiet=True, **HOW)
+    prompts = samples_of(tmp_path / "texts")[0]["prompts"]
+    assert len(prompts) == 3
+    assert all(any(text.startswith(prompt) for text in TEXTS) for prompt in prompts)
+    new_model().fit(TEXTS, out=tmp_path / "asked", sample_prompts=("The bird",), quiet=True, **HOW)
+    assert samples_of(tmp_path / "asked")[-1]["prompts"] == ["The bird"]
+
+
+@pytest.mark.parametrize("options", [{"strategy": "lora:targets=atn"}, {"strategy": "bitfit"}, {"strategy": "last:9"}])
+def test_a_strategy_that_does_not_fit_leaves_the_model_as_it_was(options: dict[str, Any]) -> None:
+    model = new_model()
+    before, size, context = state_of(model), model.tokenizer.vocab_size, model.network.context_length
+    with pytest.raises(InputError):
+        model.fit(TEXTS, quiet=True, context_length=64, add_tokens=["cat"], **options, **HOW)
+    assert (model.tokenizer.vocab_size, model.network.context_length) == (size, context)
+    assert all(torch.equal(value, before[name]) for name, value in state_of(model).items())

@@ -13,7 +13,7 @@ NAMES = (
     *("TextwrightError", "InputError", "TrainingStoppedError"),
     *("RunConfig", "TrainConfig", "ModelOptions", "SamplingConfig", "EngineConfig"),
     *("RunResult", "TrainReport", "TaskReport", "TextScore", "Request", "Completion", "Plan", "CheckResult"),
-    *("Model", "load", "train", "resume", "plan", "verify", "evaluate_task"),
+    *("Model", "load", "train", "resume", "plan", "plan_finetune", "verify", "evaluate_task"),
     *("FineTuneConfig", "FineTuneOptions", "finetune"),
     *("Classified", "Classifier", "train_classifier", "load_classifier"),
     *("Clusters", "cluster_texts", "load_clusters"),

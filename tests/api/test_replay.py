@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import textwright as tw
@@ -43,6 +44,19 @@ def test_replayed_text_has_its_share_of_the_rows(old: Path) -> None:
         assert batch.task_ids is not None
         tasks.update(batch.tasks[task] for task in batch.task_ids.tolist())
     assert tasks == {"new": 15, "old": 5}
+
+
+def test_what_is_replayed_and_watched_is_not_held_in_memory(old: Path, tmp_path: Path) -> None:
+    model, scratch = new_model(), tmp_path / "scratch"
+    scratch.mkdir()
+    options = fine_tune_options(HOW | {"replay": [f"{old}:0.25"], "watch": [old]}, "a test")
+    taught = Taught(model.network, model.tokenizer)
+    held, on_disk = (read_fit_data(NEW, None, taught, options, scratch=folder) for folder in (None, scratch))
+    for data in (held, on_disk):
+        (tokens, _), watched = data.replay["old"], data.watch["old"]
+        assert [isinstance(part, np.memmap) for part in (*tokens._parts, *watched._parts)] == [data is on_disk] * 2
+    assert on_disk.replay["old"][0].fingerprint == held.replay["old"][0].fingerprint
+    assert list(scratch.iterdir()) == []  # nothing that a killed process could leave
 
 
 def test_the_journal_has_the_loss_of_what_is_new_replayed_and_watched(old: Path, tmp_path: Path) -> None:

@@ -1,18 +1,33 @@
 """The comparison compares what it says, and says what went wrong."""
 
 import json
+from typing import Any
 
 import pytest
 
+from benchmarks import gpu_train
 from textwright.bench.job import VOCABULARY, Job
 from textwright.bench.train import bench_train, step_flops
 from textwright.core.errors import InputError
 from textwright.models.presets import preset
 
 
-def test_each_peer_takes_its_turns_and_ours_is_put_over_theirs() -> None:
-    job = Job("nano", 1, 16, "float32")
-    found = bench_train(job, turns=2, steps=1, threads=1, peers=("textwright_eager", "hugging_face"))
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    """A small model measured by the GPU's benchmark, on the CPU: the comparison itself, and what it makes of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu_train, "PEERS", ("textwright_eager", "hugging_face"))
+        return gpu_train.measure(Job("nano", 1, 16, "float32", "cpu"), turns=2, steps=1)
+
+
+def test_a_size_is_measured_beside_its_peer(measured: dict[str, Any]) -> None:
+    assert measured["preset"] == "nano"
+    assert measured["figures"].keys() == {"tokens/s", "over Hugging Face", "of the matrix rate"}
+    assert all(value > 0 for value in measured["figures"].values())
+
+
+def test_each_peer_takes_its_turns_and_ours_is_put_over_theirs(measured: dict[str, Any]) -> None:
+    found = {name: value for name, value in measured.items() if name not in ("preset", "figures")}
     assert [row["peer"] for row in found["rows"]] == ["textwright_eager", "hugging_face"]
     ours, theirs = found["rows"]
     assert len(ours["seconds_of_a_step"]) == len(theirs["seconds_of_a_step"]) == 2

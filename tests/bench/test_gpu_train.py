@@ -1,18 +1,9 @@
-"""The GPU's benchmark, tried on the CPU with a small model."""
+"""The GPU's benchmark where there is no GPU or no time; ``test_bench_train.py`` measures with it, on the CPU."""
 
 import pytest
 import torch
 
 from benchmarks import gpu_train
-from textwright.bench.job import Job
-
-
-def test_a_size_is_measured_beside_its_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_train, "PEERS", ("textwright_eager", "hugging_face"))
-    found = gpu_train.measure(Job("nano", 1, 16, "float32", "cpu"), turns=1, steps=1)
-    assert found["preset"] == "nano"
-    assert found["figures"].keys() == {"tokens/s", "over Hugging Face", "of the matrix rate"}
-    assert all(value > 0 for value in found["figures"].values())
 
 
 def test_without_a_gpu_it_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from textwright.models.lora import LoraConfig, add_lora, merge_lora
 from textwright.models.presets import preset
 from textwright.tokens import Tokenizer
 
-pytest.importorskip("peft", reason="peft is not installed: the extra test has it")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+# Looked for and not imported: that takes seconds, which only the worker that runs these tests is to spend.
+pytestmark = [
+    pytest.mark.skipif(find_spec("peft") is None, reason="peft is not installed: the extra test has it"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
 
 NEAR = 1e-5
 SMALL = {"vocab_size": 300, "n_embd": 32, "n_head": 4, "n_positions": 64}

@@ -28,6 +28,7 @@ from textwright.tokens import Tokenizer
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 GPT2 = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2}
+ONE_BLOCK = {"n_layer": 1, "vocab_size": 500}
 QWEN3 = {
     "model_type": "qwen3",
     "architectures": ["Qwen3ForCausalLM"],
@@ -42,9 +43,10 @@ QWEN3 = {
 }
 FOREIGN: dict[str, dict[str, Any]] = {
     "gpt2": GPT2 | {"n_embd": 768, "n_head": 12, "n_layer": 12},
-    "gpt2-medium": GPT2 | {"n_embd": 1024, "n_head": 16},
-    "gpt2-large": GPT2 | {"n_embd": 1280, "n_head": 20},
-    "gpt2-xl": GPT2 | {"n_embd": 1600, "n_head": 25},
+    # Of the wider ones a block and few tokens: all of GPT-2's layers and its table of tokens are in the first.
+    "gpt2-medium": GPT2 | ONE_BLOCK | {"n_embd": 1024, "n_head": 16},
+    "gpt2-large": GPT2 | ONE_BLOCK | {"n_embd": 1280, "n_head": 20},
+    "gpt2-xl": GPT2 | ONE_BLOCK | {"n_embd": 1600, "n_head": 25},
     "gpt2, another activation, scaled by layer": GPT2
     | {
         "vocab_size": 300,

@@ -48,6 +48,15 @@ def textwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     return run
 
 
+@pytest.fixture(autouse=True)
+def _short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs sample a few tokens; only ``finished_run``, made before, has whole samples, longer than its context."""
+    from textwright.api import run_callbacks
+
+    short = run_callbacks.SAMPLE.model_copy(update={"max_new_tokens": 4})
+    monkeypatch.setattr(run_callbacks, "SAMPLE", short)
+
+
 @pytest.fixture(scope="session")
 def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("text") / "cats.txt"

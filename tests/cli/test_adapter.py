@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 
 import textwright as tw
 from tests.cli.conftest import Run
@@ -66,6 +67,9 @@ def test_a_tasks_evaluation_has_a_folder_of_its_own(
         assert done.code == 0, done.err
     names = {path.name for path in (tmp_path / "evaluations").iterdir()}
     assert names == {"cats-classification", "cats-mine-classification"}
+    page = (tmp_path / "evaluations" / "cats-mine-classification" / "report.html").read_text()
+    assert f"how well {folders.base} with the adapter {folders.adapter} does" in page
+    assert f"--adapter {folders.adapter}" in page  # in the command that repeats it
 
 
 def test_chat_answers_with_the_merged_model(
@@ -131,3 +135,16 @@ def test_a_model_loaded_with_its_adapter_is_a_plain_one(folders: Folders, tmp_pa
     assert facts == json.loads((folders.merged / "config.json").read_text())
     ids = [[1, 2, 3, 4]]
     assert (tw.load(tmp_path / "model").logits(ids) - merged.logits(ids)).abs().max() < 1e-4
+
+
+def test_a_fine_tuning_begins_with_the_adapter_folded_in(
+    textwright: Run, folders: Folders, text_file: Path, tmp_path: Path
+) -> None:
+    quick = ("--data", text_file, "--steps", 1, "--precision", "float32", "--no-compile", "--strategy", "lora:r=1")
+    done = textwright("finetune", folders.base, "--adapter", folders.adapter, *quick, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    begun, merged = (tw.load(folder).network.state_dict() for folder in (tmp_path / "run" / "base", folders.merged))
+    assert all(torch.allclose(begun[name], merged[name], atol=1e-6) for name in merged)
+    # The new adapter is for what the run began with.
+    again = textwright("generate", tmp_path / "run" / "base", "A", "--adapter", tmp_path / "run" / "adapter")
+    assert again.code == 0, again.err

@@ -9,7 +9,10 @@ from textwright.commands.demo import standard_library_files
 
 
 @pytest.mark.parametrize("copies", [20, 900])
-def test_a_demo_on_ones_own_text_ends_with_everything_it_promises(textwright: Run, tmp_path: Path, copies: int) -> None:
+def test_a_demo_on_ones_own_text_ends_with_everything_it_promises(
+    textwright: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: int
+) -> None:
+    monkeypatch.setattr("textwright.commands.demo.MEASURING_S", 2.0)
     for name in ("a", "b", "c"):
         lines = (f"{name} {number} {TEXT}" for number in range(copies))
         (tmp_path / f"{name}.txt").write_text("".join(lines))

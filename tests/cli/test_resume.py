@@ -195,3 +195,14 @@ def test_verify_says_what_is_whole_and_names_what_is_not(textwright: Run, run: P
     assert report.code == 2
     assert [row["path"] for row in report.json["checkpoints"] if row["damage"]] == [str(run / "model")]
     assert_one_line(textwright("verify", run.parent / "nothing"), "there is no folder")
+
+
+def test_verify_names_a_damaged_line_of_the_journal(textwright: Run, run: Path) -> None:
+    for name in ("journal.jsonl", "samples.jsonl"):
+        path = run / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[:20] + b"\x00" + whole[21:])
+        assert f"{path}:1 is a damaged line" in textwright("verify", run).err
+        path.write_bytes(whole + b'{"kind": "tr')  # as a kill leaves it
+        assert textwright("verify", run).code == 0
+        path.write_bytes(whole)

@@ -80,3 +80,19 @@ def test_what_cannot_be_is_one_line(
     given = [option.format(reviews=reviews) for option in options]
     assert_one_line(textwright(verb, "--data", text_file, *QUICK, *given), said)
     assert [one.name for one in tmp_path.iterdir()] == ["reviews.tsv"]
+
+
+def test_examples_too_long_for_the_model_are_told_before_the_text_is_prepared(
+    textwright: Run, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(*_: object, **__: object) -> None:
+        raise AssertionError("the text is made into tokens")
+
+    monkeypatch.setattr("textwright.api.runs.prepare_data", prepare)
+    long = tmp_path / "long.tsv"
+    long.write_text("text\tlabel\n" + f"{'a cat ' * 400}\tgood\n" * 3)
+    done = textwright(
+        "train", "--data", text_file, *QUICK, "--tasks", f"classification={long}", "--out", tmp_path / "r"
+    )
+    assert_one_line(done, "no example of classification that the model can see whole")
+    assert not (tmp_path / "r").exists()

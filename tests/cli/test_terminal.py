@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import TEXT, Run
 from tests.cli.test_bad_input import assert_one_line
+from textwright.api import run_callbacks
 from textwright.api.config import RunConfig
 from textwright.core.console import command_line
 
@@ -98,8 +99,10 @@ def test_folders_with_odd_names_are_listed_measured_and_deleted_without_sequence
 
 
 def test_the_demo_shows_samples_and_completions_without_sequences_and_what_to_type(
-    at_terminal: Callable[..., str], tmp_path: Path
+    at_terminal: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = run_callbacks.SAMPLE.model_copy(update={"max_new_tokens": 80})
+    monkeypatch.setattr(run_callbacks, "SAMPLE", whole)
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.txt").write_text("".join(f"{EVIL} {name} {number} {TEXT}" for number in range(60)))
     out = tmp_path / "demo's run"

@@ -255,3 +255,14 @@ def test_chats_in_files_are_learned_as_chats_in_memory_are(spec: str, tmp_path: 
     held = tokens_of(*(chat(*one) for one in said), tokenizer=tokenizer)
     assert data.read(0, data.num_tokens).tolist() == held.read(0, held.num_tokens).tolist()
     assert [row.spans for row in rows_of(data.documents)] == [row.spans for row in rows_of(held.documents)]
+
+
+@pytest.mark.parametrize("kind", ["byte", "bpe:270"])
+def test_the_short_way_of_a_plain_pair_ends_where_the_long_one_does(kind: str) -> None:
+    tokenizer = make_tokenizer(kind, lambda: iter(["One and one are two, and two and two are four."] * 9))
+    for prompt, completion in (("One and one are", " two."), ("One", " "), ("\n", "two and two")):
+        learned = ((len(prompt), len(prompt + completion)),)
+        whole = Example(prompt + completion, Document("memory", "1", spans=learned))  # the same, by its spans
+        short, long = encode_each([pair(prompt, completion), whole], tokenizer, max_pair_tokens=FAR)
+        assert short.ids.tolist() == long.ids.tolist()
+        assert (short.spans, short.num_kept) == (long.spans, long.num_kept)

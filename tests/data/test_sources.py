@@ -190,17 +190,27 @@ def packed_slowly(tokens: TokenDataset, time: int, seed: int) -> list[list[tuple
         start = end
     order = shuffled(np.arange(len(pieces)), len(pieces), hash_u64("packing", seed)).tolist()
     ids = tokens.read(0, tokens.num_tokens).tolist()
-    rows: list[list[tuple[int, int, int, int, int]]] = [[]]
-    document = 0
+    rows: list[list[tuple[int, int, int, int, int]]] = []
+    newest: list[int] = []  # rows, the one that took a piece last at the end
     for first, stop, begins in (pieces[place] for place in order):
-        if len(rows[-1]) + stop - first > time:
+        fitting = [number for number in reversed(newest) if len(rows[number]) + stop - first <= time]
+        if not fitting:
+            fitting = [len(rows)]
             rows.append([])
-            document = 0
+        fullest = max(fitting, key=lambda number: len(rows[number]))
+        newest = [number for number in newest if number != fullest] + [fullest]
+        row = rows[fullest]
+        document = row[-1][2] + 1 if row else 0
         for at in range(first, stop):
             before = ids[-1] if begins and at == first else ids[at - 1]
-            rows[-1].append((before, ids[at], document, at - first, 1))
-        document += 1
+            row.append((before, ids[at], document, at - first, 1))
     return rows
+
+
+def test_rows_of_short_documents_are_hardly_padded() -> None:
+    lengths = np.random.default_rng(0).integers(10, 167, 2000)
+    packing = lay_out(np.cumsum(lengths), 256, seed=0)
+    assert lengths.sum() > 0.97 * 256 * packing.num_rows
 
 
 @settings(max_examples=100, deadline=None)

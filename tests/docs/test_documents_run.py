@@ -21,6 +21,7 @@ SMALLER = {
     "--minutes 10 --out runs/manual": f"--steps 4 {QUICK} --out runs/manual",
     ".preset tiny": ".preset nano",
     "--steps 3000": "--steps 6",
+    "--epochs 10": f"--steps 2 {QUICK} --no-compile",
     "--minutes 3 --out": f"--steps 2 {QUICK} --out",
     "bpe:2048 --model.preset qwen3-tiny --minutes 10": f"bpe:300 --model.preset qwen3-nano --steps 2 {QUICK}",
     "--max-new-tokens 100": "--max-new-tokens 8",
@@ -42,9 +43,11 @@ def textwright(line: str, folder: Path) -> str:
 
 @pytest.fixture(scope="session")
 def tutorial_folder(tmp_path_factory: pytest.TempPathFactory, root: Path, code_blocks: Blocks) -> Path:
-    """A folder with the tutorial's texts, a few of them, written by the tutorial's own first block."""
+    """A folder with the tutorial's texts, a few of them, and its mails, written by its own first and last block."""
     folder = tmp_path_factory.mktemp("tutorial")
-    python(code_blocks(root / "docs" / "tutorial.md", "python")[0], folder)
+    first, *_, last = code_blocks(root / "docs" / "tutorial.md", "python")
+    python(first, folder)
+    python(last, folder)
     for group, keep in (("texts", 12), ("unseen", 1)):
         for path in sorted((folder / group).iterdir(), key=lambda path: path.stat().st_size)[keep:]:
             path.unlink()
@@ -76,6 +79,7 @@ def trained(tutorial_folder: Path, root: Path, commands: Commands) -> Path:
 def test_the_tutorials_commands_run_and_leave_what_it_says(trained: Path) -> None:
     assert (trained / "runs" / "manual" / "model" / "model.safetensors").is_file()
     assert (trained / "runs" / "manual" / "report.html").is_file()
+    assert (trained / "runs" / "mails" / "report.html").is_file()
     assert (trained / "runs" / "qwen3" / "model" / "config.json").is_file()
     assert not (trained / "runs" / "characters").exists()
 
@@ -84,7 +88,7 @@ def test_the_tutorials_commands_run_and_leave_what_it_says(trained: Path) -> Non
 def test_the_tutorials_python_runs(
     trained: Path, root: Path, code_blocks: Blocks, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ours, transformers = code_blocks(root / "docs" / "tutorial.md", "python")[1:]
+    ours, transformers = code_blocks(root / "docs" / "tutorial.md", "python")[1:3]
     names = python(ours.replace("steps=20", "steps=2"), trained)
     assert isinstance(names["completion"], str)
     assert len(names["vectors"]) == 2  # type: ignore[arg-type]

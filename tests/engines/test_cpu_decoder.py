@@ -25,6 +25,7 @@ from textwright.generation.ensemble import EnsembleDecoder
 from textwright.generation.generate import generate
 from textwright.generation.request import SamplingConfig
 from textwright.models.language_model import LanguageModel
+from textwright.models.protocols import PackedDecoder
 from textwright.tokens import Tokenizer
 
 # Widths that are no multiple of a tile among them.
@@ -129,6 +130,19 @@ def test_slots_are_forked_cropped_and_go_on_in_any_order(gpt2: LanguageModel) ->
     cache.fork(2, 3, start=10)  # what both begin with is not copied again
     hidden = decoder.extend(ids[:1, 11:12], [1], cache, [3])
     torch.testing.assert_close(decoder.logits(hidden)[0], expected[0, 11:12], atol=1e-4, rtol=0)
+
+
+def test_texts_of_any_lengths_are_read_side_by_side(gpt2: LanguageModel) -> None:
+    decoder, ids = CPUDecoder(gpt2), some_ids()
+    assert isinstance(decoder, PackedDecoder)
+    assert not isinstance(gpt2, PackedDecoder)
+    expected, cache = fed(decoder, ids, (CONTEXT,)), decoder.empty_cache(4)
+    decoder.extend(ids[:2, :6], [6, 4], cache, [3, 0])
+    packed = torch.cat([ids[0, 6:7], ids[2, :20], ids[1, 4:9]]).numpy()
+    hidden = decoder.extend_packed(packed, [1, 20, 5], cache, [3, 1, 0])
+    assert [cache.length(slot) for slot in range(4)] == [9, 20, 0, 7]
+    wanted = torch.cat([expected[0, 6:7], expected[2, :20], expected[1, 4:9]])
+    assert torch.equal(decoder.logits(hidden), wanted)
 
 
 def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel) -> None:

@@ -20,6 +20,8 @@ from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
 from textwright.engines.cpu.kernels.gemm_microkernels import (
     BFLOAT16,
     BLOCK,
+    DECODED_INPUTS,
+    DECODED_PANELS,
     FLOAT32,
     INT8,
     INTERLEAVE,
@@ -231,13 +233,13 @@ def test_softmax(size: int) -> None:
 # Matrix products
 
 
-@pytest.mark.parametrize("count", [1, 3, 4, 7, 16, 22, 37])
+@pytest.mark.parametrize("count", [1, 3, 4, 7, 16, 23, 24, 37])
 @pytest.mark.parametrize("kind", [FLOAT32, BFLOAT16, INT8])
 def test_every_input_is_in_one_tile_as_large_as_can_be(kind: int, count: int) -> None:
     tiles = [gemm.input_tile(kind, n, count) for n in range(count)]
     assert all(first <= n < first + size and first + size <= count for n, (first, size) in enumerate(tiles))
     assert [size for _, size in tiles] == sorted((size for _, size in tiles), reverse=True)
-    few = -(-count // 6) if gemm.is_decoded(kind, count) else count // 16 + count % 16 // 4 + count % 4
+    few = -(-count // DECODED_INPUTS) if gemm.is_decoded(kind, count) else count // 16 + count % 16 // 4 + count % 4
     assert sum(1 / size for _, size in tiles) == pytest.approx(few)
 
 
@@ -266,7 +268,7 @@ def packed_inputs(kind: int, x: Array) -> tuple[Array, Array, ModelDims, Any]:
 
 
 @pytest.mark.parametrize("columns", [1, 64, 70, 300])
-@pytest.mark.parametrize("count", [1, 6, 21])
+@pytest.mark.parametrize("count", [1, 6, 21, 29])
 @pytest.mark.parametrize("kind", [FLOAT32, BFLOAT16, INT8])
 def test_inputs_are_packed_in_lines_of_their_tile(kind: int, count: int, columns: int) -> None:
     x = normal(count, columns)
@@ -350,7 +352,7 @@ def test_the_micro_kernels_of_products_of_floats(
     close(found, expected, 3e-6)
 
 
-@pytest.mark.parametrize("num_inputs", [1, 2, 6])
+@pytest.mark.parametrize("num_inputs", sorted({1, 2, 5, DECODED_INPUTS}))
 @pytest.mark.parametrize("columns", [1, 70])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_decoded_weights_and_their_products(precision: DecodingPrecision, columns: int, num_inputs: int) -> None:
@@ -358,27 +360,28 @@ def test_decoded_weights_and_their_products(precision: DecodingPrecision, column
     weight, x = normal(rows, columns), normal(num_inputs, columns)
     weight = np.sign(weight) * np.clip(np.abs(weight), 0.05, None)
     memory, factors = panels_of(precision, weight)
-    lines = gemm.num_lines(kind, columns)
-    size = lines * VALUES_PER_LINE[kind]
+    lines, rows = gemm.num_lines(kind, columns), 16 * DECODED_PANELS
+    size, apart = lines * VALUES_PER_LINE[kind], (num_inputs + 1) * 16
     padded = np.pad(x, ((0, 0), (0, size - columns)))
-    decoded, sums, packed = untouched(size * 16 + 1), untouched(num_inputs * 16 + 1), tile(FLOAT32, padded)
-    sums[:-1] = 0
+    decoded, sums, packed = untouched(size * rows + 1), untouched(DECODED_PANELS * apart), tile(FLOAT32, padded)
+    of_panels = sums.reshape(DECODED_PANELS, num_inputs + 1, 16)
+    of_panels[:, :num_inputs] = 0
     decode, multiply = make_panel_decoder(kind), make_decoded_microkernel(num_inputs)
 
     @numba.njit
     def call(panel: int, lines: int, decoded_at: int, inputs: int, sums_at: int) -> None:
         decode(panel, lines, decoded_at)
-        multiply(decoded_at, inputs, size // 16, sums_at)
+        multiply(decoded_at, inputs, size // 16, sums_at, 4 * apart)
 
     for _ in range(2):  # the second time it is added
         call(memory.ctypes.data, lines, decoded.ctypes.data, packed.ctypes.data, sums.ctypes.data)
-    assert decoded[-1] == sums[-1] == UNTOUCHED
+    assert decoded[-1] == UNTOUCHED
+    assert (of_panels[:, num_inputs] == UNTOUCHED).all()
     exact = from_bfloat16(as_bfloat16(weight)) if kind == BFLOAT16 else weight.astype(np.float64)
-    found = (
-        decoded[:-1].reshape(size, 16)[:columns].T.astype(np.float64) * factors[:16, None] * np.float64(INPUT_FACTOR)
-    )
-    np.testing.assert_array_equal(found, exact[:16])
-    close(sums[:-1].reshape(num_inputs, 16) * factors[:16], 2 * x.astype(np.float64) @ exact[:16].T, 3e-6)
+    scales = factors[:rows, None] * np.float64(INPUT_FACTOR)
+    np.testing.assert_array_equal(decoded[:-1].reshape(size, rows)[:columns].T * scales, exact[:rows])
+    found = of_panels[:, :num_inputs].transpose(1, 0, 2).reshape(num_inputs, rows) * factors[:rows]
+    close(found, 2 * x.astype(np.float64) @ exact[:rows].T, 3e-6)
 
 
 @pytest.mark.parametrize("rows_left", [-16, 0, 1, 15, 16, 40])
@@ -397,7 +400,7 @@ def test_the_epilogue_scales_adds_and_stops_at_the_last_row(count: int, adds: bo
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
-@pytest.mark.parametrize("count", [1, 7, 21])
+@pytest.mark.parametrize("count", [1, 7, 21, 43])
 @pytest.mark.parametrize("shape", [(1, 1), (50, 70), (33, 300)])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_products_of_several_threads(

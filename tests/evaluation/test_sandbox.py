@@ -56,7 +56,7 @@ def test_what_went_wrong_is_told(box: Sandbox) -> None:
     [
         ("x = []\nwhile True: x.append(bytearray(10**7))", {"failed", "memory"}),
         ("import os, time\nfor _ in range(5): os.fork()\ntime.sleep(60)", {"processes"}),
-        ("import threading, time\nfor _ in range(40): threading.Thread(target=time.sleep, args=(60,)).start()",
+        ("import threading, time\nfor _ in range(40): threading.Thread(target=time.sleep, args=(1,)).start()",
          {"processes", "failed", "seconds"}),
         ("open('big', 'wb').write(b'x' * (1 << 25))", {"failed"}),
         ("for i in range(40): open(f'x{i}', 'wb').write(b'x' * (1 << 20))", {"failed"}),

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from tests.data.sentinels import with_sentinels
 from textwright.api.model import Model
 from textwright.api.task_evaluation import evaluate_task
 from textwright.core.errors import InputError
+from textwright.data.prompt_format import PromptFormat
 from textwright.evaluation.evaluation_folder import PREDICTIONS, NotEndedError, read_evaluation
-from textwright.evaluation.predict import Placed, Predictor, probabilities
+from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, probabilities
 from textwright.evaluation.sandbox import why_not_isolated
 from textwright.evaluation.task_sampling import sampling_of
 from textwright.generation.request import SamplingConfig
@@ -216,6 +219,46 @@ def test_all_that_fits_is_seen_whole(nano: Model, tmp_path: Path) -> None:
     message = f"together at most {context + 1}: the model sees {context}, and never the last one"
     with pytest.raises(InputError, match=message):
         predictor.encoded(Placed(0, Example(longest.prompt + "x")))
+
+
+class FillingIn(Writing):
+    """A word is missing between two others."""
+
+    def examples(self, paths: Sequence[Path]) -> Iterator[Example]:
+        for number, line in enumerate(paths[0].read_text().splitlines()):
+            sides = (f"{line} is", f" as {line} was")
+            yield Example(f"{line}:", " good", ("good",), id=f"line {number}", prefix_suffix=sides)
+
+
+def test_a_model_that_fills_in_is_told_what_stands_after_the_answer(nano: Model, data: Path, tmp_path: Path) -> None:
+    tokenizer = with_sentinels(nano.tokenizer)
+    shape = preset("nano", vocab_size=tokenizer.vocab_size, context_length=64)
+    filling = Model(build(shape, seed=1).eval(), tokenizer)
+    evaluate_task(filling, FillingIn(), data, out=tmp_path / "filling", quiet=True)
+    evaluate_task(nano, FillingIn(), data, out=tmp_path / "going-on", quiet=True)
+    how = {"max_new_tokens": 6, "temperature": 0, "stop": ("\n",)}
+    for row in rows_of(tmp_path / "filling"):
+        word = row["prompt"].partition(" ")[0]
+        assert (row["prompt"], row["suffix"]) == (f"{word} is", f" as {word} was")
+        assert row["text"] == filling.generate(row["prompt"], suffix=row["suffix"], **how)
+    for row in rows_of(tmp_path / "going-on"):
+        assert row["prompt"].endswith(":")
+        assert "suffix" not in row
+        assert row["text"] == nano.generate(row["prompt"], **how)
+    assert " as one was" in (tmp_path / "filling" / "report.html").read_text()
+
+
+def test_a_suffix_counts_among_what_the_model_must_see(nano: Model, tmp_path: Path) -> None:
+    tokenizer, config = with_sentinels(nano.tokenizer), SamplingConfig(**sampling_of(Writing(), {}))
+    predictor = Predictor(nano.network, tokenizer, Writing(), config, prompt_format=PromptFormat())
+    beside = len(tokenizer.before_text) + 3 + config.max_new_tokens
+    for room, fits in (
+        (nano.network.context_length + 1 - beside, True),
+        (nano.network.context_length + 2 - beside, False),
+    ):
+        example = Example("x", prefix_suffix=("x" * 5, "y" * (room - 5)))
+        with nullcontext() if fits else pytest.raises(LongerThanContextError, match="a prompt of"):
+            predictor.encoded(Placed(0, example))
 
 
 @pytest.mark.parametrize("task", [Writing, Choosing])

@@ -49,6 +49,7 @@ REAL = [
     ("code_completion", "mbpp-sanitized", ["sanitized-mbpp.json"], 427),
     ("code_infilling", "humaneval", ["HumanEval.jsonl.gz"], 164),
     ("code_infilling", "mbpp-sanitized", ["sanitized-mbpp.json"], 427),
+    ("line_infilling", "tinyshakespeare", ["input.txt"], 2_500),
     ("open_ended", "corpus-british-fiction", ["ABronte_Agnes.txt.gz"], 424),
 ]
 """(task, data set, files, how many examples)"""
@@ -91,7 +92,8 @@ def test_examples_of_real_files_are_whole(
     assert len({example.id for example in examples}) == count, "examples of one name"
     for example in examples[:LOOKED_AT]:
         assert example.prompt
-        assert not example.prompt.endswith((" ", "\t"))
+        ends_in_indentation = not example.prompt.rpartition("\n")[2].strip()
+        assert ends_in_indentation or not example.prompt.endswith((" ", "\t"))
         assert example.source
         assert example.completion.strip()
         assert all(reference.strip() for reference in example.references)
@@ -183,6 +185,7 @@ def test_a_file_of_another_form_is_refused_with_its_place(name: str, tmp_path: P
             "code_infilling",
             {"prompt": "a", "canonical_solution": None, "test": "b", "entry_point": "c", "task_id": "d"},
         ),
+        ("line_infilling", {"text": 3}),
         ("open_ended", {"text": 3}),
     ],
 )

@@ -324,6 +324,24 @@ def test_programs_are_put_so_that_they_can_be_gone_on_with(tmp_path: Path) -> No
         'def add(a, b):\n    """ Sum. """\n    total = a + b\n    # the missing line\n# the missing line:\n'
     )
     assert line.completion == "    return total"
+    assert line.prefix_suffix == ('def add(a, b):\n    """ Sum. """\n    total = a + b\n', "\n")
+
+
+def test_a_line_is_missing_in_each_passage_of_code(tmp_path: Path) -> None:
+    lines = ["import math", "", "def area(r):", "    return math.pi * r * r", "", "", "x = 1", "", "# the end", ""]
+    path = written(tmp_path / "a.py", "\n".join(lines))
+    (line,) = examples("line_infilling", path)
+    assert line.prompt == "import math\n\ndef area(r):\n   "
+    assert line.completion == " return math.pi * r * r"
+    assert line.references == ("return math.pi * r * r",)
+    assert line.prefix_suffix == (line.prompt, "\n\n\nx = 1\n\n# the end\n")
+    assert (line.id, line.document) == ("a.py:4", "a.py")
+    sides = line.prefix_suffix
+    assert sides[0] + line.completion + sides[1] == path.read_text()
+    many = written(tmp_path / "b.py", "".join(f"value_{number} = {number}\n" for number in range(16 + 16 + 7)))
+    assert [one.completion for one in examples("line_infilling", many)] == ["value_8 = 8", "value_24 = 24"]
+    with pytest.raises(InputError, match="no passage of 8 lines with one of 10 characters"):
+        examples("line_infilling", written(tmp_path / "c.py", "a = 1\n" * 50))
 
 
 def test_passages_of_a_text_are_gone_on_with(tmp_path: Path) -> None:

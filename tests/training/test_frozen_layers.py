@@ -21,7 +21,8 @@ from textwright.training.config import ResolvedTrainConfig, TrainConfig
 from textwright.training.from_config import add_loss, make_batches
 from textwright.training.memory import Activations, measure_activations, training_bytes
 from textwright.training.model_with_loss import ModelWithLoss
-from textwright.training.parameter_plan import ParameterPlan
+from textwright.training.optimizers import Optimizer
+from textwright.training.parameter_plan import ParameterPlan, stage_at
 from textwright.training.schedules import learning_rate_fraction
 from textwright.training.strategies import parameter_plan_of, parse_strategy
 from textwright.training.train_state import TrainState
@@ -45,7 +46,7 @@ def resolved(config: TrainConfig, precision: Any = "float32") -> ResolvedTrainCo
 def begun(model: LanguageModel, config: ResolvedTrainConfig) -> TrainState:
     """The state of a model's first stage."""
     model_with_loss = add_loss(model, config).train()
-    model_with_loss.mark(config.parameter_plan[0])
+    model_with_loss.mark(stage_at(config.parameter_plan, 0))
     return TrainState.begin(model_with_loss, config)
 
 
@@ -68,6 +69,31 @@ def test_what_is_frozen_keeps_every_bit_and_all_else_moves(
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == ever
     assert 0 < len(ever) < len(before)
+
+
+def test_last_holds_under_half_of_the_gradients_and_optimizer_state_of_full(
+    make_model: Make, data: DataSplits, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Any] = []
+    plain_step = Optimizer.step
+
+    def step(self: Optimizer, fraction: float, gradients: Any, **how: Any) -> None:
+        handed.append(list(gradients.values()))
+        plain_step(self, fraction, gradients, **how)
+
+    monkeypatch.setattr(Optimizer, "step", step)
+    held = {}
+    for text in ("full", "last"):
+        model = make_model(num_layers=3)
+        config = resolved(quick(parameter_plan=plan_of(text, model), optimizer="adamw"))
+        state = begun(model, config)
+        train_step(state, make_batches(data.train, config, 16).batch(0), config)
+        tensors = [*handed.pop(), *state.optimizer.state_dict().values()]
+        storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in tensors}
+        held[text] = sum(storages.values())
+    whole = sum(weight.numel() for weight in make_model(num_layers=3).parameters())
+    assert held["full"] >= 3 * 4 * whole  # a gradient and two running means, in float32
+    assert held["last"] < held["full"] / 2
 
 
 def test_gradual_is_a_plain_loop_of_torch_step_by_step(make_model: Make, data: DataSplits, quick: Quick) -> None:

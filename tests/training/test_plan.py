@@ -43,7 +43,7 @@ data = DataSplits(train=TokenDataset.from_documents([ids]), val=None)
 model = build(preset("tiny", vocab_size=2048), seed=0)
 plans = []
 config = TrainConfig(
-    steps=3, batch_size=6, micro_batch_size=int(micro_batch_size), optimizer=optimizer,
+    steps=2, batch_size=6, micro_batch_size=int(micro_batch_size), optimizer=optimizer,
     activation_checkpointing=recompute == "yes", precision="float32"
 )
 batches = make_batches(data.train, config, model.context_length)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from textwright.api.config import ModelOptions as ModelOptions
     from textwright.api.config import RunConfig as RunConfig
     from textwright.api.fine_tuning import finetune as finetune
+    from textwright.api.fine_tuning import plan_finetune as plan_finetune
     from textwright.api.model import Model as Model
     from textwright.api.model import load as load
     from textwright.api.run_result import RunResult as RunResult
@@ -70,6 +71,7 @@ _PLACES = {
     "load_classifier": "api.classifier",
     "load_clusters": "api.clusters",
     "plan": "api.runs",
+    "plan_finetune": "api.fine_tuning",
     "resume": "api.runs",
     "train": "api.runs",
     "train_classifier": "api.classifier",
@@ -107,6 +109,7 @@ __all__ = [
     "load_classifier",
     "load_clusters",
     "plan",
+    "plan_finetune",
     "resume",
     "train",
     "train_classifier",

@@ -231,6 +231,9 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     replay: ReplayEntries = ()
     """Old text that is mixed in, so that it is not forgotten: PATH:SHARE each, such as novels.txt:0.05, where the share
     is that of the rows of each step."""
+    sample_prompts: Texts = ()
+    """What the samples during training continue; without it the prompts of the first three examples that are held out
+    (or learned, where none are), or the beginnings of texts."""
     watch: Paths = ()
     """Files and folders of text that is not learned: the loss on each is a curve beside that of what is."""
     stop_on: str | None = None

@@ -14,19 +14,24 @@ NEW_FOLDER = "NEW_FOLDER"
 """What stands in a command that repeats something for where the result goes."""
 
 
-def facts_of_evaluation(model: Model, request: TaskRequest, data: Sequence[tuple[Path, str]]) -> dict[str, Any]:
+def facts_of_evaluation(
+    model: Model, request: TaskRequest, data: Sequence[tuple[Path, str]], hashes: Mapping[str, str]
+) -> dict[str, Any]:
     """Model, task, data, machine and command, as plain values.
 
     Args:
         model: that is evaluated.
         request: what is asked for.
         data: its paths, and the hash of what is there.
+        hashes: of the files that the model was read from, by name.
     """
-    files = model.files
+    files, adapted = model.files, model.adapted
+    folder = adapted[0] if adapted is not None else files.folder if files is not None else None
     return {
         "model": {
-            "path": str(files.folder) if files is not None else None,
-            "files": {name: found["sha256"] for name, found in files.hashes().items()} if files is not None else {},
+            "path": str(folder) if folder is not None else None,
+            **({"adapter": str(adapted[1])} if adapted is not None else {}),
+            "files": dict(hashes),
             "family": model.network.config.family,
             "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
             "context_length": model.network.context_length,
@@ -35,17 +40,18 @@ def facts_of_evaluation(model: Model, request: TaskRequest, data: Sequence[tuple
         "data": [{"path": str(path), "sha256": sha256} for path, sha256 in data],
         "limit": request.options.get("limit"),
         "metrics": [*request.metrics],
-        "command": _command(files.folder if files is not None else None, request),
+        "command": _command(folder, adapted[1] if adapted is not None else None, request),
         "environment": environment(),
     }
 
 
-def _command(model: Path | None, request: TaskRequest) -> str:
+def _command(model: Path | None, adapter: Path | None, request: TaskRequest) -> str:
     """The shell command that does the same in another folder; where none can, what to call in Python."""
     task, engine = request.given, request.engine
     if model is None or isinstance(task, Task):
         return "in Python: evaluate_task(model, task, data, out=NEW_FOLDER)"
     words = ["textwright", "evaluate", str(model), "--task", str(task), "--data", *map(str, request.paths)]
+    words += [] if adapter is None else ["--adapter", str(adapter)]
     options = {**request.options, **{name: getattr(engine, name) for name in engine.model_fields_set}}
     for name, value in options.items():
         words += _option(name, value)

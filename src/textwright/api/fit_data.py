@@ -90,14 +90,17 @@ def read_fit_data(
     validation: Any,
     taught: Taught,
     options: FineTuneOptions,
+    *,
+    scratch: Path | None = None,
 ) -> FitData:
-    """What was given, as token ids in memory.
+    """What was given, as token ids.
 
     Args:
         texts: to be learned; see ``given.Examples``.
         validation: to be validated on; None: a part of the texts where the options say so, or nothing.
         taught: the model, with what the options need of it.
         options: how files are read, what is held out, what is replayed and watched.
+        scratch: a folder on whose disk the ids are kept; None: in memory.
 
     Raises:
         InputError: no text at all, something else than examples, or a pair that is longer than the model sees.
@@ -113,7 +116,7 @@ def read_fit_data(
         train, held = hold_out(train, options.val_fraction)
 
     def encoded(examples: Iterable[Example]) -> ExampleTokens:
-        return ExampleTokens(examples, tokenizer, max_pair_tokens=most, too_long=options.too_long)
+        return ExampleTokens(examples, tokenizer, max_pair_tokens=most, too_long=options.too_long, scratch=scratch)
 
     shaper = shaper_of(options, tokenizer, taught.prompt_format, most)
     learned = encoded(shaper.apply(train))

@@ -14,12 +14,14 @@ from typing import Any
 from textwright.api.config import FULL, FineTuneOptions, FitConfig, Resolved
 from textwright.api.evaluator import Evaluator, read_tasks
 from textwright.api.fit_data import FitData, damage_of_fit_data, open_fit_data, read_fit_data, write_fit_data
+from textwright.api.fit_samples import FitSamples
 from textwright.api.frozen_part import check_cache_frozen, fit_model_with_loss
 from textwright.api.run_result import write_report
-from textwright.api.taught import Taught, check_blocks
+from textwright.api.taught import Taught, check_strategy
 from textwright.checkpoint.model_folder import damage_of_model, load_model, read_dialogue, read_prompt_format
 from textwright.core.config import changed
 from textwright.core.errors import InputError
+from textwright.core.user_paths import folder_beside
 from textwright.data.examples import ExampleTokens
 from textwright.evaluation.tracked_tasks import TaskExamples
 from textwright.models.language_model import LanguageModel, as_language_model
@@ -30,6 +32,7 @@ from textwright.tokens import Tokenizer
 from textwright.training.callbacks import Callbacks
 from textwright.training.config import TrainConfig
 from textwright.training.loop import train as run_loop
+from textwright.training.plan import describe_plan
 from textwright.training.report import TrainReport
 from textwright.training.strategies import Strategy, parse_strategy
 from textwright.training.strategy_chart import strategy_chart
@@ -73,24 +76,43 @@ def teach(
     Raises:
         InputError: what cannot be learned, or options that do not fit the model.
     """
+    how: dict[str, Any] = {"base": base, "out": out, "on_prepared": on_prepared}
+    taught, data, config, tasks = made_ready(taught, texts, validation, options, **how)
+    return fit(taught, data, config, tasks, out=out, quiet=quiet)
+
+
+def made_ready(
+    taught: Taught,
+    texts: Any,
+    validation: Any,
+    options: FineTuneOptions,
+    *,
+    base: str | None,
+    out: Path | None,
+    on_prepared: Callable[[Taught], None],
+) -> tuple[Taught, FitData, FitConfig, list[TaskExamples]]:
+    """A model made ready for what it is to learn, in place; that, how, and the tasks that it is put to meanwhile.
+
+    Args and errors: see ``teach``.
+    """
     options, strategy = options.from_anywhere(), parse_strategy(options.strategy)
     if options.training.parameter_plan and (options.strategy != FULL or options.layer_decay != 1):
         raise InputError("a parameter_plan with a strategy or a layer_decay", expected="one of them")
     tasks = read_fit_tasks(options)
-    check_blocks(strategy, taught.network)
+    check_strategy(strategy, taught.network)
     check_cache_frozen(options, taught.network.num_layers)
     if options.cache_frozen and out is None:
         raise InputError("cache_frozen without a run", expected="a folder to keep it in", fix="set out")
     num_known, taught = taught.tokenizer.vocab_size, taught.with_tokens(options)
-    data = read_fit_data(texts, validation, taught, options)
+    scratch = None if out is None else folder_beside(out)  # on the disk of the run, where all of it will be
+    data = read_fit_data(texts, validation, taught, options, scratch=scratch)
     if data.control is not None:
         known = taught.prompt_format.model_copy(update={"control": data.control})
         taught = replace(taught, prompt_format=known)
     taught = taught.prepare(options, strategy, num_known=num_known)
     on_prepared(taught)
     taught.adapted(strategy, options.training.seed)
-    config = fit_config(data, taught, options, strategy, base=base)
-    return fit(taught, data, config, tasks, out=out, quiet=quiet)
+    return taught, data, fit_config(data, taught, options, strategy, base=base), tasks
 
 
 def fit_config(
@@ -166,7 +188,7 @@ def fit(
     if out is not None:
         run, data = begin_fit_run(out, taught, data, config)
     evaluator = replace(evaluator, val=data.splits.val, watched=data.watch)
-    callbacks = fit_callbacks(run, config, taught, evaluator, display)
+    callbacks = fit_callbacks(run, config, taught, data, evaluator, display)
     with run.locked_and_new() if run is not None else nullcontext(), display or nullcontext():
         batches = data.batches(training, network.context_length)
         report = run_loop(
@@ -220,16 +242,30 @@ def restore_base(run: Run, config: FitConfig, network: LanguageModel) -> None:
 
 
 def fit_callbacks(
-    run: Run | None, config: FitConfig, taught: Taught, evaluator: Evaluator, display: TrainingDisplay | None
+    run: Run | None,
+    config: FitConfig,
+    taught: Taught,
+    data: FitData,
+    evaluator: Evaluator,
+    display: TrainingDisplay | None,
 ) -> Callbacks:
     """What the loop asks for while it teaches."""
-    callbacks = evaluator.added_to(Callbacks())
+    per_epoch = data.steps_per_epoch(config.training, taught.network.context_length)
+    callbacks = evaluator.added_to(Callbacks(steps_per_epoch=per_epoch))
     if display is not None:
-        callbacks = replace(callbacks, on_row=display.show, on_note=display.note)
+        callbacks = replace(
+            callbacks,
+            on_row=display.show,
+            on_note=display.note,
+            on_plan=lambda plan: display.note(describe_plan(plan)),
+        )
     if run is None:
         return callbacks
+    samples = FitSamples.of(data.splits, taught.tokenizer, config.sample_prompts, taught.network.context_length)
     return replace(
         callbacks,
+        sample=samples.take,
+        samples_first=True,
         on_resolved=lambda resolved: run.write_config(
             config.model_copy(update={"training": resolved}), _resolved(taught.network)
         ),

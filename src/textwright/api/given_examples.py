@@ -215,4 +215,4 @@ def _of_document(text: str, document: Document) -> Example:
     if document.format != PAIR or document.spans is None:
         return Example(text, document)
     ((start, _),) = document.spans
-    return Example(text[start:], replace(document, spans=None), text[:start])
+    return Example(text[start:], document.with_spans(None), text[:start])

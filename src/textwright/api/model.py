@@ -68,6 +68,7 @@ class Model:
         prompt_format: PromptFormat | None = None,
         *,
         files: ModelFiles | None = None,
+        adapted: tuple[Path, Path] | None = None,
     ) -> None:
         """
         Args:
@@ -76,6 +77,7 @@ class Model:
             dialogue: see above.
             prompt_format: see above.
             files: what the network was read from; what takes time to make of it is kept beside them.
+            adapted: the folders of the base and of the adapter that it was read from, where it was from two.
         """
         self.network = network
         self.tokenizer = tokenizer
@@ -83,7 +85,7 @@ class Model:
         self._num_changes = 0
         self._fast_precisions: dict[str, DecodingPrecision] = {}
         self._decoders: dict[tuple[str, str], tuple[_Version, Decoder]] = {}
-        self._files, self._version_of_files = files, self._version
+        self._files, self._adapted, self._version_of_files = files, adapted, self._version
 
     def changed(self) -> None:
         """Say that the weights were changed by hand, so that what was made of the old ones is made anew.
@@ -333,13 +335,19 @@ class Model:
         written: dict[str, Any] = {"dtype": dtype, "dialogue": self.dialogue, "prompt_format": self.prompt_format}
         save_model(self.network, self.tokenizer, Path(folder), **written)
         if dtype == "float32":  # in the others the folder holds weights that were rounded, and memory does not
-            self._files, self._version_of_files = ModelFiles.of(Path(folder)), self._version
+            self._files, self._adapted = ModelFiles.of(Path(folder)), None
+            self._version_of_files = self._version
 
     @property
     def files(self) -> ModelFiles | None:
         """What the model was read from, where both are as they were."""
         is_as_read = self._version == self._version_of_files and self._files is not None and self._files.are_unchanged()
         return self._files if is_as_read else None
+
+    @property
+    def adapted(self) -> tuple[Path, Path] | None:
+        """The folders of the base and of the adapter that the model was read from, where it is as it was."""
+        return self._adapted if self._version == self._version_of_files else None
 
     @property
     def device(self) -> torch.device:
@@ -380,5 +388,5 @@ def load(source: Path | str, *, adapter: Path | str | None = None, device: str =
     if added is not None:
         add_adapter(network, added)
         merge_lora(network)
-    read_from = files if added is None else None
-    return Model(network.eval(), tokenizer, read_dialogue(folder), read_prompt_format(folder), files=read_from)
+    of: dict[str, Any] = {"files": files} if adapter is None else {"adapted": (folder, Path(adapter))}
+    return Model(network.eval(), tokenizer, read_dialogue(folder), read_prompt_format(folder), **of)

@@ -31,8 +31,8 @@ from textwright.core.user_paths import folder_beside
 from textwright.data.dataset import DataSplits, find_data_corruption, open_data
 from textwright.data.manifest import read_manifest
 from textwright.data.prepare import prepare_data
-from textwright.evaluation.tracked_tasks import TaskExamples
-from textwright.models.catalog import build
+from textwright.evaluation.tracked_tasks import TaskExamples, TrackedTask
+from textwright.models.catalog import build, build_uninitialised
 from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.presets import preset
 from textwright.runs.display import TrainingDisplay
@@ -165,7 +165,8 @@ def read_run(run: Run) -> tuple[RunConfig | FitConfig, Resolved | None]:
 
 @checks_kinds
 def verify(folder: Path | str) -> list[CheckResult]:
-    """Check a run: its config, every checkpoint and best model, the token shards, the models it began and ended with.
+    """Check a run: its config, journal and samples, every checkpoint and best model, the token shards, the models it
+    began and ended with.
 
     Reads every byte of them. A part that the run has not come to yet is left out.
 
@@ -254,7 +255,7 @@ def _train(
             read_again = open_fit_data(run, config)
             evaluator = replace(evaluator, watched=read_again.watch)
             taught = taught_of(run, config, model, tokenizer)
-            callbacks = fit_callbacks(run, config, taught, evaluator, display)
+            callbacks = fit_callbacks(run, config, taught, read_again, evaluator, display)
             batches = read_again.batches(training, model.context_length)
             model_with_loss = fit_model_with_loss(model, batches, config, training, run, callbacks.on_note)
         else:
@@ -285,7 +286,7 @@ def _begin(
     quiet: bool,
 ) -> tuple[Tokenizer, DataSplits, LanguageModel, Evaluator]:
     """Tokenizer, text and the model as it starts: of the shape that was resolved, where it was. What evaluates it."""
-    tokenizer, data = _prepare(run, config, quiet)
+    tokenizer, data = _prepare(run, config, read, quiet)
     if resolved is not None:
         shape = resolved.model
     else:
@@ -310,7 +311,9 @@ def _choices(config: RunConfig) -> dict[str, Any]:
     return config.model.model_dump(exclude={"preset"})
 
 
-def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Tokenizer, DataSplits]:
+def _prepare(
+    run: Run, config: RunConfig | FitConfig, read: list[TaskExamples], quiet: bool
+) -> tuple[Tokenizer, DataSplits]:
     """The tokenizer and the shards: those of the run where they are there already."""
     if isinstance(config, FitConfig) or run.data.is_dir():
         return load_tokenizer(run.data), open_data(run.data)
@@ -320,6 +323,7 @@ def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Toke
         text = stack.enter_context(TextFiles(config.data, but=config.val_data, scratch=run.folder, **config.reading))
         val = TextFiles(config.val_data, **config.reading) if config.val_data else None
         tokenizer = make_tokenizer(config.tokenizer, text.texts, seed=config.training.seed)
+        _check_fit(read, config, tokenizer)
         total = sum(file.stat().st_size for file in find_files(config.data, but=config.val_data))
         progress = None if quiet else stack.enter_context(bar("preparing data", total, unit="bytes"))
         data = prepare_data(text, tokenizer, run.data, val_documents=val, progress=progress)
@@ -327,6 +331,19 @@ def _prepare(run: Run, config: RunConfig | FitConfig, quiet: bool) -> tuple[Toke
         for files in filter(None, (text, val)):
             stderr_console().print(files.summary)
     return tokenizer, data
+
+
+def _check_fit(read: list[TaskExamples], config: RunConfig, tokenizer: Tokenizer) -> None:
+    """See that the model will see some examples of each task whole, before the text is made into tokens.
+
+    Raises:
+        InputError: see ``TrackedTask``.
+    """
+    if read:
+        shape = preset(config.model.preset, vocab_size=tokenizer.vocab_size, **_choices(config))
+        model = as_language_model(build_uninitialised(shape))
+        for one in read:
+            TrackedTask(one, model, tokenizer)
 
 
 def describe(model: LanguageModel, tokenizer: Tokenizer, data: DataSplits) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,24 +113,37 @@ def evaluate_task(
     names = given_names(metrics, "metrics") if metrics is not None else None
     where: dict[str, Any] = {"out": Path(out), "metrics": names, "limit": limit, "skip_long": skip_long}
     how: dict[str, Any] = {"trust_code": trust_code, "engine": engine, **sampling}
-    return evaluate_request(model, read_task_request(task, given_paths(data, "data"), **where, **how), quiet=quiet)
+    hashes = _begin_hashing(model)
+    request = read_task_request(task, given_paths(data, "data"), **where, **how)
+    return evaluate_request(model, request, quiet=quiet, hashes=hashes)
 
 
-def evaluate_request(model: Model, request: TaskRequest, *, quiet: bool = False) -> TaskReport:
-    """Put the examples of a request to a model, and judge what it says; see ``evaluate_task``."""
+def evaluate_request(
+    model: Model, request: TaskRequest, *, quiet: bool = False, hashes: "ModelHashes | None" = None
+) -> TaskReport:
+    """Put the examples of a request to a model, and judge what it says; see ``evaluate_task``.
+
+    Args:
+        model: writes the answers, or chooses among the options.
+        request: the examples, and how they are put.
+        quiet: show no progress.
+        hashes: the model's, where they are being made already.
+    """
     begun_s = time.monotonic()
+    hashes = hashes or _begin_hashing(model)
     task, sampling = request.task, request.sampling
-    predictor = Predictor(model.decoder(request.engine), model.tokenizer, task, sampling, request.sandbox)
+    decoder, known = model.decoder(request.engine), model.prompt_format
+    predictor = Predictor(decoder, model.tokenizer, task, sampling, request.sandbox, known)
     kept, num_skipped = _fitting(predictor, request)
     found = [(path, _hash_of(path)) for path in request.paths]
     settings = {
-        "model": fingerprint_of(model),
+        "model": hashes.weights.result(),
         "task": task.name,
         "data": [sha256 for _, sha256 in found],
         "sampling": sampling.model_dump(mode="json"),
         "engine": request.engine.model_dump(mode="json"),
     }
-    predictions = Predictions(request.out, settings, facts_of_evaluation(model, request, found))
+    predictions = Predictions(request.out, settings, facts_of_evaluation(model, request, found, hashes.files.result()))
     _check_are_the_same(predictions, kept)
     num_tokens = _predict(predictor, predictions, kept, request.metrics, quiet=quiet)
     rows = predictions.rows()
@@ -167,9 +181,9 @@ def _report(predictions: Predictions, judgement: Judgement, rows: Sequence[Row],
 
 def _check_are_the_same(predictions: Predictions, kept: Sequence[Placed]) -> None:
     """See that what is done already was asked as it would be now: a task's file may have been changed since."""
-    asked = {placed.place: (placed.example.prompt, list(placed.example.references)) for placed in kept}
+    asked = {one.place: (one.example.prompt, one.suffix, list(one.example.references)) for one in kept}
     for row in predictions.rows():
-        if row["place"] in asked and (row["prompt"], row["references"]) != asked[row["place"]]:
+        if row["place"] in asked and (row["prompt"], row.get("suffix"), row["references"]) != asked[row["place"]]:
             raise InputError(
                 f"{predictions.folder} holds an evaluation with another prompt or reference of {row['id']}",
                 fix="give another --out, or delete the folder",
@@ -231,12 +245,34 @@ def _check_can_be_judged(row: Row, metrics: Mapping[str, Metric]) -> None:
         metric.check([first])
 
 
+@dataclass(frozen=True)
+class ModelHashes:
+    """What tells a model's weights from others, as it will be."""
+
+    weights: Future[str]
+    """See ``fingerprint_of``."""
+    files: Future[dict[str, str]]
+    """SHA-256 of the files that the model was read from, by name."""
+
+
+def _begin_hashing(model: Model) -> ModelHashes:
+    """Hash a model in threads, which take no time from what else is done as long as a core is free."""
+    threads = ThreadPoolExecutor(2, "textwright-hash")
+    begun = ModelHashes(threads.submit(fingerprint_of, model), threads.submit(_hashes_of_files, model))
+    threads.shutdown(wait=False)
+    return begun
+
+
+def _hashes_of_files(model: Model) -> dict[str, str]:
+    return {name: found["sha256"] for name, found in model.files.hashes().items()} if model.files is not None else {}
+
+
 def fingerprint_of(model: Model) -> str:
     """SHA-256 of a model's weights as they are in memory, and of its tokenizer."""
     found = hashlib.sha256(model.tokenizer.fingerprint.encode())
     for name, tensor in sorted(model.network.state_dict().items()):
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

@@ -13,13 +13,12 @@ from typing import Self
 from textwright.api.config import FineTuneOptions
 from textwright.checkpoint.adapter import save_adapter
 from textwright.checkpoint.model_folder import save_model
-from textwright.core.errors import InputError
 from textwright.data.fill_in_middle import FillInMiddle, find_sentinels
 from textwright.data.prompt_format import PromptFormat
 from textwright.models.language_model import LanguageModel
 from textwright.models.layers.low_rank import lora_layers
 from textwright.models.longer_context import stretch_context
-from textwright.models.lora import add_lora
+from textwright.models.lora import add_lora, check_targets
 from textwright.models.vocabulary import extend_vocabulary
 from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
@@ -127,13 +126,14 @@ def tokens_for(options: FineTuneOptions, tokenizer: Tokenizer, known: PromptForm
     return tokenizer, known
 
 
-def check_blocks(strategy: Strategy, network: LanguageModel) -> None:
-    """See that a model has what a strategy names, before anything is changed.
+def check_strategy(strategy: Strategy, network: LanguageModel) -> None:
+    """See that a model has what a strategy names, before anything is changed: so many blocks, biases, targets.
 
     Raises:
-        InputError: it has fewer blocks.
+        InputError: it has not.
     """
-    most = max((stage.num_blocks for stage in strategy.stages if stage.name == "last"), default=0)
-    blocks = sum(group.kind == "block" for group in network.layer_groups())
-    if most > blocks:
-        raise InputError(f"last:{most} of a model of {blocks} blocks", expected=f"at most last:{blocks}")
+    if strategy.lora is not None:
+        check_targets(network, strategy.lora)
+    # A head of its own, and adapters, it gets.
+    others = tuple(stage for stage in strategy.stages if stage.name not in ("head", "lora"))
+    parameter_plan_of(replace(strategy, stages=others), network.layer_groups(), steps_per_epoch=1)

@@ -1,38 +1,13 @@
 """``textwright plan``: what a run would take."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from textwright.api.config import RunConfig, default_folder, merge_run_config
-from textwright.core.console import stderr_console, stdout_console
-from textwright.core.progress import duration
-from textwright.core.result import Result
-
-if TYPE_CHECKING:
-    from textwright.training.plan import Plan
-
-
-@dataclass(frozen=True)
-class Planned(Result):
-    """What a run would take."""
-
-    plan: "Plan"
-
-    def as_json(self) -> dict[str, Any]:
-        return self.plan.as_json()
-
-    def show(self) -> None:
-        out = stdout_console()
-        notes = stderr_console()
-        from textwright.training.plan import describe_plan
-
-        assert self.plan.seconds is not None
-        out.print(describe_plan(self.plan))
-        out.print(f"time: about {duration(self.plan.seconds)} from the first step to the end")
-        notes.print("next:  the same with textwright train")
+from textwright.api.planned import Planned
+from textwright.core.console import stderr_console
 
 
 def plan(
@@ -42,6 +17,8 @@ def plan(
     device: str = "auto",
 ) -> Planned:
     """See what a run would take: tokens, epochs, memory, disk and time, from 20 trial steps. Nothing is kept.
+
+    Of a fine-tuning textwright finetune tells it, with --plan.
 
     Parameters
     ----------
@@ -54,4 +31,5 @@ def plan(
     with stderr_console().announced("loading torch ..."):
         from textwright.api.runs import plan as plan_run
 
-    return Planned(plan_run(chosen, out=default_folder(chosen), device=device))
+    found = plan_run(chosen, out=default_folder(chosen), device=device)
+    return Planned(found, "the same with textwright train")

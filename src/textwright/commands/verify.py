@@ -42,7 +42,7 @@ class Verified(Result):
 
 
 def verify(run: Path, /) -> Verified:
-    """Check every checkpoint, the token shards and the model of a run, byte by byte. Exit code 2 where one is damaged.
+    """Check every checkpoint, the token shards, the journal and the model of a run. Exit code 2 where one is damaged.
 
     Parameters
     ----------

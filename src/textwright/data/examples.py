@@ -11,11 +11,14 @@ A part that is read and one that is learned are made into tokens by themselves: 
 model is asked to continue it.
 """
 
+import io
+import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -145,6 +148,7 @@ class ExampleTokens(TokenDataset):
         *,
         max_pair_tokens: int,
         too_long: TooLong = "error",
+        scratch: Path | None = None,
     ) -> None:
         """
         Args:
@@ -153,11 +157,12 @@ class ExampleTokens(TokenDataset):
             max_pair_tokens: of one of which a part is read only, its end counted: in rows that are shorter it would be
                 cut, and learned without what is given.
             too_long: what is done with a longer one.
+            scratch: a folder on whose disk the ids are kept, in a file without a name; without it they are in memory.
 
         Raises:
             InputError: a longer one, where that is an error; or there are examples, and nothing of them is learned.
         """
-        ids, ends, documents = array("I"), array("q"), list[Document]()
+        ids, ends, documents = _Ids(scratch), array("q"), list[Document]()
         self.validated_on: list[str] = []
         """Names of files of which nothing was taken, as they are validated on."""
         self.num_left_out = 0
@@ -177,17 +182,17 @@ class ExampleTokens(TokenDataset):
             if found is None:
                 continue
             example = found.example
-            ids.frombytes(found.ids.astype(np.uint32, copy=False).tobytes())
-            ends.append(len(ids))
+            ids.add(found.ids.astype(np.uint32, copy=False))
+            ends.append(ids.num_ids)
             document = example.document
-            documents.append(document if found.spans == document.spans else replace(document, spans=found.spans))
-            for text in (example.header, example.prompt or "", example.text):
+            documents.append(document if found.spans == document.spans else document.with_spans(found.spans))
+            for text in filter(None, (example.header, example.prompt, example.text)):
                 size_bytes += num_bytes(text)
                 num_characters += len(text)
         self._documents = documents
         self._check_something_is_learned(max_pair_tokens)
         super().__init__(
-            [np.array(ids, dtype=np.uint32)] if ids else [],
+            [ids.as_array()] if ids.num_ids else [],
             np.array(ends, dtype=np.int64),
             num_bytes=size_bytes,
             num_characters=num_characters,
@@ -203,8 +208,9 @@ class ExampleTokens(TokenDataset):
 
     def _counted(self, encoded: EncodedExample) -> EncodedExample | None:
         """What is left of an example once it is counted; None where it is left out."""
-        left = encoded.shortened()
+        left = encoded
         if encoded.is_left_out or encoded.num_cut:
+            left = encoded.shortened()
             self.num_too_long += 1
             self.num_tokens_cut += len(encoded.ids) if encoded.is_left_out else encoded.num_cut
             self.num_learned_cut += encoded.num_learned - (0 if encoded.is_left_out else left.num_learned)
@@ -266,6 +272,27 @@ class ExampleTokens(TokenDataset):
         return make_table(self._documents)
 
 
+class _Ids:
+    """Ids that are added up: in memory, or in a file that vanishes with the last that holds them."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.num_ids = 0
+        self._file: BinaryIO = io.BytesIO() if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+
+    def add(self, ids: Ids) -> None:
+        """Further ones, of uint32."""
+        self._file.write(ids.tobytes())
+        self.num_ids += len(ids)
+
+    def as_array(self) -> Ids:
+        """All of them; nothing is added any more."""
+        if isinstance(self._file, io.BytesIO):
+            return np.frombuffer(self._file.getbuffer(), dtype=np.uint32)
+        self._file.flush()
+        with self._file:
+            return np.memmap(self._file, dtype=np.uint32, mode="r")
+
+
 class _Encoder:
     """Makes the ids of whole examples."""
 
@@ -275,6 +302,8 @@ class _Encoder:
 
     def encode(self, example: Example) -> EncodedExample:
         """The whole of an example."""
+        if _is_plain_pair(example) and not len(self._begin):
+            return self._encode_pair(example)
         parts = [
             (_ids_of(text, start, stop, self._tokenizer), learned) for text, start, stop, learned in _parts(example)
         ]
@@ -298,6 +327,26 @@ class _Encoder:
                 spans.append((start, place))
         is_whole = not example.has_given and not example.header
         return EncodedExample(example, np.concatenate(found), None if is_whole else tuple(spans), num_kept)
+
+    def _encode_pair(self, example: Example) -> EncodedExample:
+        """The same of a prompt and its completion: of many short ones the way above would take half of the time."""
+        assert example.prompt is not None
+        prompt, completion = (self._tokenizer.encode_array(text) for text in (example.prompt, example.text))
+        ids = np.concatenate((prompt, completion, self._end))
+        return EncodedExample(example, ids, ((len(prompt), len(ids)),), 0)
+
+
+def _is_plain_pair(example: Example) -> bool:
+    """Whether it is a prompt and a completion, and nothing else."""
+    return (
+        example.prompt is not None
+        and example.document.spans is None
+        and example.middle is None
+        and not example.header
+        and example.is_last
+        and not isinstance(example.prompt, Rendered)
+        and not isinstance(example.text, Rendered)
+    )
 
 
 def _parts(example: Example) -> Iterator[tuple[str, int, int, bool]]:

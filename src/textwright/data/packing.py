@@ -5,7 +5,7 @@
     documents      aaaa bb ccccccccc d           rows of 5 places
 
     pieces         aaaa bb ccccc cccc d          a document that is longer than a row becomes several
-    rows           | bb d | cccc | aaaa | ccccc |    in another order: each row takes pieces while they fit
+    rows           | bb | cccc | aaaa d | ccccc |    in another order: each goes where it leaves the least room
 """
 
 from dataclasses import dataclass
@@ -89,19 +89,35 @@ def lay_out(document_ends: Integers, time: int, seed: int) -> Packing:
     starts = starts[document] + piece * time
     lengths = np.minimum(time, document_ends[document] - starts)
     order = shuffled(np.arange(len(starts)), len(starts), hash_u64("packing", seed))
-    lengths = lengths[order]
-    return Packing(starts[order], lengths, (piece == 0)[order], _first_pieces(lengths, time))
+    rows = _best_fit(lengths[order], time)
+    order = order[np.argsort(rows, kind="stable")]
+    firsts = np.concatenate([[0], np.cumsum(np.bincount(rows))])
+    return Packing(starts[order], lengths[order], (piece == 0)[order], firsts)
 
 
-def _first_pieces(lengths: Integers, time: int) -> Integers:
-    """The first piece of each row, and the number of pieces: each row takes pieces while they fit."""
-    filled = np.concatenate([[0], np.cumsum(lengths)])
-    # For every piece, which one would begin the next row if it began a row; then only the chain is left to follow.
-    next_first = (np.searchsorted(filled, filled[:-1] + time, side="right") - 1).tolist()
-    firsts = [0]
-    while firsts[-1] < len(next_first):
-        firsts.append(next_first[firsts[-1]])
-    return np.array(firsts, dtype=np.int64)
+def _best_fit(lengths: Integers, time: int) -> Integers:
+    """The row of each piece: the one that it fits into and leaves the least room in, else a new one.
+
+    Source: Johnson et al. 1974 (SIAM Journal on Computing 3), best fit.
+    """
+    rows, num_rows = np.empty(len(lengths), dtype=np.int64), 0
+    with_room: list[list[int]] = [[] for _ in range(time + 1)]  # rows, by the places that are left in them
+    rooms = 0  # bit r says whether there is a row with r places left
+    for number, length in enumerate(lengths.tolist()):
+        fitting = rooms >> length
+        if fitting:
+            room = length + (fitting & -fitting).bit_length() - 1
+            row = with_room[room].pop()
+            if not with_room[room]:
+                rooms ^= 1 << room
+        else:
+            room, row, num_rows = time, num_rows, num_rows + 1
+        rows[number] = row
+        left = room - length
+        if left:
+            with_room[left].append(row)
+            rooms |= 1 << left
+    return rows
 
 
 def _each(counts: Integers) -> tuple[Integers, Integers]:

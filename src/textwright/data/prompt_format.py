@@ -46,6 +46,11 @@ class PromptFormat(Config):
 
         return cls(fim=part("fim", FillInMiddle), control=part("control", ControlCodes))
 
+    def sentinels(self, tokenizer: Tokenizer) -> FillInMiddle | None:
+        """The sentinel tokens to fill in the middle: those of the folder, or known ones among the added tokens; None
+        for a model that only goes on."""
+        return self.fim or find_sentinels(tokenizer)
+
     def ids(
         self,
         prompt: str,
@@ -71,7 +76,7 @@ class PromptFormat(Config):
         ids = [*tokenizer.before_text, *self._header(control, tokenizer)]
         if suffix is None:
             return [*ids, *tokenizer.encode(prompt, special_tokens=special_tokens)]
-        sentinels = self.fim or find_sentinels(tokenizer)
+        sentinels = self.sentinels(tokenizer)
         if sentinels is None:
             raise InputError(
                 "a suffix for a model that has no tokens to fill in the middle",

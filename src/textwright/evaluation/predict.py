@@ -21,6 +21,7 @@ from textwright.core.allocator import keep_freed_memory
 from textwright.core.errors import InputError
 from textwright.core.seeds import hash_u64
 from textwright.core.words import counted
+from textwright.data.prompt_format import PromptFormat
 from textwright.evaluation.sandbox import Sandbox
 from textwright.generation.request import Completion, Request, SamplingConfig
 from textwright.generation.scheduler import Scheduler
@@ -53,6 +54,8 @@ class Placed:
     example: Example
     prompt_ids: Sequence[int] = ()
     """What the model is given, once it was seen that it can be: see ``Predictor.encoded``."""
+    suffix: str | None = None
+    """What stands after the answer, where the model is told; the example's prompt is then what stands before it."""
 
 
 class Predictor:
@@ -64,6 +67,7 @@ class Predictor:
         task: says how an answer is read.
         sampling: how texts are written; options are chosen without chance.
         sandbox: where answers that are programs are run; None where they are none.
+        prompt_format: how the model is asked for what stands between two texts, if it has learned that.
     """
 
     def __init__(
@@ -73,10 +77,13 @@ class Predictor:
         task: Task,
         sampling: SamplingConfig,
         sandbox: Sandbox | None = None,
+        prompt_format: PromptFormat | None = None,
     ) -> None:
         self._decoder, self._tokenizer, self._task, self._sampling = decoder, tokenizer, task, sampling
         self._sandbox = sandbox
         self._reads_source = decoder.conditioning == "source_ids"
+        self._prompt_format = prompt_format or PromptFormat()
+        self._fills_in = not self._reads_source and self._prompt_format.sentinels(tokenizer) is not None
         self._option_ids: dict[tuple[str, ...], list[list[int]]] = {}
 
     def encoded(self, placed: Placed) -> Placed:
@@ -88,8 +95,11 @@ class Predictor:
         """
         if placed.prompt_ids:
             return placed
+        if self._fills_in and placed.example.prefix_suffix is not None:
+            prefix, suffix = placed.example.prefix_suffix
+            placed = replace(placed, example=replace(placed.example, prompt=prefix), suffix=suffix)
         example, context = placed.example, self._decoder.context_length
-        ids = self._prompt_ids(example)
+        ids = self._prompt_ids(placed)
         if example.options:
             longest = max(map(len, self._ids_of_options(placed)))
             num_new, beside = longest, f"an option of {longest:,}"
@@ -213,10 +223,13 @@ class Predictor:
             self._option_ids[options] = [self._tokenizer.encode(option) for option in options]
         return self._option_ids[options]
 
-    def _prompt_ids(self, example: Example) -> list[int]:
+    def _prompt_ids(self, placed: Placed) -> list[int]:
+        prompt = placed.example.prompt
         if self._reads_source:
             return list(self._tokenizer.before_text)
-        return [*self._tokenizer.begin_ids, *self._tokenizer.encode(example.prompt)] or [self._tokenizer.end_id]
+        if placed.suffix is not None:
+            return self._prompt_format.ids(prompt, self._tokenizer, suffix=placed.suffix)
+        return [*self._tokenizer.begin_ids, *self._tokenizer.encode(prompt)] or [self._tokenizer.end_id]
 
 
 def name_of(placed: Placed) -> str:
@@ -232,6 +245,8 @@ def row_of(placed: Placed) -> Row:
     if example.document:
         row["document"] = example.document
     row |= {"prompt": example.prompt, "references": list(example.references)}
+    if placed.suffix is not None:
+        row["suffix"] = placed.suffix
     if example.source:
         row["source"] = example.source
     return row | dict(example.details)

@@ -57,7 +57,7 @@ def write_evaluation_report(record: EvaluationRecord, path: Path | None = None) 
 def evaluation_parts(record: EvaluationRecord) -> list[str]:
     """The parts of the page of one evaluation."""
     about, model = record.about, record.about.get("model", {})
-    name = model.get("path") or "a model in memory"
+    name = " with the adapter ".join(filter(None, (model.get("path") or "a model in memory", model.get("adapter"))))
     parts = [heading(record.folder.name, f"how well {name} does the task {record.task}"), facts(_headline(record))]
     parts.append(section("Figures", *_figures(record.figures)))
     parts += _confusion(record)
@@ -170,6 +170,8 @@ def example_card(row: Row, said_of: str) -> str:
 def asked(row: Row) -> Iterator[tuple[str, str]]:
     """What was asked, and what a good answer is."""
     yield "prompt", excerpt(row["prompt"])
+    if isinstance(row.get("suffix"), str):
+        yield "suffix", excerpt(row["suffix"])
     references = row["references"]
     for text in references[:MOST_REFERENCES]:
         yield "wanted", excerpt(text)

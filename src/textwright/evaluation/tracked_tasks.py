@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from textwright.core.errors import InputError
 from textwright.core.words import counted
@@ -173,7 +174,7 @@ class TrackedTask:
     @property
     def fingerprint(self) -> str:
         """A hash of what is asked, and of how an answer is written and judged."""
-        asked = [asdict(placed.example) for placed in self.examples]
+        asked = [_asked(placed) for placed in self.examples]
         how = [asked, self._sampling.model_dump(mode="json"), list(self._read.metrics)]
         return hashlib.sha256(json.dumps(how, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -190,6 +191,13 @@ class TrackedTask:
 
     def _predictor(self, decoder: Decoder) -> Predictor:
         return Predictor(decoder, self._tokenizer, self._read.task, self._sampling, self._sandbox)
+
+
+def _asked(placed: Placed) -> dict[str, Any]:
+    """An example as it is put to the model: with what stands after its answer where the model is told."""
+    asked = asdict(placed.example)
+    del asked["prefix_suffix"]
+    return asked if placed.suffix is None else asked | {"suffix": placed.suffix}
 
 
 class TrackedTasks:

@@ -179,8 +179,7 @@ class Scheduler:
         while True:
             self._expire(self._clock())
             self._admit()
-            ready = self._decode()
-            begun = self._prefill()
+            ready, begun = self._read()
             self._advance(ready + begun)
             if begun or self._clock() >= until or not (self._waiting or self._prefilling or self._running):
                 return
@@ -307,18 +306,24 @@ class Scheduler:
 
     # what is read
 
-    def _decode(self) -> list[tuple[_Task, Tensor]]:
-        """Read what clients that run ask for; the hidden states of each."""
-        asked = [(task, read) for task in self._running for read in task.decoding.reads()]
-        found: dict[_Task, list[Tensor]] = {}
-        for (task, _), hidden in zip(asked, self._read([read for _, read in asked]), strict=True):
-            found.setdefault(task, []).append(hidden)
-        return [(task, some[0] if len(some) == 1 else torch.cat(some)) for task, some in found.items()]
+    def _read(self) -> tuple[list[tuple[_Task, Tensor]], list[tuple[_Task, Tensor]]]:
+        """Read what clients that run ask for, and parts of prompts that wait: the hidden states of each that runs, and
+        the last of each whose prompt is read whole now."""
+        steps = [(task, read) for task in self._running for read in task.decoding.reads()]
+        parts = self._parts()
+        found = (
+            read_together(self._decoder, self.cache, [read for _, read in steps], [read for _, read in parts])
+            if steps or parts
+            else []
+        )
+        of_steps: dict[_Task, list[Tensor]] = {}
+        for (task, _), hidden in zip(steps, found[: len(steps)], strict=True):
+            of_steps.setdefault(task, []).append(hidden)
+        ready = [(task, some[0] if len(some) == 1 else torch.cat(some)) for task, some in of_steps.items()]
+        return ready, self._begun(parts, found[len(steps) :])
 
-    def _prefill(self) -> list[tuple[_Task, Tensor]]:
-        """Read a part of the prompts that wait for it; of those that are read whole the last hidden state."""
-        if not self._prefilling:
-            return []
+    def _parts(self) -> list[tuple[_Task, Read]]:
+        """The parts of prompts that are read next, shorter ones first."""
         left = self._max_prefill_tokens if self._running else max(self._max_prefill_tokens, IDLE_PREFILL_TOKENS)
         parts: list[tuple[_Task, Read]] = []
         for task in self._prefilling:
@@ -327,9 +332,12 @@ class Scheduler:
             ids = task.window[task.num_read : task.num_read + left]
             left -= len(ids)
             parts.append((task, Read(task.slot, ids, len(ids) if task.decoding.keeps_hidden else 1)))
-        parts.sort(key=lambda part: len(part[1].ids))
+        return sorted(parts, key=lambda part: len(part[1].ids))
+
+    def _begun(self, parts: Several[tuple[_Task, Read]], found: Several[Tensor]) -> list[tuple[_Task, Tensor]]:
+        """Clients whose prompts are read whole now run from here on."""
         ends: dict[_Task, Tensor] = {}
-        for (task, read), hidden in zip(parts, self._read([read for _, read in parts]), strict=True):
+        for (task, read), hidden in zip(parts, found, strict=True):
             task.num_read += len(read.ids)
             if task.decoding.keeps_hidden:
                 task.decoding.look(hidden)
@@ -371,9 +379,6 @@ class Scheduler:
             length = kept.base + kept.num_tokens if self._decoder.can_crop else None
             self.cache.fork(kept.slot, task.slot, length=length)
             task.decoding.base, task.num_read = kept.base, kept.num_tokens
-
-    def _read(self, reads: list[Read]) -> list[Tensor]:
-        return read_together(self._decoder, self.cache, reads) if reads else []
 
     def _advance(self, ready: Several[tuple[_Task, Tensor]]) -> None:
         by_class: dict[type[Decoding], list[tuple[_Task, Tensor]]] = {}

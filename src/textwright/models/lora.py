@@ -59,8 +59,7 @@ def add_lora(network: Network, config: LoraConfig, seed: int = 0) -> list[str]:
     Raises:
         InputError: a target that the network does not have, the same matrix meant twice, or the network has some.
     """
-    meant = _rows_meant(network, config.targets)
-    check_has_no_lora(network)
+    meant = check_targets(network, config)
     generator = torch.Generator().manual_seed(hash_u64("lora", seed) % 2**63)
     values = config.model_dump(include={"rank", "alpha", "rank_stabilised", "dropout"})
     for rows in meant:
@@ -68,6 +67,17 @@ def add_lora(network: Network, config: LoraConfig, seed: int = 0) -> list[str]:
         pair.init_weights(generator)
         pair.to(network.device)
     return list(lora_state(network))
+
+
+def check_targets(network: Network, config: LoraConfig) -> list[Rows]:
+    """The rows of layers that would get a product, in a network that is not changed.
+
+    Raises:
+        InputError: as ``add_lora``.
+    """
+    meant = _rows_meant(network, config.targets)
+    check_has_no_lora(network)
+    return meant
 
 
 def add_low_rank(

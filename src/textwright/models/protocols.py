@@ -11,6 +11,7 @@ A classifier has no ``Decoder``, an n-gram no ``Backbone``; what needs a missing
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, Self, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -163,3 +164,13 @@ class Decoder(Protocol):
 
     def logits(self, hidden: Float[Tensor, "*places hidden"]) -> Float[Tensor, "*places vocabulary"]:
         """Logits of the next token."""
+
+
+@runtime_checkable
+class PackedDecoder(Decoder, Protocol):
+    """One that reads texts of any lengths side by side, without filling them up to one length."""
+
+    def extend_packed(
+        self, ids: Int[np.ndarray, " tokens"], lengths: Sequence[int], cache: Cache, slots: Sequence[int]
+    ) -> Float[Tensor, "tokens hidden"]:
+        """As ``extend``, of texts that stand one after the other."""

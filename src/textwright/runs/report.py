@@ -187,7 +187,12 @@ def names_in(rows: Sequence[Row]) -> list[str]:
 
 
 def _sample(row: Row) -> str:
-    return note(f"step {row.get('step', 0):,}") + passage("", excerpt(str(row.get("text", ""))))
+    texts, prompts = row.get("texts") or [row.get("text", "")], row.get("prompts") or [""]
+    if len(texts) != len(prompts):
+        texts, prompts = texts[:1], [""]
+    pairs = zip(map(str, texts), map(str, prompts), strict=True)
+    shown = (passage(excerpt(prompt), excerpt(text[len(prompt) :])) for text, prompt in pairs)
+    return "".join([note(f"step {row.get('step', 0):,}"), *shown])
 
 
 def some(rows: Sequence[Row], count: int) -> list[Row]:

@@ -33,6 +33,9 @@ class Example:
     """Examples of one document stand and fall together, in intervals; empty: each for itself."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else metrics ask for, by their names: entities, tests, ..."""
+    prefix_suffix: tuple[str, str] | None = None
+    """What stands before the completion and after it: a model that fills in the middle is given these two, and any
+    other the prompt. None where nothing stands after it."""
 
 
 @dataclass(frozen=True)

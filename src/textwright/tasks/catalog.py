@@ -18,6 +18,7 @@ TASKS = Catalog(
         "email": "textwright.tasks.email:Email",
         "information_extraction": "textwright.tasks.information_extraction:InformationExtraction",
         "keywords_to_text": "textwright.tasks.keywords_to_text:KeywordsToText",
+        "line_infilling": "textwright.tasks.line_infilling:LineInfilling",
         "named_entities": "textwright.tasks.named_entities:NamedEntities",
         "open_ended": "textwright.tasks.open_ended:OpenEnded",
         "relations": "textwright.tasks.relations:Relations",

@@ -1,5 +1,8 @@
 """Filling in: a program of which a line is missing, the middle one of those that are indented.
 
+A model that fills in the middle sees what stands on both sides as it learned to. Any other reads the program with a
+comment in the line's place, and writes the line after it.
+
 Nothing is executed here: an example's details hold what is to be executed, ``before`` + the answer + ``after`` +
 ``tests``.
 """
@@ -32,6 +35,7 @@ class CodeInfilling(Task):
                     f"{before}{indent}{HOLE}{after}\n{HOLE}:\n",
                     line,
                     (line,),
+                    prefix_suffix=(before, f"{after}\n"),
                     source=before + after,
                     id=problem.id,
                     details={"before": before, "after": f"{after}\n", "tests": problem.tests},

@@ -40,8 +40,13 @@ def read_meanings(rows: Iterator[Row]) -> Iterator[Meaning]:
     Raises:
         InputError: a field is not there, or the meaning is no list of slots.
     """
+    known: dict[str, Slots] = {}  # most meanings come many times
     for row in rows:
-        yield Meaning(_slots_of(row.text("mr"), row.where), one_line(row.text("ref")), row.id)
+        text = row.text("mr")
+        slots = known.get(text)
+        if slots is None:
+            slots = known[text] = _slots_of(text, row.where)
+        yield Meaning(slots, one_line(row.text("ref")), row.id)
 
 
 def find_tokenised(paths: Sequence[Path]) -> list[Path] | None:

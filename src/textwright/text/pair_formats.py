@@ -17,6 +17,7 @@ learned to answer.
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any, Literal
 
@@ -97,9 +98,7 @@ def row_format(fields: Collection[str], where: str = "") -> str | None:
     Raises:
         InputError: it has two.
     """
-    names = set(map(folded, fields))
-    found = [one for one in FORMATS.values() if names.issuperset(one.fields)]
-    found = [one for one in found if not any(_reads_more(other, one) for other in found)]
+    found = _formats_of(tuple(fields))
     for one, other in combinations(found, 2):
         first, second = (" + ".join(each.fields) for each in (one, other))
         raise InputError(
@@ -109,6 +108,14 @@ def row_format(fields: Collection[str], where: str = "") -> str | None:
             fix="leave the others out, or name the field of a text with --text-field",
         )
     return found[0].name if found else None
+
+
+@lru_cache(maxsize=64)
+def _formats_of(fields: tuple[str, ...]) -> tuple[PairFormat, ...]:
+    """The formats that a row of these fields has. The rows of a file have the same ones, most of the time."""
+    names = set(map(folded, fields))
+    found = [one for one in FORMATS.values() if names.issuperset(one.fields)]
+    return tuple(one for one in found if not any(_reads_more(other, one) for other in found))
 
 
 def _reads_more(one: PairFormat, other: PairFormat) -> bool:

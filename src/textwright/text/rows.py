@@ -2,11 +2,10 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from textwright.core.errors import InputError, nearest
-from textwright.text.chunks import split_chunks
+from textwright.text.chunks import CHUNK_CHARACTERS, split_chunks
 from textwright.text.dialogue import Rendered
 from textwright.text.document import Chunk, Document
 from textwright.text.labels import label_of
@@ -52,11 +51,13 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
         return
     name = _name_in(row, "id") if options.text_field != "id" else None
     label = label_of(row, options.label_field, where)
-    document = Document(str(file.path), str(number) if name is None else name, label)
-    if written is not None:
+    source, name = str(file.path), str(number) if name is None else name
+    if written is None:
+        document = Document(source, name, label)
+    else:
         group = _name_in(value, GROUP_FIELD)
-        document = replace(document, spans=written.spans, group=group, format=written.format)
-    if isinstance(text, Rendered):  # whole: its marks are places in it
+        document = Document(source, name, label, spans=written.spans, group=group, format=written.format)
+    if isinstance(text, Rendered) or len(text) <= CHUNK_CHARACTERS:  # of a rendered one the marks are places in it
         yield Chunk(text, document)
     else:
         yield from split_chunks([text], document)

@@ -98,6 +98,8 @@ def has_long_run(text: str) -> bool:
     Patterns cut text where the kind changes, so that Chinese, without white space but with punctuation, has none.
     """
     half = LONG_RUN // 2
+    if len(text) < half:
+        return False
     # A long run fills at least one whole block of half its length; looking at blocks is fifteen times as fast.
     blocks = (text[start : start + half] for start in range(0, len(text) - half + 1, half))
     if not any(_is_of_one_kind(block) for block in blocks):

@@ -55,6 +55,10 @@ class Callbacks:
     seconds that they may take where it was not; None where nobody counts them."""
     sample: Callable[[Network], dict[str, Any]] | None = None
     """Fields of a ``sample`` row, ``text`` among them."""
+    samples_first: bool = False
+    """Whether a sample is taken before the first step, too: what a trained model makes of it that is not taught yet."""
+    steps_per_epoch: float | None = None
+    """Where a trained model is taught, the steps in which what is new is read once."""
     on_row: Callable[[dict[str, Any]], None] = _ignore
     """Gets every journal row as it is written."""
     on_resolved: Callable[[ResolvedTrainConfig], None] = _ignore

@@ -169,7 +169,7 @@ class TrainConfig(Config):
             "muon_momentum": 1 - 1 / span_steps,
             "warmup_steps": self.usual_warmup_steps(steps),
             "evaluate_every": part,
-            "sample_every": part,
+            "sample_every": self.usual_sample_every(steps),
             "checkpoint_every": min(part, 500),
             "max_eval_tokens": DEFAULT_EVAL_TOKENS,
         }
@@ -179,6 +179,10 @@ class TrainConfig(Config):
     def usual_warmup_steps(self, steps: int) -> int:
         """Over how many of its steps the learning rate rises, where it was not told."""
         return min(math.ceil(steps / 20), 200)
+
+    def usual_sample_every(self, steps: int) -> int:
+        """Steps between samples, where they were not told."""
+        return math.ceil(steps / 10)
 
     @property
     def resumable_changes(self) -> frozenset[str]:
@@ -224,10 +228,17 @@ class FineTuneConfig(TrainConfig):
     """Steps over which the learning rate rises in a line; a tenth of the steps when not given."""
     decay_fraction: float = Field(default=0.2, ge=0, le=1)
     """The last part of the steps, 0 to 1, over which wsd falls."""
+    sample_every: int | None = Field(default=None, ge=1)
+    """Steps between samples of text, the first of which is taken before any step; a third of the steps when not given.
+    """
 
     def usual_warmup_steps(self, steps: int) -> int:
         """A tenth: what is trained already is soon hurt."""
         return steps // 10
+
+    def usual_sample_every(self, steps: int) -> int:
+        """A third: a short run is not to spend its time on them."""
+        return math.ceil(steps / 3)
 
 
 class ResolvedTrainConfig(TrainConfig):

@@ -5,12 +5,19 @@ from typing import Literal
 
 from textwright.core.progress import duration
 
+StopReason = Literal["finished", "patience", "interrupted"]
+STOP_MESSAGES: dict[StopReason, str] = {
+    "finished": "finished",
+    "patience": "ended early: evaluations find no better model,",
+    "interrupted": "interrupted and saved",
+}
+
 
 @dataclass(frozen=True)
 class TrainReport:
     """The figures of a run, all its sessions together where not said otherwise."""
 
-    end_reason: Literal["finished", "patience", "interrupted"]
+    end_reason: StopReason
     """All steps done; no better model in ``early_stopping_patience`` evaluations; or a signal."""
     steps: int
     """Optimizer steps done."""

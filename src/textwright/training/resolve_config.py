@@ -293,6 +293,27 @@ def measure_timings(
     return StepTimings(step_s, evaluate_s, sample_s, save_s)
 
 
+def measure_step_s(
+    model_with_loss: ModelWithLoss, batches: BatchSource, resolved: ResolvedTrainConfig, num_steps: int
+) -> float:
+    """What a step of the stage takes by which a model is marked, the median of so many after two more.
+
+    Args:
+        model_with_loss: its weights are left as they were.
+        batches: what is stepped on.
+        resolved: nothing left open.
+        num_steps: to be timed.
+    """
+    weights = {name: value.clone() for name, value in model_with_loss.state_dict().items()}
+    trial, taken = TrainState.begin(model_with_loss, resolved), list[float]()
+    for step in range(NUM_WARM_UP_STEPS + num_steps):
+        begun_s = time.perf_counter()
+        train_step(trial, batches.batch(step), resolved)
+        taken.append(time.perf_counter() - begun_s)
+    model_with_loss.load_state_dict(weights)
+    return statistics.median(taken[NUM_WARM_UP_STEPS:])
+
+
 def _save_and_forget(trial: TrainState, scratch: Path) -> None:
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".trial.", suffix=".tmp") as folder:
         tensors, facts = trial.state_dict()

@@ -217,6 +217,8 @@ def parameter_plan_of(
     """
     if not 0 < layer_decay <= 1:
         raise InputError(f"layer_decay = {layer_decay:g}", expected="a number above 0, at most 1")
+    if not strategy.stages:
+        return ()
     if not groups and (layer_decay < 1 or any(stage.name != "full" for stage in strategy.stages)):
         given, expected = f"the strategy {str(strategy)!r}", "a model that says what its layers are"
         raise InputError(given, expected=expected, fix="use 'full', without layer_decay")

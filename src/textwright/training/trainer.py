@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from textwright.checkpoint.training_state import checkpoints, damage, read_checkpoint, snapshot, step_of
 from textwright.core.allocator import keep_freed_memory
@@ -27,7 +27,7 @@ from textwright.training.model_with_loss import ModelWithLoss
 from textwright.training.parameter_plan import stage_at
 from textwright.training.plan import make_plan
 from textwright.training.ranks import check_buffers, check_world
-from textwright.training.report import TrainReport
+from textwright.training.report import STOP_MESSAGES, StopReason, TrainReport
 from textwright.training.resolve_config import prepare_step, resolve_config
 from textwright.training.schedules import place_in_schedule
 from textwright.training.signals import StopRequest
@@ -36,7 +36,6 @@ from textwright.training.throughput import Throughput
 from textwright.training.train_state import TrainState
 from textwright.training.train_step import train_step
 
-StopReason = Literal["finished", "patience", "interrupted"]
 LENGTH = "length"
 """The event of a run that is to have other steps by the clock. One that is still to come stays in the journal."""
 COMPILED_CHANGE_S = 30.0
@@ -86,7 +85,11 @@ class Trainer:
         self.config = decision.config if world.rank == 0 else read_config(ResolvedTrainConfig, found, "the first rank")
         if config.minutes is not None:
             self.clock = Clock(config.minutes * 60, config)
-        callbacks.on_plan(make_plan(model_with_loss, batches, self.config, decision.activations, saves=saves))
+        per_epoch = callbacks.steps_per_epoch
+        plan = make_plan(
+            model_with_loss, batches, self.config, decision.activations, saves=saves, steps_per_epoch=per_epoch
+        )
+        callbacks.on_plan(plan)
         self.batches = batches
         model_with_loss.mark(stage_at(self.config.parameter_plan, 0))
         world.copy_from_first(list(model_with_loss.saved_state().values()))
@@ -141,6 +144,9 @@ class Trainer:
 
         self._log_precision()
 
+        # A run that goes on from its beginning may have it already.
+        if self.callbacks.samples_first and progress.step == 0 and not (self.run and any(read_rows(self.run.samples))):
+            self._timed("sample_every", self._sample)
         stop_reason = self._stop_reason(stop_request)
         while stop_reason is None:
             self._step()
@@ -385,13 +391,6 @@ class Trainer:
             name: getattr(self.config, name)
             for name in ("batch_size", "sequence_length", "micro_batch_size", "precision", "optimizer")
         }
-
-
-STOP_MESSAGES = {
-    "finished": "finished",
-    "patience": "ended early: evaluations find no better model,",
-    "interrupted": "interrupted and saved",
-}
 
 
 def _is_due(every: int, step: int) -> bool:

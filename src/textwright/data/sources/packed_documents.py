@@ -23,7 +23,7 @@ class PackedDocuments(OverTokens, ShuffledRows):
         seed: fixes the order.
     """
 
-    kind = "packed"
+    kind = "packed by best fit"
     repeats_rows = True
 
     def __init__(self, tokens: TokenDataset, *, batch_size: int, sequence_length: int, seed: int = 0) -> None:

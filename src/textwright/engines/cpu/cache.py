@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from textwright.engines.cpu.kernels.layout import CACHE_LINE
+from textwright.engines.cpu.large_pages import LargePages
 from textwright.models.kv_cache import next_capacity
 
 KEYS, VALUES, CAPACITY = range(3)
@@ -21,7 +22,8 @@ class SlotCache:
         slot s     keys, values  [layers, heads, capacity, head_dim]     filled up to length(s)
         table      where they lie, and the capacity: what the kernels are told
 
-    A slot's capacity doubles as it is needed, and stays when it is cropped.
+    A slot's capacity doubles as it is needed, and stays when it is cropped; what it outgrew goes to the next that
+    grows so far.
 
     Attributes:
         table: int64 [3, slots]: the addresses of keys and of values, and the capacity.
@@ -43,12 +45,11 @@ class SlotCache:
         """
         per_line = CACHE_LINE // dtype.itemsize
         self._shape, self._dtype = (layers, heads, -(-head_dim // per_line) * per_line), dtype
-        # What fills a head up to whole lines is multiplied too, and nobody writes it.
-        self._new = torch.empty if head_dim == self._shape[2] else torch.zeros
+        self._memory, self._free = LargePages(), dict[int, list[Tensor]]()
         self.context_length = context_length
         self._lengths = [0] * num_slots
-        nothing = torch.empty(0, dtype=dtype)
-        self._tensors: list[tuple[Tensor, Tensor]] = [(nothing, nothing)] * num_slots
+        self._tensors = [torch.empty(0, dtype=dtype)] * num_slots
+        """Keys and values of each."""
         self.table = np.zeros((3, num_slots), np.int64)
         self.addresses = tuple(row.ctypes.data for row in self.table)
 
@@ -79,12 +80,15 @@ class SlotCache:
             return
         layers, heads, head_dim = self._shape
         capacity, held = next_capacity(before, length, self.context_length), self._lengths[slot]
-        grown = self._new((2, layers, heads, capacity, head_dim), dtype=self._dtype)
+        free, outgrown = self._free.setdefault(capacity, []), self._tensors[slot]
+        # What fills a head up to whole lines is multiplied too; it is zero, and nobody writes it.
+        grown = free.pop() if free else self._memory.zeros((2, layers, heads, capacity, head_dim), self._dtype)
         if held:
-            for new, old in zip(grown, self._tensors[slot], strict=True):
-                new[:, :, :held] = old[:, :, :held]
-        self._tensors[slot] = grown[0], grown[1]
+            grown[:, :, :, :held] = outgrown[:, :, :, :held]
+        self._tensors[slot] = grown
         self.table[:, slot] = grown[0].data_ptr(), grown[1].data_ptr(), capacity
+        if before:
+            self._free[before].append(outgrown)
 
     def crop(self, slot: int, length: int) -> None:
         """Let a slot hold only its first tokens. What lies beyond is written over later."""
@@ -104,6 +108,6 @@ class SlotCache:
         self._lengths[target] = min(start, self._lengths[target])
         self.reserve(target, length)
         if start < length:
-            for mine, theirs in zip(self._tensors[target], origin._tensors[source], strict=True):
-                mine[:, :, start:length] = theirs[:, :, start:length]
+            mine, theirs = self._tensors[target], origin._tensors[source]
+            mine[:, :, :, start:length] = theirs[:, :, :, start:length]
         self._lengths[target] = length

@@ -30,6 +30,7 @@ from textwright.engines.cpu.kernels.layout import (
 from textwright.engines.cpu.kernels.llvm_ir import LANES
 from textwright.engines.cpu.kernels.numba_intrinsics import CHECKS_BOUNDS
 from textwright.engines.cpu.kernels.thread_pool import ThreadPool
+from textwright.engines.cpu.large_pages import LargePages
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
 from textwright.engines.cpu.workspace import Workspace
 from textwright.engines.engine_thread import ENGINE, T
@@ -75,7 +76,7 @@ class CPUDecoder:
         self.precision, self.device = precision, torch.device("cpu")
         self.vocab_size, self.context_length = model.vocab_size, model.context_length
         self.hidden_size = model.hidden_size
-        self._kept_alive: list[Tensor] = []
+        self._kept_alive, self._memory = list[Tensor](), LargePages()
         self._prepacked, self.packed = packed or {}, dict[str, Tensor]()
         dims = ModelDims(
             kind=KINDS[precision],
@@ -119,20 +120,32 @@ class CPUDecoder:
         self, ids: Int[Tensor, "rows time"], lengths: Sequence[int], cache: Cache, slots: Sequence[int]
     ) -> Float[Tensor, "rows time hidden"]:
         """Read more tokens against the cache, and add theirs to it in place; as ``Decoder.extend``."""
+        # In NumPy: a call takes a microsecond, and torch's five.
+        given = ids.numpy()
+        if all(length == given.shape[1] for length in lengths):
+            return self.extend_packed(given.reshape(-1), lengths, cache, slots).view(*ids.shape, self.hidden_size)
+        is_read = np.arange(given.shape[1]) < np.array(lengths)[:, None]
+        hidden = torch.zeros(*ids.shape, self.hidden_size)
+        hidden[torch.from_numpy(is_read)] = self.extend_packed(given[is_read], lengths, cache, slots)
+        return hidden
+
+    def extend_packed(
+        self, ids: Int[np.ndarray, " tokens"], lengths: Sequence[int], cache: Cache, slots: Sequence[int]
+    ) -> Float[Tensor, "tokens hidden"]:
+        """Read more tokens of texts that stand one after the other; as ``PackedDecoder.extend_packed``."""
         assert isinstance(cache, SlotCache)
         check_slots(slots, cache.num_slots)
         starts = [cache.length(slot) for slot in slots]
-        for slot, start, length in zip(slots, starts, lengths, strict=True):
-            cache.reserve(slot, start + length)
-        # In NumPy: a call takes a microsecond, and torch's five. A step of one token each, the most frequent, does
-        # without what lays out texts of different lengths.
-        is_step = ids.shape[1] == 1 and all(lengths)
-        if is_step:
-            tokens = np.array([ids.numpy()[:, 0], slots, starts])
+        ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+        for slot, end in zip(slots, ends, strict=True):
+            cache.reserve(slot, end)
+        num_tokens = len(ids)
+        if num_tokens == len(slots):  # a step of one token each, the most frequent
+            tokens = np.array([ids, slots, starts])
         else:
-            row, time = np.nonzero(np.arange(ids.shape[1]) < np.array(lengths)[:, None])
-            tokens = np.stack([ids.numpy()[row, time], np.array(slots)[row], np.array(starts)[row] + time])
-        num_tokens = tokens.shape[1]
+            ends_here = np.cumsum(lengths)
+            position = np.arange(num_tokens) + np.repeat(np.array(ends) - ends_here, lengths)
+            tokens = np.stack([ids, np.repeat(slots, lengths), position])
         found = torch.empty(num_tokens, self.hidden_size)
         args = self._kernel_args[0]
         with self._pool.lock:
@@ -143,13 +156,9 @@ class CPUDecoder:
                 self._tokens[:, :count] = tokens[:, first : first + count]
                 args["count"], args["hidden"] = count, found[first:].data_ptr()
                 self._run_kernel(FORWARD)
-        for slot, start, length in zip(slots, starts, lengths, strict=True):
-            cache.set_length(slot, start + length)
-        if is_step or num_tokens == ids.numel():
-            return found.view(*ids.shape, self.hidden_size)
-        hidden = torch.zeros(*ids.shape, self.hidden_size)
-        hidden[row, time] = found
-        return hidden
+        for slot, end in zip(slots, ends, strict=True):
+            cache.set_length(slot, end)
+        return found
 
     def logits(self, hidden: Float[Tensor, "*places width"]) -> Float[Tensor, "*places vocabulary"]:
         """Logits for the places given."""
@@ -190,11 +199,13 @@ class CPUDecoder:
     def _packed_matrix(self, name: str, weight: Tensor) -> list[int]:
         """Where a matrix is, in its precision: its panels, the scales of its rows, and its outliers."""
         if self.precision != "int8":
-            return [self._keep_alive(tensor) for tensor in pack_floats(weight.detach(), self.precision)]
+            panels, *rest = pack_floats(weight.detach(), self.precision)
+            return [self._keep_alive(tensor) for tensor in (self._memory.copy(panels), *rest)]
         names = (name, f"{name}_scales")
         packed = [self._prepacked[key] for key in names if key in self._prepacked]
         if not fits(packed, weight.shape):
-            packed = [*pack_int8(weight.detach())]
+            panels, scales = pack_int8(weight.detach())
+            packed = [self._memory.copy(panels), scales]
         self.packed |= zip(names, packed, strict=True)
         return [*(self._keep_alive(tensor) for tensor in packed), 0]
 

@@ -10,11 +10,13 @@ Source: Hu et al. 2021 (arXiv:2106.09685).
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from textwright.models.layers.linear import Linear
 
@@ -80,9 +82,19 @@ class LoraLinear(Linear):
     def forward(self, x: Float[Tensor, "*places in"]) -> Float[Tensor, "*places out"]:
         """W x + bias + scale B A x, the products in the precision of W x."""
         a, b = self._stacked()
+        if self._multiplies_once(x):
+            return _MergedLinear.apply(x, self.weight, self.bias, a, b)  # type: ignore[no-untyped-call,no-any-return]
         # Decoding is without dropout, in the middle of training too.
         dropped = F.dropout(x, self.dropout, self.training and torch.is_grad_enabled())
         return super().forward(x) + F.linear(F.linear(dropped, a), b)
+
+    def _multiplies_once(self, x: Tensor) -> bool:
+        """Whether W + B A is multiplied with: in float32, where it is learned and nothing is dropped.
+
+        In bfloat16 a small B A would be lost in the sum.
+        """
+        is_plain = self.weight.dtype == x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+        return is_plain and torch.is_grad_enabled() and not (self.dropout and self.training)
 
     @torch.no_grad()
     def merged_weight(self) -> Float[Tensor, "out in"]:
@@ -109,6 +121,35 @@ class LoraLinear(Linear):
             return pairs[0].lora_a, pairs[0].lora_b * pairs[0].scale
         columns = [F.pad(pair.lora_b * pair.scale, (0, 0, pair.start, out - pair.stop)) for pair in pairs]
         return torch.cat([pair.lora_a for pair in pairs]), torch.cat(columns, dim=1)
+
+
+class _MergedLinear(torch.autograd.Function):
+    """One product with W + B A instead of three with W, A and B, both ways.
+
+    The sum is made for each of them and not kept: it costs a rank's part of a product, and to keep it would be a copy
+    of every frozen matrix::
+
+        out = x (W + B A)' + bias      dx = dout (W + B A)      dA = (dout B)' x      dB = dout' (x A')
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight, a, b)
+        return F.linear(x, torch.addmm(weight, b, a), bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, a, b = ctx.saved_tensors
+        of_x, of_weight, of_bias, of_a, of_b = ctx.needs_input_grad
+        outs, ins = grad_out.flatten(0, -2), x.flatten(0, -2)
+        return (
+            grad_out @ torch.addmm(weight, b, a) if of_x else None,
+            outs.T @ ins if of_weight else None,
+            outs.sum(0) if of_bias else None,
+            (outs @ b).T @ ins if of_a else None,
+            outs.T @ (ins @ a.T) if of_b else None,
+        )
 
 
 def lora_layers(module: nn.Module) -> Iterator[tuple[str, LoraLinear]]:

@@ -11,7 +11,9 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     BLOCK,
     BLOCK_LINES,
     DECODED_INPUTS,
+    DECODED_PANELS,
     FLOAT32,
+    HAS_BFLOAT16,
     INT8,
     INTERLEAVE,
     VALUES_PER_LINE,
@@ -21,6 +23,7 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     make_epilogue,
     make_gemm_microkernel,
     make_panel_decoder,
+    make_prefetch,
 )
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, MAX_TOKENS, ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES
@@ -40,19 +43,22 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
 
 MAX_INPUTS = 16
 """Of a tile."""
+MIN_DECODED = 24 if WIDE else 2
+"""Inputs for which weights are decoded first."""
 DECODED_COLUMNS = 128
-"""Of a panel that are decoded at once: with a tile's inputs they stay in the cache next to the core."""
-SUMS = (MAX_TOKENS + DECODED_COLUMNS) * LANES
-"""Floats of a thread: the sums of a panel, and what is decoded of it."""
+"""Of panels that are decoded at once: with a tile's inputs they stay in the cache next to the core."""
+SUMS = DECODED_PANELS * (MAX_TOKENS + DECODED_COLUMNS) * LANES
+"""Floats of a thread: the sums of panels, and what is decoded of them."""
 _f32_1, _f32_4, _f32_16 = (make_gemm_microkernel(FLOAT32, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1)))
 _bf16_1, _bf16_4, _bf16_16 = (
     make_gemm_microkernel(BFLOAT16, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1))
 )
 _int8_1, _int8_4, _int8_16 = (make_gemm_microkernel(INT8, size, 1) for size in (1, 4, 16))
 _decode_f32, _decode_bf16 = (make_panel_decoder(kind) for kind in (FLOAT32, BFLOAT16))
-_decoded_1, _decoded_2, _decoded_3, _decoded_4, _decoded_5, _decoded_6 = (
-    make_decoded_microkernel(size) for size in range(1, DECODED_INPUTS + 1)
+_decoded_1, _decoded_2, _decoded_3, _decoded_4, _decoded_5, _decoded_6, _decoded_7, _decoded_8 = (
+    make_decoded_microkernel(min(size, DECODED_INPUTS)) for size in range(1, 9)
 )
+_prefetch = make_prefetch()
 _epilogue, _epilogue_added = (make_epilogue(adds) for adds in (False, True))
 
 
@@ -65,9 +71,9 @@ def num_lines(kind: int, num_columns: int) -> int:
 
 @jit
 def is_decoded(kind: int, count: int) -> bool:
-    """Whether weights are made floats before they are multiplied: where a processor has few registers, so that the
-    sums of a large tile leave none to decode with."""
-    return not WIDE and kind != INT8 and count > 1
+    """Whether weights are made floats before they are multiplied, once for all tiles; not where a processor multiplies
+    pairs of bfloat16 itself."""
+    return count >= MIN_DECODED and kind != INT8 and not (kind == BFLOAT16 and HAS_BFLOAT16)
 
 
 @jit
@@ -190,13 +196,15 @@ def gemm(
     interleave = INTERLEAVE[dims.kind]
     first, last = partition_rows(dims.kind, num_rows, thread, num_threads)
     if is_decoded(dims.kind, args.count):
-        for row in range(first, min(last, num_rows), LANES):
-            _multiply_decoded(dims.kind, args, panels, lines, row, sums_at)
-            if outliers != 0:
-                _add_outliers_decoded(dims.kind, args, outliers, num_rows, lines, row, sums_at)
-            bias_at = args.zeros if bias == 0 else float_at(bias, row)
-            scales, target = float_at(row_scales, row), float_at(out, row)
-            epilogue(sums_at, args.count, scales, bias_at, target, num_rows, adds, num_rows - row)
+        for first_row in range(first, min(last, num_rows), DECODED_PANELS * LANES):
+            _multiply_decoded(dims.kind, args, panels, lines, first_row, sums_at)
+            for which in range(DECODED_PANELS):
+                row, sums = first_row + which * LANES, line_at(sums_at, which * MAX_TOKENS)
+                if outliers != 0:
+                    _add_outliers_decoded(dims.kind, args, outliers, num_rows, lines, row, sums)
+                bias_at = args.zeros if bias == 0 else float_at(bias, row)
+                scales, target = float_at(row_scales, row), float_at(out, row)
+                epilogue(sums, args.count, scales, bias_at, target, num_rows, adds, num_rows - row)
         return
     for first_row in range(first, last, interleave * LANES):
         weights = line_at(panels, first_row // LANES * lines * WEIGHT_LINES[dims.kind])
@@ -219,14 +227,15 @@ def gemm(
 
 @jit
 def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, sums: int) -> None:
-    """The panel that begins with ``row`` times all inputs: decoded a stretch at a time, for every tile."""
+    """The panels that begin with ``row`` times all inputs: decoded a stretch at a time, for every tile."""
     panel, interleave, lines_each = row // LANES, INTERLEAVE[kind], WEIGHT_LINES[kind]
     beside = panel % interleave
     panel_at = line_at(panels, (panel - beside) * lines * lines_each + beside)
     per_line = VALUES_PER_LINE[kind] // LANES
     at_once = DECODED_COLUMNS // VALUES_PER_LINE[kind]
-    decoded = line_at(sums, MAX_TOKENS)
-    floats(sums, args.count * LANES)[:] = ZERO
+    decoded = line_at(sums, DECODED_PANELS * MAX_TOKENS)
+    for which in range(DECODED_PANELS):
+        floats(line_at(sums, which * MAX_TOKENS), args.count * LANES)[:] = ZERO
     for line in range(0, lines, at_once):
         count = min(at_once, lines - line)
         weights = line_at(panel_at, line * lines_each * interleave)
@@ -234,8 +243,12 @@ def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, s
             _decode_f32(weights, count, decoded)
         else:
             _decode_bf16(weights, count, decoded)
+        following, num_asked = line_at(weights, count * lines_each * interleave), 0
         for n in range(0, args.count, DECODED_INPUTS):
             size = min(DECODED_INPUTS, args.count - n)
+            until = (n + size) * at_once * lines_each * interleave // args.count
+            _prefetch(line_at(following, num_asked), until - num_asked)  # while this stretch is multiplied
+            num_asked = until
             inputs = line_at(args.packed_inputs, per_line * (n * lines + line * size))
             _dispatch_decoded(size, decoded, inputs, count * per_line, line_at(sums, n))
 
@@ -243,18 +256,23 @@ def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, s
 @jit
 def _dispatch_decoded(size: int, weights: int, inputs: int, lines: int, sums: int) -> None:
     """See ``make_decoded_microkernel``."""
-    if size == 6:
-        _decoded_6(weights, inputs, lines, sums)
+    sums_bytes = MAX_TOKENS * CACHE_LINE
+    if size == 8:
+        _decoded_8(weights, inputs, lines, sums, sums_bytes)
+    elif size == 7:
+        _decoded_7(weights, inputs, lines, sums, sums_bytes)
+    elif size == 6:
+        _decoded_6(weights, inputs, lines, sums, sums_bytes)
     elif size == 5:
-        _decoded_5(weights, inputs, lines, sums)
+        _decoded_5(weights, inputs, lines, sums, sums_bytes)
     elif size == 4:
-        _decoded_4(weights, inputs, lines, sums)
+        _decoded_4(weights, inputs, lines, sums, sums_bytes)
     elif size == 3:
-        _decoded_3(weights, inputs, lines, sums)
+        _decoded_3(weights, inputs, lines, sums, sums_bytes)
     elif size == 2:
-        _decoded_2(weights, inputs, lines, sums)
+        _decoded_2(weights, inputs, lines, sums, sums_bytes)
     else:
-        _decoded_1(weights, inputs, lines, sums)
+        _decoded_1(weights, inputs, lines, sums, sums_bytes)
 
 
 @jit
@@ -272,15 +290,7 @@ def add_outliers(
 ) -> None:
     """What the panel that begins with ``row`` leaves out, to the sums of a tile; see ``exponent_codec``.
 
-    Args:
-        kind: of the weights.
-        are_floats: the inputs, not pairs of bfloat16.
-        outliers: the address of the matrix's.
-        num_rows: of the matrix.
-        row: the panel's first.
-        inputs: the address of the tile's.
-        size: of the tile.
-        sums: the address of the tile's.
+    ``are_floats``: the inputs, not pairs of bfloat16. ``outliers``, ``inputs`` and ``sums`` are addresses.
     """
     panel, num_panels = row // LANES, padded_rows(kind, num_rows) // LANES
     starts = ints32(outliers, num_panels + 1)

@@ -25,6 +25,7 @@ Inputs lie in lines of sixteen steps, those of a tile interleaved::
     tile of 4      line 0 of x0, of x1, of x2, of x3 | line 1 of x0, ...
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -87,9 +88,10 @@ VECTORS_PER_LINE, MAX_TOTALS = (1, 24) if WIDE else (2, 12)
 """The processor's own vectors for sixteen floats, and how many it can add up in without putting some aside."""
 GROUP = 4
 """int8 inputs of a tile that are multiplied at once where not all sums have a register."""
-DECODED_INPUTS = 6
-"""Of a tile that is multiplied with decoded weights: twelve sums, two vectors of weights and an input fill sixteen
-registers."""
+DECODED_PANELS, DECODED_INPUTS = (2, 8) if WIDE else (1, 6)
+"""Of a tile of decoded weights. Registers of sixteen floats: sixteen sums, and ten numbers are read for sixteen
+products, where one panel would ask for seventeen, more than a processor reads meanwhile. Of eight: twelve sums, two
+vectors of weights and an input fill sixteen registers."""
 
 
 def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callable[..., None]:
@@ -115,52 +117,74 @@ def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callab
 
 
 def make_panel_decoder(kind: int) -> Callable[..., None]:
-    """A compiled function: a stretch of a panel of floats, as the floats themselves.
+    """A compiled function: a stretch of ``DECODED_PANELS`` interleaved panels of floats, as the floats themselves.
 
-    Its arguments, all int64: the address of the panel's first line; the number of lines; where to put the weights,
-    float32 [columns, 16].
+    Its arguments, all int64: the address of the first panel's first line; the number of lines; where to put the
+    weights, float32 [columns, panels, 16].
     """
 
     @takes_addresses
     def decode(b: ir.IRBuilder, panel: Any, lines: Any, out: Any) -> None:
-        values = VALUES_PER_LINE[kind]
+        line_bytes = DECODED_PANELS * CACHE_LINE
+        panels = [b.add(panel, i64(which * CACHE_LINE)) for which in range(DECODED_PANELS)]
         with cgutils.for_range(b, lines, intp=I64) as loop:
-            here = b.add(out, b.mul(loop.index, i64(values * CACHE_LINE)))
-            decoded = (
-                value for (word,) in _steps_of_line(b, kind, [panel], loop.index) for value in _floats_of(b, kind, word)
-            )
-            for n, value in enumerate(decoded):
-                store(b, value, b.add(here, i64(n * CACHE_LINE)), CACHE_LINE)
+            here = b.add(out, b.mul(loop.index, i64(VALUES_PER_LINE[kind] * line_bytes)))
+            column = 0
+            for words in _steps_of_line(b, kind, panels, loop.index):
+                for values in zip(*(_floats_of(b, kind, word) for word in words), strict=True):
+                    for which, value in enumerate(values):
+                        store(b, value, b.add(here, i64(column * line_bytes + which * CACHE_LINE)), CACHE_LINE)
+                    column += 1
 
     return decode
 
 
 def make_decoded_microkernel(num_inputs: int) -> Callable[..., None]:
-    """A compiled function: decoded weights times a tile of float inputs, added to their sums.
+    """A compiled function: ``DECODED_PANELS`` decoded panels times a tile of float inputs, added to their sums.
 
-    Its arguments, all int64: the address of the weights, float32 [columns, 16]; the tile's; the number of lines, of
-    sixteen columns each; the address of the sums, float32 [num_inputs, 16].
+    Its arguments, all int64: the address of the weights, float32 [columns, panels, 16]; the tile's; the number of
+    lines, of sixteen columns each; the address of the first panel's sums, float32 [num_inputs, 16]; and bytes from a
+    panel's sums to those of the next.
     """
 
     @takes_addresses
-    def microkernel(b: ir.IRBuilder, weights: Any, inputs: Any, lines: Any, sums: Any) -> None:
-        places = [b.add(sums, i64(n * CACHE_LINE)) for n in range(num_inputs)]
-        totals = [cgutils.alloca_once_value(b, load(b, place, FLOATS, CACHE_LINE)) for place in places]
+    def microkernel(b: ir.IRBuilder, weights: Any, inputs: Any, lines: Any, sums: Any, sums_bytes: Any) -> None:
+        starts = [b.add(sums, b.mul(sums_bytes, i64(which))) for which in range(DECODED_PANELS)]
+        places = [[b.add(start, i64(n * CACHE_LINE)) for start in starts] for n in range(num_inputs)]
+        totals = [
+            [cgutils.alloca_once_value(b, load(b, place, FLOATS, CACHE_LINE)) for place in some] for some in places
+        ]
+        line_bytes = DECODED_PANELS * CACHE_LINE
         with cgutils.for_range(b, lines, intp=I64) as loop:
-            row = b.add(weights, b.mul(loop.index, i64(_STEPS * CACHE_LINE)))
+            row = b.add(weights, b.mul(loop.index, i64(_STEPS * line_bytes)))
             tile = b.add(inputs, b.mul(loop.index, i64(num_inputs * CACHE_LINE)))
-            found = [b.load(total) for total in totals]
+            found = [[b.load(total) for total in some] for some in totals]
             for step in range(_STEPS):
-                weight = load(b, b.add(row, i64(step * CACHE_LINE)), FLOATS, CACHE_LINE)
-                for n in range(num_inputs):
+                at = [b.add(row, i64(step * line_bytes + which * CACHE_LINE)) for which in range(DECODED_PANELS)]
+                columns = [load(b, place, FLOATS, CACHE_LINE) for place in at]
+                for n, some in enumerate(found):
                     value = broadcast(b, load(b, b.add(tile, i64(n * CACHE_LINE + 4 * step)), FLOAT))
-                    found[n] = fma(b, found[n], weight, value)
-            for total, value in zip(totals, found, strict=True):
+                    found[n] = [fma(b, total, weight, value) for total, weight in zip(some, columns, strict=True)]
+            for total, value in zip(_flat(totals), _flat(found), strict=True):
                 b.store(value, total)
-        for total, place in zip(totals, places, strict=True):
+        for total, place in zip(_flat(totals), _flat(places), strict=True):
             store(b, b.load(total), place, CACHE_LINE)
 
     return microkernel
+
+
+def make_prefetch() -> Callable[..., None]:
+    """A compiled function that has lines brought near the core, not next to it, where others are still needed.
+
+    Its arguments, both int64: the address of the first line, and how many they are.
+    """
+
+    @takes_addresses
+    def bring(b: ir.IRBuilder, start: Any, lines: Any) -> None:
+        with cgutils.for_range(b, lines, intp=I64) as loop:
+            prefetch(b, b.add(start, b.mul(loop.index, i64(CACHE_LINE))), locality=2)
+
+    return bring
 
 
 def make_epilogue(adds: bool) -> Callable[..., None]:
@@ -180,6 +204,10 @@ def make_epilogue(adds: bool) -> Callable[..., None]:
             store(b, b.fadd(load(b, place, FLOATS), total) if adds else total, place)
 
     return epilogue
+
+
+def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    return list(itertools.chain.from_iterable(rows))
 
 
 def _steps_of_line(b: ir.IRBuilder, kind: int, panels: Sequence[Any], line: Any) -> Iterator[Sequence[Any]]:

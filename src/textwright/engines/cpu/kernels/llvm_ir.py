@@ -86,11 +86,12 @@ def store(b: ir.IRBuilder, value: Any, address: Any, align: int = 4) -> None:
     b.store(value, b.inttoptr(address, value.type.as_pointer()), align=align)
 
 
-def prefetch(b: ir.IRBuilder, address: Any) -> None:
-    """Have a line brought from memory; an address beyond it does no harm."""
+def prefetch(b: ir.IRBuilder, address: Any, locality: int = 3) -> None:
+    """Have a line brought from memory, into the cache next to the core (3) or the one behind it (2); an address beyond
+    it does no harm."""
     kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
     function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
-    b.call(function, [b.inttoptr(address, I8.as_pointer()), *(ir.Constant(I32, value) for value in (0, 3, 1))])
+    b.call(function, [b.inttoptr(address, I8.as_pointer()), *(ir.Constant(I32, value) for value in (0, locality, 1))])
 
 
 def fma(b: ir.IRBuilder, total: Any, left: Any, right: Any) -> Any:
