@@ -64,6 +64,14 @@ class Plan:
         return vars(self) | {"warnings": list(self.warnings), "stages": [vars(stage) for stage in self.stages]}
 
 
+def _run_bytes(model_with_loss: ModelWithLoss, config: ResolvedTrainConfig, *, is_taught: bool) -> int:
+    """What a run writes: checkpoints and the one being written, the best model and its successor, the finished one; the
+    model that it began with too, where it teaches one."""
+    weights = sum(parameter.nbytes for parameter in model_with_loss.parameters())
+    checkpoint = weights + optimizer_bytes(model_with_loss, config)
+    return (config.keep_checkpoints + 1) * checkpoint + (3 + is_taught) * weights
+
+
 def make_plan(
     model_with_loss: ModelWithLoss,
     batches: BatchSource,
@@ -84,7 +92,6 @@ def make_plan(
         steps_per_epoch: where a trained model is taught, the steps in which what is new is read once.
     """
     device = next(model_with_loss.parameters()).device
-    weights = sum(parameter.nbytes for parameter in model_with_loss.parameters())
     parameters = sum(parameter.numel() for parameter in model_with_loss.parameters())
     is_taught = steps_per_epoch is not None
     # Of pairs a part is read only, and their rows are not full: the first step tells about how much is learned in one.
@@ -93,12 +100,8 @@ def make_plan(
     per_epoch = max(1, batches.num_tokens) / batches.tokens_per_step if steps_per_epoch is None else steps_per_epoch
     epochs = config.steps / per_epoch
     memory = training_bytes(model_with_loss, config, activations, saves=saves)
-    checkpoint = weights + optimizer_bytes(model_with_loss, config)
-    # Checkpoints and the one being written; the best model and its successor; the finished one.
-    # A run that teaches has the model that it began with, too.
-    disk = batches.stored_bytes + (config.keep_checkpoints + 1) * checkpoint + (3 + is_taught) * weights if saves else 0
-    if model_with_loss.frozen_states is not None:
-        disk += model_with_loss.frozen_states.stored_bytes
+    kept = 0 if model_with_loss.frozen_states is None else model_with_loss.frozen_states.stored_bytes
+    disk = kept + (batches.stored_bytes + _run_bytes(model_with_loss, config, is_taught=is_taught) if saves else 0)
     warnings = []
     if epochs > MAX_EPOCHS:
         enough = max(1, int(MAX_EPOCHS * per_epoch))
