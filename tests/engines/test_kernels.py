@@ -14,7 +14,7 @@ import torch
 
 from textwright.engines.config import DecodingPrecision
 from textwright.engines.cpu import decoder
-from textwright.engines.cpu.kernels import attention, elementwise, gemm
+from textwright.engines.cpu.kernels import attention, elementwise, gemm, gemm_inputs
 from textwright.engines.cpu.kernels.attention_microkernels import KEYS_PER_TILE, make_scores, make_weighted_sum
 from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
 from textwright.engines.cpu.kernels.gemm_microkernels import (
@@ -236,10 +236,14 @@ def test_softmax(size: int) -> None:
 @pytest.mark.parametrize("count", [1, 3, 4, 7, 16, 23, 24, 37])
 @pytest.mark.parametrize("kind", [FLOAT32, BFLOAT16, INT8])
 def test_every_input_is_in_one_tile_as_large_as_can_be(kind: int, count: int) -> None:
-    tiles = [gemm.input_tile(kind, n, count) for n in range(count)]
+    tiles = [gemm_inputs.input_tile(kind, n, count) for n in range(count)]
     assert all(first <= n < first + size and first + size <= count for n, (first, size) in enumerate(tiles))
     assert [size for _, size in tiles] == sorted((size for _, size in tiles), reverse=True)
-    few = -(-count // DECODED_INPUTS) if gemm.is_decoded(kind, count) else count // 16 + count % 16 // 4 + count % 4
+    few = (
+        -(-count // DECODED_INPUTS)
+        if gemm_inputs.is_decoded(kind, count)
+        else count // 16 + count % 16 // 4 + count % 4
+    )
     assert sum(1 / size for _, size in tiles) == pytest.approx(few)
 
 
@@ -256,13 +260,13 @@ def test_threads_have_all_rows_between_them(num_threads: int) -> None:
 def packed_inputs(kind: int, x: Array) -> tuple[Array, Array, ModelDims, Any]:
     """Inputs packed for tiles, their blocks, and the arguments with which they were."""
     count, columns = x.shape
-    lines = gemm.num_lines(kind, columns)
-    words = 32 if kind == BFLOAT16 and gemm.is_decoded(kind, count) else 16
+    lines = gemm_inputs.num_lines(kind, columns)
+    words = 32 if kind == BFLOAT16 and gemm_inputs.is_decoded(kind, count) else 16
     packed, blocks = untouched(count * lines * words + 1), untouched(2 * count * lines)
     dims = dims_with(kind=kind)
     args = args_with(count=count, packed_inputs=packed.ctypes.data, blocks=blocks.ctypes.data)
     for n in range(count):
-        gemm.pack_inputs(dims, args, x.ctypes.data, columns, n)
+        gemm_inputs.pack_inputs(dims, args, x.ctypes.data, columns, n)
     assert packed[-1] == UNTOUCHED
     return packed[:-1], blocks, dims, args
 
@@ -273,14 +277,14 @@ def packed_inputs(kind: int, x: Array) -> tuple[Array, Array, ModelDims, Any]:
 def test_inputs_are_packed_in_lines_of_their_tile(kind: int, count: int, columns: int) -> None:
     x = normal(count, columns)
     packed, blocks, _, _ = packed_inputs(kind, x)
-    are_floats = kind == FLOAT32 or gemm.is_decoded(kind, count)
+    are_floats = kind == FLOAT32 or gemm_inputs.is_decoded(kind, count)
     per_line = 16 if are_floats else VALUES_PER_LINE[kind]
-    lines = gemm.num_lines(kind, columns) * (VALUES_PER_LINE[kind] // per_line)
+    lines = gemm_inputs.num_lines(kind, columns) * (VALUES_PER_LINE[kind] // per_line)
     words = packed.view(np.float32 if are_floats else {BFLOAT16: np.int16, INT8: np.int8}[kind]).reshape(-1, per_line)
     num_blocks = -(-columns // BLOCK)
     of_blocks = blocks[: 2 * count * num_blocks].reshape(count, num_blocks, 2)
     for n in range(count):
-        first, size = gemm.input_tile(kind, n, count)
+        first, size = gemm_inputs.input_tile(kind, n, count)
         own = words[first * lines + n - first :][: lines * size : size].reshape(-1)
         assert not own[columns:].any()
         if kind == FLOAT32:
@@ -300,8 +304,8 @@ def test_inputs_are_packed_in_lines_of_their_tile(kind: int, count: int, columns
 @pytest.mark.parametrize("value", [0.0, -0.0, 1.0, 1.00390625, 1.01171875, -3.3e38, 1e-40, math.inf, -math.inf])
 def test_rounding_to_bfloat16_is_torchs(value: float) -> None:
     expected = torch.tensor(value, dtype=torch.float32).bfloat16().view(torch.int16)
-    assert gemm.rounded_to_bfloat16(np.float32(value)) == int(expected)
-    assert np.isnan(from_bfloat16(np.array([gemm.rounded_to_bfloat16(np.float32(math.nan))], np.int16)))[0]
+    assert gemm_inputs.rounded_to_bfloat16(np.float32(value)) == int(expected)
+    assert np.isnan(from_bfloat16(np.array([gemm_inputs.rounded_to_bfloat16(np.float32(math.nan))], np.int16)))[0]
 
 
 def tile(kind: int, x: Array) -> Array:
@@ -344,7 +348,7 @@ def test_the_micro_kernels_of_products_of_floats(
     def call(panel: int, inputs: int, blocks: int, lines: int, sums_at: int) -> None:
         microkernel(panel, inputs, blocks, lines, sums_at)
 
-    call(memory.ctypes.data, packed.ctypes.data, 0, gemm.num_lines(kind, columns), sums.ctypes.data)
+    call(memory.ctypes.data, packed.ctypes.data, 0, gemm_inputs.num_lines(kind, columns), sums.ctypes.data)
     assert sums[-1] == UNTOUCHED
     rounded = [from_bfloat16(as_bfloat16(m)) if kind == BFLOAT16 else m.astype(np.float64) for m in (weight, x)]
     expected = (rounded[1] @ rounded[0].T).reshape(num_inputs, -1, 16).transpose(1, 0, 2)[:num_panels]
@@ -360,7 +364,7 @@ def test_decoded_weights_and_their_products(precision: DecodingPrecision, column
     weight, x = normal(rows, columns), normal(num_inputs, columns)
     weight = np.sign(weight) * np.clip(np.abs(weight), 0.05, None)
     memory, factors = panels_of(precision, weight)
-    lines, rows = gemm.num_lines(kind, columns), 16 * DECODED_PANELS
+    lines, rows = gemm_inputs.num_lines(kind, columns), 16 * DECODED_PANELS
     size, apart = lines * VALUES_PER_LINE[kind], (num_inputs + 1) * 16
     padded = np.pad(x, ((0, 0), (0, size - columns)))
     decoded, sums, packed = untouched(size * rows + 1), untouched(DECODED_PANELS * apart), tile(FLOAT32, padded)
@@ -401,7 +405,7 @@ def test_the_epilogue_scales_adds_and_stops_at_the_last_row(count: int, adds: bo
 
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("count", [1, 7, 21, 43])
-@pytest.mark.parametrize("shape", [(1, 1), (50, 70), (33, 300)])
+@pytest.mark.parametrize("shape", [(1, 1), (50, 70), (33, 300), (310, 1100)])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_products_of_several_threads(
     precision: DecodingPrecision, shape: tuple[int, int], count: int, has_bias: bool

@@ -11,14 +11,12 @@ A part that is read and one that is learned are made into tokens by themselves: 
 model is asked to continue it.
 """
 
-import io
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from textwright.data.dataset import Ids, TokenDataset
 from textwright.data.documents import make_table
 from textwright.data.encode import num_bytes
 from textwright.data.fill_in_middle import Middle, rearranged_ids
+from textwright.data.id_buffer import IdBuffer
 from textwright.text.dialogue import Rendered
 from textwright.text.document import Document
 from textwright.text.files import VALIDATED_ON, describe_left_out
@@ -162,7 +161,7 @@ class ExampleTokens(TokenDataset):
         Raises:
             InputError: a longer one, where that is an error; or there are examples, and nothing of them is learned.
         """
-        ids, ends, documents = _Ids(scratch), array("q"), list[Document]()
+        ends, documents = array("q"), list[Document]()
         self.validated_on: list[str] = []
         """Names of files of which nothing was taken, as they are validated on."""
         self.num_left_out = 0
@@ -177,22 +176,24 @@ class ExampleTokens(TokenDataset):
         """Tokens that were cut off or left out with them, and how many of these would have been learned."""
         self.longest_pair = self.num_learned = size_bytes = num_characters = 0
         whole = encode_each(self._with_text(examples), tokenizer, max_pair_tokens=max_pair_tokens, too_long=too_long)
-        for encoded in whole:
-            found = self._counted(encoded)
-            if found is None:
-                continue
-            example = found.example
-            ids.add(found.ids.astype(np.uint32, copy=False))
-            ends.append(ids.num_ids)
-            document = example.document
-            documents.append(document if found.spans == document.spans else document.with_spans(found.spans))
-            for text in filter(None, (example.header, example.prompt, example.text)):
-                size_bytes += num_bytes(text)
-                num_characters += len(text)
+        with IdBuffer(scratch) as ids:
+            for encoded in whole:
+                found = self._counted(encoded)
+                if found is None:
+                    continue
+                example = found.example
+                ids.add(found.ids.astype(np.uint32, copy=False))
+                ends.append(ids.num_ids)
+                document = example.document
+                documents.append(document if found.spans == document.spans else document.with_spans(found.spans))
+                for text in filter(None, (example.header, example.prompt, example.text)):
+                    size_bytes += num_bytes(text)
+                    num_characters += len(text)
+            parts = [ids.as_array()] if ids.num_ids else []
         self._documents = documents
         self._check_something_is_learned(max_pair_tokens)
         super().__init__(
-            [ids.as_array()] if ids.num_ids else [],
+            parts,
             np.array(ends, dtype=np.int64),
             num_bytes=size_bytes,
             num_characters=num_characters,
@@ -270,27 +271,6 @@ class ExampleTokens(TokenDataset):
     def documents(self) -> Any:
         """See ``TokenDataset``."""
         return make_table(self._documents)
-
-
-class _Ids:
-    """Ids that are added up: in memory, or in a file that vanishes with the last that holds them."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.num_ids = 0
-        self._file: BinaryIO = io.BytesIO() if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-
-    def add(self, ids: Ids) -> None:
-        """Further ones, of uint32."""
-        self._file.write(ids.tobytes())
-        self.num_ids += len(ids)
-
-    def as_array(self) -> Ids:
-        """All of them; nothing is added any more."""
-        if isinstance(self._file, io.BytesIO):
-            return np.frombuffer(self._file.getbuffer(), dtype=np.uint32)
-        self._file.flush()
-        with self._file:
-            return np.memmap(self._file, dtype=np.uint32, mode="r")
 
 
 class _Encoder:

@@ -22,6 +22,7 @@ from textwright.engines.cpu.kernels.llvm_ir import (
     i64,
     load,
     low_as_floats,
+    prefetch,
     store,
     takes_addresses,
     zeros,
@@ -29,6 +30,8 @@ from textwright.engines.cpu.kernels.llvm_ir import (
 from textwright.engines.cpu.kernels.numba_intrinsics import FLOAT, I64
 
 KEYS_PER_TILE = LANES
+AHEAD_BYTES = 2048
+"""That keys and values are asked for: a processor stops to foresee them at the end of each page of memory."""
 
 
 def make_scores(kind: int) -> Callable[..., None]:
@@ -48,6 +51,7 @@ def make_scores(kind: int) -> Callable[..., None]:
             with cgutils.for_range(b, lines, intp=I64) as loop:
                 offset = b.mul(loop.index, i64(CACHE_LINE))
                 kinds = FLOATS if kind == FLOAT32 else INTS
+                prefetch(b, b.add(b.add(row, offset), i64(AHEAD_BYTES)))
                 theirs, ours = load(b, b.add(row, offset), kinds, 4), load(b, b.add(query, offset), kinds, CACHE_LINE)
                 add = fma if kind == FLOAT32 else dot_bf16
                 b.store(add(b, b.load(total), theirs, ours), total)
@@ -71,6 +75,8 @@ def make_weighted_sum(kind: int, num_vectors: int) -> Callable[..., None]:
         with cgutils.for_range(b, count, intp=I64) as loop:
             weight = broadcast(b, load(b, b.add(weights, b.mul(loop.index, i64(4))), FLOAT))
             row = b.add(values, b.mul(loop.index, row_bytes))
+            for line in range(num_vectors if kind == FLOAT32 else -(-num_vectors // 2)):
+                prefetch(b, b.add(row, i64(AHEAD_BYTES + CACHE_LINE * line)))
             for place, total in enumerate(totals):
                 if kind == FLOAT32:
                     value = load(b, b.add(row, i64(CACHE_LINE * place)), FLOATS)

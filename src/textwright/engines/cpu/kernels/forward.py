@@ -13,7 +13,8 @@ from typing import Any
 
 from textwright.engines.cpu.kernels.attention import attend, store_kv
 from textwright.engines.cpu.kernels.elementwise import activate, embed, normalise
-from textwright.engines.cpu.kernels.gemm import gemm, pack_inputs, partition, partition_rows
+from textwright.engines.cpu.kernels.gemm import gemm, partition, partition_rows
+from textwright.engines.cpu.kernels.gemm_inputs import pack_inputs
 from textwright.engines.cpu.kernels.layout import (
     ATTENTION_NORM,
     ATTENTION_NORM_BIAS,

@@ -1,24 +1,22 @@
-"""Matrix products: inputs packed for the micro-kernels, and a thread's share of the panels."""
+"""Matrix products: a thread's share of the panels, times all inputs."""
 
 from typing import Any
 
 import numpy as np
 
-from textwright.engines.cpu.kernels.elementwise import ZERO, max_abs
-from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR, INPUT_SHIFT
+from textwright.engines.cpu.kernels.elementwise import ZERO
+from textwright.engines.cpu.kernels.exponent_codec import INPUT_SHIFT
+from textwright.engines.cpu.kernels.gemm_inputs import input_tile, is_decoded, num_lines
 from textwright.engines.cpu.kernels.gemm_microkernels import (
     BFLOAT16,
-    BLOCK,
     BLOCK_LINES,
     DECODED_INPUTS,
     DECODED_PANELS,
     FLOAT32,
-    HAS_BFLOAT16,
     INT8,
     INTERLEAVE,
     VALUES_PER_LINE,
     WEIGHT_LINES,
-    WIDE,
     make_decoded_microkernel,
     make_epilogue,
     make_gemm_microkernel,
@@ -36,19 +34,21 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
     ints32,
     jit,
     line_at,
-    row_of,
     shorts,
-    small_ints,
 )
 
 MAX_INPUTS = 16
 """Of a tile."""
-MIN_DECODED = 24 if WIDE else 2
-"""Inputs for which weights are decoded first."""
 DECODED_COLUMNS = 128
 """Of panels that are decoded at once: with a tile's inputs they stay in the cache next to the core."""
-SUMS = DECODED_PANELS * (MAX_TOKENS + DECODED_COLUMNS) * LANES
+BLOCK_COLUMNS = 512
+"""Of all inputs that are read for several panels, one after the other: they stay in the cache behind that one."""
+BLOCK_PANELS = 16
+"""That they are read for."""
+SUMS = (BLOCK_PANELS * MAX_TOKENS + DECODED_PANELS * DECODED_COLUMNS) * LANES
 """Floats of a thread: the sums of panels, and what is decoded of them."""
+DECODED_AT = BLOCK_PANELS * MAX_TOKENS
+"""Lines to where that lies."""
 _f32_1, _f32_4, _f32_16 = (make_gemm_microkernel(FLOAT32, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1)))
 _bf16_1, _bf16_4, _bf16_16 = (
     make_gemm_microkernel(BFLOAT16, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1))
@@ -60,117 +60,6 @@ _decoded_1, _decoded_2, _decoded_3, _decoded_4, _decoded_5, _decoded_6, _decoded
 )
 _prefetch = make_prefetch()
 _epilogue, _epilogue_added = (make_epilogue(adds) for adds in (False, True))
-
-
-@jit
-def num_lines(kind: int, num_columns: int) -> int:
-    """Lines of an input, or of a row of a panel, that so many numbers take."""
-    per_line = VALUES_PER_LINE[kind]
-    return (num_columns + per_line - 1) // per_line
-
-
-@jit
-def is_decoded(kind: int, count: int) -> bool:
-    """Whether weights are made floats before they are multiplied, once for all tiles; not where a processor multiplies
-    pairs of bfloat16 itself."""
-    return count >= MIN_DECODED and kind != INT8 and not (kind == BFLOAT16 and HAS_BFLOAT16)
-
-
-@jit
-def input_tile(kind: int, n: int, count: int) -> tuple[int, int]:
-    """The first of the inputs that the ``n``-th is multiplied with, and how many they are: 16, 4 or 1, or up to 6."""
-    if is_decoded(kind, count):
-        first = n // DECODED_INPUTS * DECODED_INPUTS
-        return first, min(DECODED_INPUTS, count - first)
-    first_of_few = count // 16 * 16
-    if n < first_of_few:
-        return n // 16 * 16, 16
-    alone = first_of_few + (count - first_of_few) // 4 * 4
-    if n < alone:
-        return first_of_few + (n - first_of_few) // 4 * 4, 4
-    return n, 1
-
-
-@jit
-def pack_inputs(dims: ModelDims, args: Any, source: int, num_columns: int, n: int) -> None:
-    """Row ``n`` of ``source`` as micro-kernels read it: rounded to the kind of the weights, in lines of its tile.
-
-    Floats are ``INPUT_FACTOR`` times as large; see ``exponent_codec``.
-    """
-    first, size = input_tile(dims.kind, n, args.count)
-    are_floats = dims.kind == FLOAT32 or is_decoded(dims.kind, args.count)
-    per_line = LANES if are_floats else VALUES_PER_LINE[dims.kind]
-    lines = num_lines(dims.kind, num_columns) * (VALUES_PER_LINE[dims.kind] // per_line)
-    target = line_at(args.packed_inputs, first * lines + n - first)  # and every ``size`` lines from there
-    if dims.kind == INT8:
-        _quantize_inputs(args, row_of(source, n, num_columns), target, size, lines, n)
-        return
-    for line in range(lines):
-        start = line * per_line
-        count = max(0, min(per_line, num_columns - start))
-        # From 0 on, and of a whole line so many as a compiler knows: then it is one vector.
-        values = floats(float_at(source, n * num_columns + start), per_line)
-        if are_floats:
-            out = floats(line_at(target, line * size), LANES)
-            if count == LANES:
-                for i in range(LANES):
-                    out[i] = _packed_float(dims.kind, values[i])
-            else:
-                for i in range(count):
-                    out[i] = _packed_float(dims.kind, values[i])
-                for i in range(count, LANES):
-                    out[i] = ZERO
-        else:
-            halves = shorts(line_at(target, line * size), 2 * LANES)
-            for i in range(count):
-                halves[i] = rounded_to_bfloat16(values[i] * INPUT_FACTOR)
-            for i in range(count, 2 * LANES):
-                halves[i] = np.int16(0)
-
-
-@jit
-def _packed_float(kind: int, value: float) -> float:
-    scaled = value * INPUT_FACTOR
-    return scaled if kind == FLOAT32 else as_bfloat16(scaled)  # type: ignore[return-value]
-
-
-@jit
-def rounded_to_bfloat16(value: float) -> np.int16:
-    """To the nearest, of two the even one; NaN stays."""
-    bits = bits_of_float(value)
-    if value != value:
-        return np.int16(0x7FC0)
-    return np.int16((bits + np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))) >> np.int32(16))
-
-
-@jit
-def as_bfloat16(value: float) -> float:
-    """The nearest float that a bfloat16 can be."""
-    return float_of_bits(np.int32(rounded_to_bfloat16(value)) << np.int32(16))
-
-
-@jit
-def _quantize_inputs(args: Any, x: Any, target: int, size: int, lines: int, n: int) -> None:
-    """int8 inputs, and of each block its scale and its first sum, a pair of words in ``args.blocks``."""
-    num_blocks, num_columns = (lines + BLOCK_LINES - 1) // BLOCK_LINES, len(x)
-    scales = floats(args.blocks, 2 * num_blocks * args.count)
-    first_sums = ints32(args.blocks, 2 * num_blocks * args.count)
-    for block in range(num_blocks):
-        start, end = block * BLOCK, min(num_columns, (block + 1) * BLOCK)
-        top = max_abs(x[start:end])
-        inverse = np.float32(127) / top if top > ZERO else ZERO
-        total = np.int32(0)
-        for line in range(block * BLOCK_LINES, min(lines, (block + 1) * BLOCK_LINES)):
-            out, base = small_ints(line_at(target, line * size), CACHE_LINE), line * CACHE_LINE
-            for i in range(base, min(num_columns, base + CACHE_LINE)):
-                value = np.int32(np.rint(x[i] * inverse))
-                out[i - base] = np.int8(value)
-                total += value
-            for i in range(max(0, num_columns - base), CACHE_LINE):
-                out[i] = np.int8(0)
-        place = 2 * (n * num_blocks + block)
-        scales[place] = top / np.float32(127)
-        first_sums[place + 1] = np.int32(-128) * total
 
 
 @jit
@@ -196,10 +85,17 @@ def gemm(
     interleave = INTERLEAVE[dims.kind]
     first, last = partition_rows(dims.kind, num_rows, thread, num_threads)
     if is_decoded(dims.kind, args.count):
-        for first_row in range(first, min(last, num_rows), DECODED_PANELS * LANES):
-            _multiply_decoded(dims.kind, args, panels, lines, first_row, sums_at)
-            for which in range(DECODED_PANELS):
-                row, sums = first_row + which * LANES, line_at(sums_at, which * MAX_TOKENS)
+        block = BLOCK_COLUMNS // VALUES_PER_LINE[dims.kind]
+        at_once = LANES * (BLOCK_PANELS if lines > block else DECODED_PANELS)
+        for first_row in range(first, min(last, num_rows), at_once):
+            end = min(first_row + at_once, last, num_rows)
+            for line in range(0, lines, block):
+                for row in range(first_row, end, DECODED_PANELS * LANES):
+                    sums = line_at(sums_at, (row - first_row) // LANES * MAX_TOKENS)
+                    columns = line, min(block, lines - line), lines
+                    _multiply_decoded(dims.kind, args, panels, columns, row, sums, line_at(sums_at, DECODED_AT))
+            for row in range(first_row, end, LANES):
+                sums = line_at(sums_at, (row - first_row) // LANES * MAX_TOKENS)
                 if outliers != 0:
                     _add_outliers_decoded(dims.kind, args, outliers, num_rows, lines, row, sums)
                 bias_at = args.zeros if bias == 0 else float_at(bias, row)
@@ -226,17 +122,21 @@ def gemm(
 
 
 @jit
-def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, sums: int) -> None:
-    """The panels that begin with ``row`` times all inputs: decoded a stretch at a time, for every tile."""
+def _multiply_decoded(
+    kind: int, args: Any, panels: int, columns: tuple[int, int, int], row: int, sums: int, decoded: int
+) -> None:
+    """A block of columns of the panels that begin with ``row`` times all inputs, added to their sums: decoded a stretch
+    at a time, for every tile."""
     panel, interleave, lines_each = row // LANES, INTERLEAVE[kind], WEIGHT_LINES[kind]
+    first, num_lines_here, lines = columns
     beside = panel % interleave
     panel_at = line_at(panels, (panel - beside) * lines * lines_each + beside)
     per_line = VALUES_PER_LINE[kind] // LANES
     at_once = DECODED_COLUMNS // VALUES_PER_LINE[kind]
-    decoded = line_at(sums, DECODED_PANELS * MAX_TOKENS)
-    for which in range(DECODED_PANELS):
-        floats(line_at(sums, which * MAX_TOKENS), args.count * LANES)[:] = ZERO
-    for line in range(0, lines, at_once):
+    if first == 0:
+        for which in range(DECODED_PANELS):
+            floats(line_at(sums, which * MAX_TOKENS), args.count * LANES)[:] = ZERO
+    for line in range(first, first + num_lines_here, at_once):
         count = min(at_once, lines - line)
         weights = line_at(panel_at, line * lines_each * interleave)
         if kind == FLOAT32:

@@ -1,0 +1,147 @@
+"""Inputs of matrix products as micro-kernels read them: rounded to the kind of the weights, in tiles."""
+
+from typing import Any
+
+import numpy as np
+
+from textwright.engines.cpu.kernels.elementwise import ZERO, max_abs
+from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
+from textwright.engines.cpu.kernels.gemm_microkernels import (
+    BFLOAT16,
+    BLOCK,
+    BLOCK_LINES,
+    DECODED_INPUTS,
+    FLOAT32,
+    HAS_BFLOAT16,
+    INT8,
+    VALUES_PER_LINE,
+    WIDE,
+)
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, ModelDims
+from textwright.engines.cpu.kernels.llvm_ir import LANES
+from textwright.engines.cpu.kernels.numba_intrinsics import (
+    bits_of_float,
+    float_at,
+    float_of_bits,
+    floats,
+    ints32,
+    jit,
+    line_at,
+    row_of,
+    shorts,
+    small_ints,
+)
+
+MIN_DECODED = 24 if WIDE else 2
+"""Inputs for which weights are decoded first."""
+
+
+@jit
+def num_lines(kind: int, num_columns: int) -> int:
+    """Lines of an input, or of a row of a panel, that so many numbers take."""
+    per_line = VALUES_PER_LINE[kind]
+    return (num_columns + per_line - 1) // per_line
+
+
+@jit
+def is_decoded(kind: int, count: int) -> bool:
+    """Whether weights are made floats before they are multiplied, once for all tiles; not where a processor multiplies
+    pairs of bfloat16 itself."""
+    return count >= MIN_DECODED and kind != INT8 and not (kind == BFLOAT16 and HAS_BFLOAT16)
+
+
+@jit
+def input_tile(kind: int, n: int, count: int) -> tuple[int, int]:
+    """The first of the inputs that the ``n``-th is multiplied with, and how many they are: 16, 4 or 1, or up to 6."""
+    if is_decoded(kind, count):
+        first = n // DECODED_INPUTS * DECODED_INPUTS
+        return first, min(DECODED_INPUTS, count - first)
+    first_of_few = count // 16 * 16
+    if n < first_of_few:
+        return n // 16 * 16, 16
+    alone = first_of_few + (count - first_of_few) // 4 * 4
+    if n < alone:
+        return first_of_few + (n - first_of_few) // 4 * 4, 4
+    return n, 1
+
+
+@jit
+def pack_inputs(dims: ModelDims, args: Any, source: int, num_columns: int, n: int) -> None:
+    """Row ``n`` of ``source`` as micro-kernels read it: rounded to the kind of the weights, in lines of its tile.
+
+    Floats are ``INPUT_FACTOR`` times as large; see ``exponent_codec``.
+    """
+    first, size = input_tile(dims.kind, n, args.count)
+    are_floats = dims.kind == FLOAT32 or is_decoded(dims.kind, args.count)
+    per_line = LANES if are_floats else VALUES_PER_LINE[dims.kind]
+    lines = num_lines(dims.kind, num_columns) * (VALUES_PER_LINE[dims.kind] // per_line)
+    target = line_at(args.packed_inputs, first * lines + n - first)  # and every ``size`` lines from there
+    if dims.kind == INT8:
+        _quantize_inputs(args, row_of(source, n, num_columns), target, size, lines, n)
+        return
+    for line in range(lines):
+        start = line * per_line
+        count = max(0, min(per_line, num_columns - start))
+        # From 0 on, and of a whole line so many as a compiler knows: then it is one vector.
+        values = floats(float_at(source, n * num_columns + start), per_line)
+        if are_floats:
+            out = floats(line_at(target, line * size), LANES)
+            if count == LANES:
+                for i in range(LANES):
+                    out[i] = _packed_float(dims.kind, values[i])
+            else:
+                for i in range(count):
+                    out[i] = _packed_float(dims.kind, values[i])
+                for i in range(count, LANES):
+                    out[i] = ZERO
+        else:
+            halves = shorts(line_at(target, line * size), 2 * LANES)
+            for i in range(count):
+                halves[i] = rounded_to_bfloat16(values[i] * INPUT_FACTOR)
+            for i in range(count, 2 * LANES):
+                halves[i] = np.int16(0)
+
+
+@jit
+def _packed_float(kind: int, value: float) -> float:
+    scaled = value * INPUT_FACTOR
+    return scaled if kind == FLOAT32 else as_bfloat16(scaled)  # type: ignore[return-value]
+
+
+@jit
+def rounded_to_bfloat16(value: float) -> np.int16:
+    """To the nearest, of two the even one; NaN stays."""
+    bits = bits_of_float(value)
+    if value != value:
+        return np.int16(0x7FC0)
+    return np.int16((bits + np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))) >> np.int32(16))
+
+
+@jit
+def as_bfloat16(value: float) -> float:
+    """The nearest float that a bfloat16 can be."""
+    return float_of_bits(np.int32(rounded_to_bfloat16(value)) << np.int32(16))
+
+
+@jit
+def _quantize_inputs(args: Any, x: Any, target: int, size: int, lines: int, n: int) -> None:
+    """int8 inputs, and of each block its scale and its first sum, a pair of words in ``args.blocks``."""
+    num_blocks, num_columns = (lines + BLOCK_LINES - 1) // BLOCK_LINES, len(x)
+    scales = floats(args.blocks, 2 * num_blocks * args.count)
+    first_sums = ints32(args.blocks, 2 * num_blocks * args.count)
+    for block in range(num_blocks):
+        start, end = block * BLOCK, min(num_columns, (block + 1) * BLOCK)
+        top = max_abs(x[start:end])
+        inverse = np.float32(127) / top if top > ZERO else ZERO
+        total = np.int32(0)
+        for line in range(block * BLOCK_LINES, min(lines, (block + 1) * BLOCK_LINES)):
+            out, base = small_ints(line_at(target, line * size), CACHE_LINE), line * CACHE_LINE
+            for i in range(base, min(num_columns, base + CACHE_LINE)):
+                value = np.int32(np.rint(x[i] * inverse))
+                out[i - base] = np.int8(value)
+                total += value
+            for i in range(max(0, num_columns - base), CACHE_LINE):
+                out[i] = np.int8(0)
+        place = 2 * (n * num_blocks + block)
+        scales[place] = top / np.float32(127)
+        first_sums[place + 1] = np.int32(-128) * total
