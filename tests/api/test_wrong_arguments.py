@@ -144,6 +144,25 @@ CASES = [
             made.folder / "model", made.tw.FineTuneOptions(), made.folder / "new", quiet=value
         ),
     ),
+    case(
+        "finetune: adapter",
+        lambda made, value: made.tw.finetune(
+            made.folder / "model", made.tw.FineTuneOptions(), made.folder / "new", adapter=value
+        ),
+        "None",
+    ),
+    case("plan_finetune: model", lambda made, value: made.tw.plan_finetune(value, made.tw.FineTuneOptions())),
+    case("plan_finetune: options", lambda made, value: made.tw.plan_finetune(made.folder / "model", value)),
+    *(
+        case(
+            f"plan_finetune: {name}",
+            lambda made, value, name=name: made.tw.plan_finetune(
+                made.folder / "model", made.tw.FineTuneOptions(), **{name: value}
+            ),
+            "None",
+        )
+        for name in ("out", "adapter", "device", "quiet")
+    ),
     case("resume: folder", lambda made, value: made.tw.resume(value, quiet=True)),
     case(
         "resume: steps",
@@ -169,6 +188,11 @@ CASES = [
     case(
         "Model: prompt_format",
         lambda made, value: made.tw.Model(made.model.network, made.model.tokenizer, prompt_format=value),
+        "None",
+    ),
+    case(
+        "Model: adapted",
+        lambda made, value: made.tw.Model(made.model.network, made.model.tokenizer, adapted=value),
         "None",
     ),
     case(

@@ -90,7 +90,7 @@ def test_examples_too_long_for_the_model_are_told_before_the_text_is_prepared(
 
     monkeypatch.setattr("textwright.api.runs.prepare_data", prepare)
     long = tmp_path / "long.tsv"
-    long.write_text("text\tlabel\n" + f"{'a cat ' * 400}\tgood\n" * 3)
+    long.write_text("text\tlabel\n" + "".join(f"{'a cat ' * 400}\t{label}\n" for label in ("good", "bad")))
     done = textwright(
         "train", "--data", text_file, *QUICK, "--tasks", f"classification={long}", "--out", tmp_path / "r"
     )

@@ -15,6 +15,7 @@ from textwright.core.errors import InputError
 from textwright.data.prompt_format import PromptFormat
 from textwright.evaluation.evaluation_folder import PREDICTIONS, NotEndedError, read_evaluation
 from textwright.evaluation.predict import LongerThanContextError, Placed, Predictor, probabilities
+from textwright.evaluation.report import example_card
 from textwright.evaluation.sandbox import why_not_isolated
 from textwright.evaluation.task_sampling import sampling_of
 from textwright.generation.request import SamplingConfig
@@ -241,11 +242,11 @@ def test_a_model_that_fills_in_is_told_what_stands_after_the_answer(nano: Model,
         word = row["prompt"].partition(" ")[0]
         assert (row["prompt"], row["suffix"]) == (f"{word} is", f" as {word} was")
         assert row["text"] == filling.generate(row["prompt"], suffix=row["suffix"], **how)
+        assert f"as {word} was" in example_card(row, "")
     for row in rows_of(tmp_path / "going-on"):
         assert row["prompt"].endswith(":")
         assert "suffix" not in row
         assert row["text"] == nano.generate(row["prompt"], **how)
-    assert " as one was" in (tmp_path / "filling" / "report.html").read_text()
 
 
 def test_a_suffix_counts_among_what_the_model_must_see(nano: Model, tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ def facts_of_evaluation(
         hashes: of the files that the model was read from, by name.
     """
     files, adapted = model.files, model.adapted
-    folder = adapted[0] if adapted is not None else files.folder if files is not None else None
+    folder = adapted.base if adapted is not None else files.folder if files is not None else None
     return {
         "model": {
             "path": str(folder) if folder is not None else None,
-            **({"adapter": str(adapted[1])} if adapted is not None else {}),
+            **({"adapter": str(adapted.adapter)} if adapted is not None else {}),
             "files": dict(hashes),
             "family": model.network.config.family,
             "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
@@ -40,7 +40,7 @@ def facts_of_evaluation(
         "data": [{"path": str(path), "sha256": sha256} for path, sha256 in data],
         "limit": request.options.get("limit"),
         "metrics": [*request.metrics],
-        "command": _command(folder, adapted[1] if adapted is not None else None, request),
+        "command": _command(folder, adapted.adapter if adapted is not None else None, request),
         "environment": environment(),
     }
 

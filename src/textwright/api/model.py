@@ -17,7 +17,7 @@ from textwright.api.given_examples import Examples
 from textwright.api.hub import check_is_no_typo, download
 from textwright.api.taught import Taught
 from textwright.checkpoint.adapter import add_adapter, read_adapter
-from textwright.checkpoint.model_files import ModelFiles
+from textwright.checkpoint.model_files import AdaptedFrom, ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, read_prompt_format, save_model
 from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
@@ -68,7 +68,7 @@ class Model:
         prompt_format: PromptFormat | None = None,
         *,
         files: ModelFiles | None = None,
-        adapted: tuple[Path, Path] | None = None,
+        adapted: AdaptedFrom | None = None,
     ) -> None:
         """
         Args:
@@ -77,7 +77,7 @@ class Model:
             dialogue: see above.
             prompt_format: see above.
             files: what the network was read from; what takes time to make of it is kept beside them.
-            adapted: the folders of the base and of the adapter that it was read from, where it was from two.
+            adapted: what it was read from, where that is a base and an adapter.
         """
         self.network = network
         self.tokenizer = tokenizer
@@ -345,7 +345,7 @@ class Model:
         return self._files if is_as_read else None
 
     @property
-    def adapted(self) -> tuple[Path, Path] | None:
+    def adapted(self) -> AdaptedFrom | None:
         """The folders of the base and of the adapter that the model was read from, where it is as it was."""
         return self._adapted if self._version == self._version_of_files else None
 
@@ -388,5 +388,5 @@ def load(source: Path | str, *, adapter: Path | str | None = None, device: str =
     if added is not None:
         add_adapter(network, added)
         merge_lora(network)
-    of: dict[str, Any] = {"files": files} if adapter is None else {"adapted": (folder, Path(adapter))}
+    of: dict[str, Any] = {"files": files} if adapter is None else {"adapted": AdaptedFrom(folder, Path(adapter))}
     return Model(network.eval(), tokenizer, read_dialogue(folder), read_prompt_format(folder), **of)

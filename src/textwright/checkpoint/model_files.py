@@ -13,6 +13,14 @@ Hashes = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
+class AdaptedFrom:
+    """The folders of a base and of the adapter that is folded into it."""
+
+    base: Path
+    adapter: Path
+
+
+@dataclass(frozen=True)
 class ModelFiles:
     """A model folder's config and weights as they were at one moment."""
 
