@@ -52,7 +52,7 @@ def is_decoded(kind: int, count: int) -> bool:
 
 @jit
 def input_tile(kind: int, n: int, count: int) -> tuple[int, int]:
-    """The first of the inputs that the ``n``-th is multiplied with, and how many they are: 16, 4 or 1, or up to 6."""
+    """The first of the inputs that the ``n``-th is multiplied with, and how many: 16, 4 or 1, or ``DECODED_INPUTS``."""
     if is_decoded(kind, count):
         first = n // DECODED_INPUTS * DECODED_INPUTS
         return first, min(DECODED_INPUTS, count - first)
