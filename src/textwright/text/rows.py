@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from textwright.core.errors import InputError, nearest
-from textwright.text.chunks import CHUNK_CHARACTERS, split_chunks
+from textwright.text import chunks
 from textwright.text.dialogue import Rendered
 from textwright.text.document import Chunk, Document
 from textwright.text.labels import label_of
@@ -57,10 +57,10 @@ def row_chunks(value: Any, file: OpenFile, number: int, where: str, options: Rea
     else:
         group = _name_in(value, GROUP_FIELD)
         document = Document(source, name, label, spans=written.spans, group=group, format=written.format)
-    if isinstance(text, Rendered) or len(text) <= CHUNK_CHARACTERS:  # of a rendered one the marks are places in it
+    if isinstance(text, Rendered) or len(text) <= chunks.CHUNK_CHARACTERS:  # marks are places in a rendered one
         yield Chunk(text, document)
     else:
-        yield from split_chunks([text], document)
+        yield from chunks.split_chunks([text], document)
 
 
 def _name_in(value: Any, field: str) -> str | None:
