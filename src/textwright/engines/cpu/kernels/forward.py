@@ -13,7 +13,7 @@ from typing import Any
 
 from textwright.engines.cpu.kernels.attention import attend, store_kv
 from textwright.engines.cpu.kernels.elementwise import activate, embed, normalise
-from textwright.engines.cpu.kernels.gemm import gemm, partition, partition_rows
+from textwright.engines.cpu.kernels.gemm import ADDED, NO_BIAS, STORED, gemm, partition, partition_rows
 from textwright.engines.cpu.kernels.gemm_inputs import pack_inputs
 from textwright.engines.cpu.kernels.layout import (
     ATTENTION_NORM,
@@ -41,6 +41,7 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
     floats,
     ints,
     jit,
+    jit_into_its_caller,
     pause,
     sched_yield,
 )
@@ -51,7 +52,7 @@ SPINS = 4000
 """Spins at a barrier before a thread lets others have its core."""
 
 
-@jit
+@jit_into_its_caller
 def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
     """Read ``args.count`` tokens: their keys and values into the cache, their last hidden states to ``args.hidden``.
 
@@ -73,7 +74,7 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
             pack_inputs(dims, args, args.normed, dims.hidden_size, n)
         barrier(barrier_at, num_threads)
         matrix, bias, size = packed_matrix(weights, QKV), weights[QKV_BIAS], attended_size + 2 * key_size
-        gemm(dims, args, matrix, bias, dims.hidden_size, args.qkv, size, False, thread, num_threads)
+        gemm(dims, args, matrix, bias, dims.hidden_size, args.qkv, size, STORED, thread, num_threads)
         barrier(barrier_at, num_threads)
         for n in range(thread, args.count, num_threads):
             store_kv(dims, args, weights, layer, n)
@@ -87,7 +88,7 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
             pack_inputs(dims, args, args.attention_out, attended_size, n)
         barrier(barrier_at, num_threads)
         matrix, bias = packed_matrix(weights, OUT), weights[OUT_BIAS]
-        gemm(dims, args, matrix, bias, attended_size, args.residual, dims.hidden_size, True, thread, num_threads)
+        gemm(dims, args, matrix, bias, attended_size, args.residual, dims.hidden_size, ADDED, thread, num_threads)
         barrier(barrier_at, num_threads)
         run_mlp(dims, args, weights, barrier_at, thread, num_threads)
     for n in range(thread, args.count, num_threads):
@@ -95,7 +96,7 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
     barrier(barrier_at, num_threads)
 
 
-@jit
+@jit_into_its_caller
 def run_mlp(dims: ModelDims, args: Any, weights: Any, barrier_at: int, thread: int, num_threads: int) -> None:
     """The second half of a layer."""
     hidden_size, size = dims.hidden_size, dims.intermediate_size
@@ -104,9 +105,10 @@ def run_mlp(dims: ModelDims, args: Any, weights: Any, barrier_at: int, thread: i
         pack_inputs(dims, args, args.normed, hidden_size, n)
     barrier(barrier_at, num_threads)
     if dims.is_qwen3:
-        gemm(dims, args, packed_matrix(weights, GATE), 0, hidden_size, args.gate, size, False, thread, num_threads)
+        matrix = packed_matrix(weights, GATE)
+        gemm(dims, args, matrix, NO_BIAS, hidden_size, args.gate, size, STORED, thread, num_threads)
     matrix, bias = packed_matrix(weights, UP), weights[UP_BIAS]
-    gemm(dims, args, matrix, bias, hidden_size, args.up, size, False, thread, num_threads)
+    gemm(dims, args, matrix, bias, hidden_size, args.up, size, STORED, thread, num_threads)
     first, last = partition_rows(dims.kind, size, thread, num_threads)
     activate(dims, args, first, min(size, last))  # what this thread multiplied: no need to wait
     barrier(barrier_at, num_threads)
@@ -114,11 +116,11 @@ def run_mlp(dims: ModelDims, args: Any, weights: Any, barrier_at: int, thread: i
         pack_inputs(dims, args, args.up, size, n)
     barrier(barrier_at, num_threads)
     matrix, bias = packed_matrix(weights, DOWN), weights[DOWN_BIAS]
-    gemm(dims, args, matrix, bias, size, args.residual, hidden_size, True, thread, num_threads)
+    gemm(dims, args, matrix, bias, size, args.residual, hidden_size, ADDED, thread, num_threads)
     barrier(barrier_at, num_threads)
 
 
-@jit
+@jit_into_its_caller
 def run_head(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
     """Logits of ``args.count`` hidden states."""
     dims = dims_of(args)
@@ -126,7 +128,7 @@ def run_head(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
         pack_inputs(dims, args, args.hidden, dims.hidden_size, n)
     barrier(barrier_at, num_threads)
     matrix = args.head, args.head_scales, args.head_outliers
-    gemm(dims, args, matrix, 0, dims.hidden_size, args.logits, dims.vocab_size, False, thread, num_threads)
+    gemm(dims, args, matrix, NO_BIAS, dims.hidden_size, args.logits, dims.vocab_size, STORED, thread, num_threads)
     barrier(barrier_at, num_threads)
 
 

@@ -60,6 +60,8 @@ _decoded_1, _decoded_2, _decoded_3, _decoded_4, _decoded_5, _decoded_6, _decoded
 )
 _prefetch = make_prefetch()
 _epilogue, _epilogue_added = (make_epilogue(adds) for adds in (False, True))
+NO_BIAS, STORED, ADDED = np.int64(0), np.bool_(False), np.bool_(True)
+"""Not Python's own: for each of those that a function is called with, Numba compiles the function anew."""
 
 
 @jit

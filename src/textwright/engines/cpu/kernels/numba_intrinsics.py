@@ -39,10 +39,17 @@ def jit_without_nan(function: F) -> F:
     return _compiled(function, FAST | {"nnan"})
 
 
-def _compiled(function: F, fastmath: set[str]) -> F:
+def jit_into_its_caller(function: F) -> F:
+    """The same, for what is called in one place: it becomes a part of that, instead of being compiled by itself, and
+    with all that it calls once more for each function between the two."""
+    return _compiled(function, FAST, inline="always")
+
+
+def _compiled(function: F, fastmath: set[str], **options: Any) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
     bare, keeps = inspect.unwrap(function), keep_kernels(Path(__file__).parent)
-    compiled: F = njit(nogil=True, fastmath=fastmath, error_model="numpy", cache=keeps, boundscheck=CHECKS_BOUNDS)(bare)
+    options |= {"nogil": True, "error_model": "numpy", "cache": keeps, "boundscheck": CHECKS_BOUNDS}
+    compiled: F = njit(fastmath=fastmath, **options)(bare)
     return compiled
 
 
