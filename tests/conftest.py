@@ -20,6 +20,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (*longest, item.path.parent.name).index(item.path.parent.name))
 
 
+def pytest_runtest_setup() -> None:
+    """Each test has its own first calls."""
+    tests.typecheck.begin_test()
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Callable[[str], Path]:
     """``data_folder("tinyshakespeare")``: the folder of a public data set; skips the test where it is missing."""
