@@ -1,7 +1,9 @@
 """What every test may use: the public data sets where they are, and quiet, repeatable torch."""
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,27 @@ import tests.typecheck
 tests.typecheck.install()
 
 ROOT = Path(__file__).parent.parent
+MAKES_A_DECODER = """
+from textwright.engines.cpu.decoder import CPUDecoder
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+
+CPUDecoder(build(preset("nano", vocab_size=257), seed=0), num_threads=1)
+"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Where several workers test, kernels are compiled once beside the first tests, and not by each of them."""
+    preparing = None
+    if session.config.pluginmanager.has_plugin("dsession"):
+        preparing = subprocess.Popen([sys.executable, "-c", MAKES_A_DECODER], cwd=ROOT, stdin=subprocess.DEVNULL)
+    try:
+        return (yield)
+    finally:
+        if preparing is not None:
+            preparing.kill()
+            preparing.wait()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

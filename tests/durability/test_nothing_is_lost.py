@@ -23,7 +23,7 @@ LONGER = 60
 
 def test_a_run_killed_at_any_kind_of_act_ends_with_the_same_bits(lab: Laboratory) -> None:
     acts = lab.acts()
-    points = spread(acts, 25)
+    points = spread(acts, 16)
     assert {acts[point - 1].kind for point in points} == {act.kind for act in acts}
     assert {point: failure for point in points if (failure := lab.survives_kill(point))} == {}
 
@@ -32,7 +32,7 @@ def test_a_power_cut_that_loses_unsynced_bytes_loses_nothing_else(lab: Laborator
     acts, disk, failures = lab.acts(), Disk(), {}
     for number, act in enumerate(acts, 1):
         disk.do(act)
-        if number % 40 == 0:
+        if number % 60 == 0:
             for how in ("dropped", "cut"):
                 if failure := lab.survives_power_cut(disk, how, number):
                     failures[number, how] = failure
@@ -44,7 +44,7 @@ def test_kills_at_random_moments_of_one_longer_run(lab: Laboratory) -> None:
 
 
 def test_flipped_bits_and_cuts_are_found_and_passed_over(lab: Laboratory) -> None:
-    assert {seed: failure for seed in range(40) if (failure := lab.notices_damage(seed))} == {}
+    assert {seed: failure for seed in range(24) if (failure := lab.notices_damage(seed))} == {}
 
 
 def test_a_lengthened_run_goes_on_from_its_last_checkpoint(lab: Laboratory) -> None:

@@ -145,6 +145,28 @@ def test_texts_of_any_lengths_are_read_side_by_side(gpt2: LanguageModel) -> None
     assert torch.equal(decoder.logits(hidden), wanted)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "qwen3"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_hidden_states_that_are_wanted_are_those_of_all_and_so_is_what_is_left_in_the_cache(
+    name: str, precision: DecodingPrecision
+) -> None:
+    """However long the texts are: some are read in several parts, of which a part may have none that is wanted."""
+    model = make_model(name, context_length=400)
+    decoder, lengths, places = CPUDecoder(model, precision, num_threads=2), [300, 1, 9, 270], [1, 1, 3, 2]
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(0, 257, (sum(lengths),), generator=generator).numpy()
+    after = torch.randint(0, 257, (4, 1), generator=generator)
+    found = []
+    for wanted in (None, places):
+        cache = decoder.empty_cache(4)
+        hidden = decoder.extend_packed(ids, lengths, cache, [2, 0, 3, 1], wanted)
+        found.append((hidden, decoder.extend(after, [1] * 4, cache, range(4))))
+    (all_of_them, then), (some, then_too) = found
+    parts = [part[-count:] for part, count in zip(all_of_them.split(lengths), places, strict=True)]
+    assert torch.equal(some, torch.cat(parts))
+    assert torch.equal(then, then_too)
+
+
 def test_a_decoder_used_by_several_threads_at_once_is_whole(gpt2: LanguageModel) -> None:
     decoder, ids = CPUDecoder(gpt2), some_ids()
     expected, wrong = fed(decoder, ids, (1,) * 20), []

@@ -132,10 +132,10 @@ class Counting:
 class CountingPacked(Counting):
     """One of texts that stand one after the other."""
 
-    def extend_packed(self, ids: Any, lengths: Sequence[int], cache: Cache, slots: Sequence[int]) -> Tensor:
+    def extend_packed(self, ids: Any, lengths: Sequence[int], *others: Any) -> Tensor:
         """As the decoder does it."""
         self.num_read += sum(lengths)
-        return self._decoder.extend_packed(ids, lengths, cache, slots)  # type: ignore[attr-defined]
+        return self._decoder.extend_packed(ids, lengths, *others)  # type: ignore[attr-defined]
 
 
 def counting(decoder: Decoder) -> Counting:

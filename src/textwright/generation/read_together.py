@@ -32,11 +32,9 @@ def _extend_packed(decoder: PackedDecoder, cache: Cache, reads: Several[Read]) -
         return []
     lengths = [len(read.ids) for read in reads]
     ids = np.fromiter(itertools.chain.from_iterable(read.ids for read in reads), np.int64, sum(lengths))
-    hidden = decoder.extend_packed(ids, lengths, cache, [read.slot for read in reads])
-    if len(hidden) == len(reads):
-        return list(torch.split(hidden, 1))
-    ends = itertools.accumulate(lengths)
-    return [hidden[end - read.num_places : end] for read, end in zip(reads, ends, strict=True)]
+    num_places = [read.num_places for read in reads]
+    hidden = decoder.extend_packed(ids, lengths, cache, [read.slot for read in reads], num_places)
+    return list(torch.split(hidden, num_places))
 
 
 def _read_padded(decoder: Decoder, cache: Cache, reads: Several[Read]) -> list[Tensor]:

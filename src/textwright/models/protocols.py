@@ -171,6 +171,20 @@ class PackedDecoder(Decoder, Protocol):
     """One that reads texts of any lengths side by side, without filling them up to one length."""
 
     def extend_packed(
-        self, ids: Int[np.ndarray, " tokens"], lengths: Sequence[int], cache: Cache, slots: Sequence[int]
-    ) -> Float[Tensor, "tokens hidden"]:
-        """As ``extend``, of texts that stand one after the other."""
+        self,
+        ids: Int[np.ndarray, " tokens"],
+        lengths: Sequence[int],
+        cache: Cache,
+        slots: Sequence[int],
+        num_places: Sequence[int] | None = None,
+    ) -> Float[Tensor, "places hidden"]:
+        """As ``extend``, of texts that stand one after the other.
+
+        Args:
+            ids: the tokens of all of them.
+            lengths: how many of them each has, 1 or more.
+            cache: gets them, in place.
+            slots: which slot each goes on with; different ones.
+            num_places: of each text, of how many of its last tokens the hidden states are wanted, 1 or more: what else
+                the last block makes of tokens than their keys and values is then left out. None: of all.
+        """

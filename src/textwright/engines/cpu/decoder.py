@@ -130,8 +130,13 @@ class CPUDecoder:
         return hidden
 
     def extend_packed(
-        self, ids: Int[np.ndarray, " tokens"], lengths: Sequence[int], cache: Cache, slots: Sequence[int]
-    ) -> Float[Tensor, "tokens hidden"]:
+        self,
+        ids: Int[np.ndarray, " tokens"],
+        lengths: Sequence[int],
+        cache: Cache,
+        slots: Sequence[int],
+        num_places: Sequence[int] | None = None,
+    ) -> Float[Tensor, "places hidden"]:
         """Read more tokens of texts that stand one after the other; as ``PackedDecoder.extend_packed``."""
         assert isinstance(cache, SlotCache)
         check_slots(slots, cache.num_slots)
@@ -141,12 +146,13 @@ class CPUDecoder:
             cache.reserve(slot, end)
         num_tokens = len(ids)
         if num_tokens == len(slots):  # a step of one token each, the most frequent
-            tokens = np.array([ids, slots, starts])
+            tokens, wanted = np.array([ids, slots, starts]), None
         else:
-            ends_here = np.cumsum(lengths)
-            position = np.arange(num_tokens) + np.repeat(np.array(ends) - ends_here, lengths)
+            ends_here, each = np.cumsum(lengths), np.arange(num_tokens)
+            position = each + np.repeat(np.array(ends) - ends_here, lengths)
             tokens = np.stack([ids, np.repeat(slots, lengths), position])
-        found = torch.empty(num_tokens, self.hidden_size)
+            wanted = None if num_places is None else each[each >= np.repeat(ends_here - num_places, lengths)]
+        found = torch.empty(num_tokens if wanted is None else len(wanted), self.hidden_size)
         args = self._kernel_args[0]
         with self._pool.lock:
             args["keys"], args["values"], args["capacities"] = cache.addresses
@@ -154,7 +160,12 @@ class CPUDecoder:
             for first in range(0, num_tokens, MAX_TOKENS):
                 count = min(MAX_TOKENS, num_tokens - first)
                 self._tokens[:, :count] = tokens[:, first : first + count]
-                args["count"], args["hidden"] = count, found[first:].data_ptr()
+                before, num_wanted = first, count
+                if wanted is not None:
+                    before, until = np.searchsorted(wanted, (first, first + count))
+                    num_wanted = until - before
+                    self._wanted[:num_wanted] = wanted[before:until] - first
+                args["count"], args["num_wanted"], args["hidden"] = count, num_wanted, found[before:].data_ptr()
                 self._run_kernel(FORWARD)
         for slot, end in zip(slots, ends, strict=True):
             cache.set_length(slot, end)
@@ -251,6 +262,8 @@ class CPUDecoder:
         head_size = -(-c.head_dim // (2 * LANES)) * 2 * LANES
         self._tokens = np.zeros((3, MAX_TOKENS), np.int64)
         args["token_ids"], args["slots"], args["positions"] = (line.ctypes.data for line in self._tokens)
+        self._wanted = np.zeros(MAX_TOKENS, np.int64)
+        args["wanted"] = self._wanted.ctypes.data
         args["max_scores"], args["head_size"] = self.context_length + LANES, head_size
         sizes = {
             "residual": MAX_TOKENS * c.hidden_size,

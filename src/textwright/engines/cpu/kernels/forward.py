@@ -38,11 +38,13 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
     atomic_add,
     atomic_load,
     atomic_store,
+    check_index,
     floats,
     ints,
     jit,
     jit_into_its_caller,
     pause,
+    row_of,
     sched_yield,
 )
 
@@ -54,7 +56,8 @@ SPINS = 4000
 
 @jit_into_its_caller
 def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
-    """Read ``args.count`` tokens: their keys and values into the cache, their last hidden states to ``args.hidden``.
+    """Read ``args.count`` tokens: their keys and values into the cache, the last hidden states of those that are wanted
+    to ``args.hidden``.
 
     Args:
         args: the job.
@@ -79,6 +82,11 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
         for n in range(thread, args.count, num_threads):
             store_kv(dims, args, weights, layer, n)
         barrier(barrier_at, num_threads)
+        if layer == dims.num_layers - 1 and args.num_wanted < args.count:
+            barrier(barrier_at, num_threads)  # every thread has looked at the count
+            if thread == 0:
+                keep_wanted(dims, args)
+            barrier(barrier_at, num_threads)
         first, last = partition(args.count * dims.num_heads, thread, num_threads)
         for place in range(first, last):
             # Head by head, so that the keys of a long prompt stay in the cache for its tokens.
@@ -94,6 +102,22 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
     for n in range(thread, args.count, num_threads):
         normalise(dims, args.residual, args.final_norm, args.final_norm_bias, args.hidden, n)
     barrier(barrier_at, num_threads)
+
+
+@jit
+def keep_wanted(dims: ModelDims, args: Any) -> None:
+    """Let the tokens whose hidden states are wanted be all that there are: each where it stands among them."""
+    wanted = ints(args.wanted, args.num_wanted)
+    slots, positions = ints(args.slots, args.count), ints(args.positions, args.count)
+    qkv_size = (dims.num_heads + 2 * dims.num_key_value_heads) * dims.head_dim
+    for i in range(len(wanted)):
+        n = wanted[i]
+        check_index(n, args.count)
+        if i < n:
+            slots[i], positions[i] = slots[n], positions[n]
+            row_of(args.residual, i, dims.hidden_size)[:] = row_of(args.residual, n, dims.hidden_size)
+            row_of(args.qkv, i, qkv_size)[:] = row_of(args.qkv, n, qkv_size)
+    args.count = len(wanted)
 
 
 @jit_into_its_caller

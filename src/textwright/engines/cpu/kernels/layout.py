@@ -58,6 +58,7 @@ _ADDRESSES_AND_COUNTS = (
     *("final_norm", "final_norm_bias", "head", "head_scales", "head_outliers"),
     "count",  # tokens, or vectors for the head
     *("token_ids", "slots", "positions"),  # int64 [count]: of each token, its id, its slot and its place in it
+    *("wanted", "num_wanted"),  # int64 [num_wanted]: the tokens whose hidden states are wanted, in order
     *("keys", "values", "capacities", "num_slots"),  # int64 [slots]: where keys and values are, and for how many tokens
     *("hidden", "logits"),  # what comes out of FORWARD and goes into HEAD; what comes out of HEAD
     *("residual", "normed", "qkv", "attention_out", "up", "gate"),  # workspace, float32 [tokens, ...]
