@@ -64,6 +64,29 @@ def test_compiled_training_of_a_model_that_was_read_learns_what_eager_training_l
     assert done.stdout == "same 5\n"
 
 
+LOSS_OF_SOME = """
+import torch
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+
+torch.set_num_threads(1)
+model = build(preset("nano", vocab_size=257), seed=0)
+hidden, targets = torch.randn(4, 16, model.hidden_size), torch.randint(0, 257, (4, 16))
+some = [torch.zeros(64).index_fill(0, torch.randperm(64)[:count], 1.0).view(4, 16) for count in range(20, 32)]
+plain = [model.loss(hidden, targets, weights) for weights in some]
+model.compile_for_training()
+for weights, expected in zip(some, plain, strict=True):
+    torch.testing.assert_close(model.loss(hidden, targets, weights), expected)
+print(torch._dynamo.utils.counters["frames"]["ok"])
+"""
+
+
+def test_the_loss_is_compiled_once_however_many_tokens_are_learned() -> None:
+    """As those of pairs: for each number of them anew would take seconds a step, and torch gives up after eight."""
+    done = run_compiled(LOSS_OF_SOME)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 def run_compiled(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own; the test is skipped where nothing can be compiled."""
     if not any(map(shutil.which, ("g++", "clang++", "c++"))):

@@ -26,6 +26,8 @@ class LanguageModel(Network):
     can_crop = True
     conditioning: Conditioning | None = None
     _compiled_loss: LossAndGrad | None = None
+    _compiled_loss_of_some: LossAndGrad | None = None
+    """Of some places, how many may differ from step to step."""
     _cast_head: Tensor | None = None
 
     @property
@@ -78,11 +80,12 @@ class LanguageModel(Network):
     ) -> Float[Tensor, ""]:
         """The sum of weight x cross-entropy over the places, in nats; what has no weight costs nothing."""
         flat, targets, flat_weights = hidden.flatten(0, -2), target_ids.flatten(), weights.flatten().float()
-        counted = flat_weights.nonzero().squeeze(1)
+        counted, compiled = flat_weights.nonzero().squeeze(1), self._compiled_loss
         if len(counted) < len(flat_weights):
             flat, targets, flat_weights = flat[counted], targets[counted], flat_weights[counted]
+            compiled = self._compiled_loss_of_some
         head = self.head_weight if self._cast_head is None else self._cast_head
-        return cross_entropy_sum(flat, head, targets, flat_weights, self._compiled_loss)
+        return cross_entropy_sum(flat, head, targets, flat_weights, compiled)
 
     def untie_head(self) -> None:
         """Give the head a matrix of its own, where it is the token embedding: a copy, which is trained by itself.
@@ -111,10 +114,11 @@ class LanguageModel(Network):
     def compile_for_training(self) -> None:
         """Compile what is done to the logits: one pass over them instead of six."""
         self._compiled_loss = torch.compile(compilable_loss_and_grad, dynamic=False)
+        self._compiled_loss_of_some = torch.compile(compilable_loss_and_grad, dynamic=True)
 
     def end_training(self) -> None:
         """Undo what was done to the loss."""
-        self._compiled_loss, self._cast_head = None, None
+        self._compiled_loss = self._compiled_loss_of_some = self._cast_head = None
 
     def run(self, work: Callable[[], T]) -> T:
         """Decode here and now: ``extend`` is the same in training."""
