@@ -115,7 +115,7 @@ def test_what_was_learned_of_prompts_is_in_the_folder(tmp_path: Path) -> None:
         ({"add_tokens": ["a", "a"]}, "'a'"),
         ({"control": "mood"}, "mood"),
         ({"speak_as": "Ann"}, "Ann"),
-        ({"fim": 0.5, "speak_as": "Ann"}, "fim or speak_as"),
+        ({"fim": 0.5, "speak_as": "Ann"}, "fim beside speak_as; expected one of them"),
         ({"layer_decay": 0}, "layer_decay = 0"),
     ],
 )

@@ -70,7 +70,7 @@ def test_fit_is_repeatable_and_leaves_torchs_generator_alone(folder: Path) -> No
     [
         ([], {}, "no text to learn from"),
         (["", ""], {}, "no text to learn from"),
-        (SENTENCES, {"steps": 1, "epochs": 1}, "more than one of steps, epochs and minutes"),
+        (SENTENCES, {"steps": 1, "epochs": 1}, "epochs beside steps or minutes"),
         (SENTENCES, {"learning_rate": float("nan")}, "learning_rate"),
         (SENTENCES, {"epochs": 1, "batch_size": 0}, "batch_size"),
     ],

@@ -265,15 +265,15 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.epochs is not None and (self.training.steps is not None or self.training.minutes is not None):
-            raise ValueError("more than one of steps, epochs and minutes")
+            raise ValueError("epochs beside steps or minutes; expected one of the three")
         if self.fim and self.speak_as is not None:
-            raise ValueError("fim or speak_as: a dialogue is learned in its order")
+            raise ValueError("fim beside speak_as; expected one of them: a dialogue is learned in its order")
         if sum(self.replayed.values()) >= 1:
-            raise ValueError("shares of replay that leave room for what is new, below 1 together")
+            raise ValueError("shares of replay that are 1 or more together; expected less, which leaves room for what is new")
         if self.stop_on is not None and not self.tasks:
-            raise ValueError("tasks, where stop_on names a figure of one")
+            raise ValueError(f"stop_on {self.stop_on} without a task; expected one whose figure it is")
         if self.stop_on is not None and self.training.best_by not in (None, self.stop_on):
-            raise ValueError("stop_on or best_by, or the same figure for both")
+            raise ValueError(f"stop_on {self.stop_on} beside best_by {self.training.best_by}; expected one of them")
         return self
 
 
