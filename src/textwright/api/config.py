@@ -269,7 +269,7 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
         if self.fim and self.speak_as is not None:
             raise ValueError("fim beside speak_as; expected one of them: a dialogue is learned in its order")
         if sum(self.replayed.values()) >= 1:
-            raise ValueError("shares of replay that are 1 or more together; expected less, which leaves room for what is new")
+            raise ValueError("shares of replay that are 1 or more together; expected less: what is new needs room")
         if self.stop_on is not None and not self.tasks:
             raise ValueError(f"stop_on {self.stop_on} without a task; expected one whose figure it is")
         if self.stop_on is not None and self.training.best_by not in (None, self.stop_on):
