@@ -55,7 +55,7 @@ def test_mistakes_show_before_a_model_is_loaded(textwright: Run, finished_run: P
         (("none", "--data", data, "--out", finished_run), "is there already"),
         (("none", "--data", data, "--tasks", f"clasification={data}"), "classification"),
         ((finished_run, "--data", data, "--out", tmp_path / "run"), "is a run"),
-        ((model, "--data", data, "--steps", 3, "--epochs", 2), "one of steps, epochs and minutes"),
+        ((model, "--data", data, "--steps", 3, "--epochs", 2), "epochs beside steps or minutes"),
         (("none", "--data", data, "--strategy", "lst"), "did you mean 'last'"),
         ((model, "--data", data, "--strategy", "last:99"), "last:99 of a model of"),
         ((model, "--data", data, "--cache-frozen", "--check"), "never trains the lowest block"),
