@@ -128,7 +128,8 @@ def test_activations_of_the_columns_asked_for(name: str, gated: bool) -> None:
     expected = REFERENCES[name](inner).numpy() * (up if gated else 1)
     before = up.copy()
     dims = dims_with(intermediate_size=width, is_qwen3=gated, activation=ACTIVATIONS.index(name))
-    elementwise.activate(dims, args_with(count=rows, up=up.ctypes.data, gate=gate.ctypes.data), first, last)
+    for n in range(rows):
+        elementwise.activate(dims, args_with(count=rows, up=up.ctypes.data, gate=gate.ctypes.data), n, first, last)
     close(up[:, first:last], expected[:, first:last])
     assert np.array_equal(up[:, :first], before[:, :first])
     assert np.array_equal(up[:, last:], before[:, last:])
@@ -427,11 +428,12 @@ def test_products_of_several_threads(
     _packed, _blocks, dims, args = packed_inputs(kind, x)
     num_threads, zeros = 3, np.zeros(16, np.float32)
     sums, out = aligned(num_threads * gemm.SUMS, np.float32), untouched(count + 1, rows)
+    taken = np.zeros(1, np.int64)
     args["sums"], args["zeros"] = sums.ctypes.data, zeros.ctypes.data
     for thread in range(num_threads):
         gemm.gemm(
-            dims, args, matrix, bias.ctypes.data if has_bias else 0, columns, out.ctypes.data, rows, False, thread,
-            num_threads,
+            dims, args, matrix, bias.ctypes.data if has_bias else 0, columns, out.ctypes.data, rows, False,
+            taken.ctypes.data, thread, num_threads,
         )  # fmt: skip
     exact = x.astype(np.float64) @ weight.T.astype(np.float64)
     expected = exact + (bias[:rows] if has_bias else 0)
@@ -439,6 +441,8 @@ def test_products_of_several_threads(
         size = np.linalg.norm(weight[row]) * np.linalg.norm(x, axis=1).max()
         np.testing.assert_allclose(out[:count, row], expected[:, row], rtol=0, atol=EXACTNESS[kind] * size + 1e-6)
     assert (out[count] == UNTOUCHED).all()
+    if count >= gemm.MIN_TAKEN:  # each thread found once that nothing was left
+        assert taken[0] == -(-rows // gemm.ROWS_TAKEN) + num_threads
 
 
 def test_a_job_is_read_as_it_was_written() -> None:

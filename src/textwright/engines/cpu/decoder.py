@@ -24,6 +24,7 @@ from textwright.engines.cpu.kernels.layout import (
     KERNEL_ARGS,
     MAX_TOKENS,
     PARTS,
+    STAGES,
     TENSORS,
     ModelDims,
 )
@@ -187,6 +188,7 @@ class CPUDecoder:
     def _run_kernel(self, kernel: int) -> None:
         """Do the job that the arguments say; the caller holds the pool's lock."""
         self._kernel_args[0]["kernel"] = kernel
+        self._taken.fill(0)
         self._pool.run(self._args_address)
         if CHECKS_BOUNDS:
             self._workspace.check_guards()
@@ -262,8 +264,8 @@ class CPUDecoder:
         head_size = -(-c.head_dim // (2 * LANES)) * 2 * LANES
         self._tokens = np.zeros((3, MAX_TOKENS), np.int64)
         args["token_ids"], args["slots"], args["positions"] = (line.ctypes.data for line in self._tokens)
-        self._wanted = np.zeros(MAX_TOKENS, np.int64)
-        args["wanted"] = self._wanted.ctypes.data
+        self._wanted, self._taken = np.zeros(MAX_TOKENS, np.int64), np.zeros(c.num_layers * STAGES, np.int64)
+        args["wanted"], args["taken"] = self._wanted.ctypes.data, self._taken.ctypes.data
         args["max_scores"], args["head_size"] = self.context_length + LANES, head_size
         sizes = {
             "residual": MAX_TOKENS * c.hidden_size,

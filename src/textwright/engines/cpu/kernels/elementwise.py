@@ -89,29 +89,29 @@ def apply_rope(vector: Floats, cosines: Floats, sines: Floats) -> None:
 
 
 @jit
-def activate(dims: ModelDims, args: Any, first: int, last: int) -> None:
-    """The activation of ``up`` from column ``first`` to ``last``; of ``gate``, times ``up``, where there is a gate.
+def activate(dims: ModelDims, args: Any, n: int, first: int, last: int) -> None:
+    """The activation of a token's ``up`` from column ``first`` to ``last``; of ``gate``, times ``up``, where there is a
+    gate.
 
     Each loop is over one kind and from 0 on, and reads what it writes by one name: or a compiler takes the numbers one
     by one.
     """
-    for n in range(args.count):
-        start = n * dims.intermediate_size + first
-        up = floats(float_at(args.up, start), last - first)
-        if dims.is_qwen3:
-            _activate_gate(dims.activation, floats(float_at(args.gate, start), last - first), up)
-        elif dims.activation == GELU_TANH:
-            for i in range(len(up)):
-                up[i] = _gelu_tanh(up[i])
-        elif dims.activation == SILU:
-            for i in range(len(up)):
-                up[i] = _silu(up[i])
-        elif dims.activation == RELU:
-            for i in range(len(up)):
-                up[i] = max(up[i], ZERO)
-        else:
-            for i in range(len(up)):
-                up[i] = _gelu(up[i])
+    start = n * dims.intermediate_size + first
+    up = floats(float_at(args.up, start), last - first)
+    if dims.is_qwen3:
+        _activate_gate(dims.activation, floats(float_at(args.gate, start), last - first), up)
+    elif dims.activation == GELU_TANH:
+        for i in range(len(up)):
+            up[i] = _gelu_tanh(up[i])
+    elif dims.activation == SILU:
+        for i in range(len(up)):
+            up[i] = _silu(up[i])
+    elif dims.activation == RELU:
+        for i in range(len(up)):
+            up[i] = max(up[i], ZERO)
+    else:
+        for i in range(len(up)):
+            up[i] = _gelu(up[i])
 
 
 @jit

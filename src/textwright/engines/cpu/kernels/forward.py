@@ -13,9 +13,10 @@ from typing import Any
 
 from textwright.engines.cpu.kernels.attention import attend, store_kv
 from textwright.engines.cpu.kernels.elementwise import activate, embed, normalise
-from textwright.engines.cpu.kernels.gemm import ADDED, NO_BIAS, STORED, gemm, partition, partition_rows
+from textwright.engines.cpu.kernels.gemm import ADDED, MIN_TAKEN, NO_BIAS, STORED, gemm, partition, partition_rows
 from textwright.engines.cpu.kernels.gemm_inputs import pack_inputs
 from textwright.engines.cpu.kernels.layout import (
+    ATTENTION,
     ATTENTION_NORM,
     ATTENTION_NORM_BIAS,
     DOWN,
@@ -27,9 +28,11 @@ from textwright.engines.cpu.kernels.layout import (
     OUT,
     OUT_BIAS,
     OUTLIERS,
+    PARTS,
     QKV,
     QKV_BIAS,
     SCALES,
+    STAGES,
     UP,
     UP_BIAS,
     ModelDims,
@@ -50,6 +53,8 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
 
 EPOCH = 64
 """Bytes from a barrier's count of who has come to its count of openings: a line of the cache away."""
+PLACES_TAKEN = 16
+"""Of heads of tokens, at once."""
 SPINS = 4000
 """Spins at a barrier before a thread lets others have its core."""
 
@@ -77,7 +82,8 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
             pack_inputs(dims, args, args.normed, dims.hidden_size, n)
         barrier(barrier_at, num_threads)
         matrix, bias, size = packed_matrix(weights, QKV), weights[QKV_BIAS], attended_size + 2 * key_size
-        gemm(dims, args, matrix, bias, dims.hidden_size, args.qkv, size, STORED, thread, num_threads)
+        counter = taken_of(args, layer, QKV)
+        gemm(dims, args, matrix, bias, dims.hidden_size, args.qkv, size, STORED, counter, thread, num_threads)
         barrier(barrier_at, num_threads)
         for n in range(thread, args.count, num_threads):
             store_kv(dims, args, weights, layer, n)
@@ -87,18 +93,28 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
             if thread == 0:
                 keep_wanted(dims, args)
             barrier(barrier_at, num_threads)
-        first, last = partition(args.count * dims.num_heads, thread, num_threads)
-        for place in range(first, last):
-            # Head by head, so that the keys of a long prompt stay in the cache for its tokens.
-            attend(dims, args, layer, place % args.count, place // args.count, thread, scales[layer])
+        places, counter = args.count * dims.num_heads, taken_of(args, layer, ATTENTION)
+        first, last = partition(places, thread, num_threads)
+        if args.count >= MIN_TAKEN:
+            first = atomic_add(counter, 1) * PLACES_TAKEN
+            last = min(first + PLACES_TAKEN, places)
+        while first < last:
+            for place in range(first, last):
+                # Head by head, so that the keys of a long prompt stay in the cache for its tokens.
+                attend(dims, args, layer, place % args.count, place // args.count, thread, scales[layer])
+            first = places
+            if args.count >= MIN_TAKEN:
+                first = atomic_add(counter, 1) * PLACES_TAKEN
+                last = min(first + PLACES_TAKEN, places)
         barrier(barrier_at, num_threads)
         for n in range(thread, args.count, num_threads):
             pack_inputs(dims, args, args.attention_out, attended_size, n)
         barrier(barrier_at, num_threads)
         matrix, bias = packed_matrix(weights, OUT), weights[OUT_BIAS]
-        gemm(dims, args, matrix, bias, attended_size, args.residual, dims.hidden_size, ADDED, thread, num_threads)
+        size, counter = dims.hidden_size, taken_of(args, layer, OUT)
+        gemm(dims, args, matrix, bias, attended_size, args.residual, size, ADDED, counter, thread, num_threads)
         barrier(barrier_at, num_threads)
-        run_mlp(dims, args, weights, barrier_at, thread, num_threads)
+        run_mlp(dims, args, weights, layer, barrier_at, thread, num_threads)
     for n in range(thread, args.count, num_threads):
         normalise(dims, args.residual, args.final_norm, args.final_norm_bias, args.hidden, n)
     barrier(barrier_at, num_threads)
@@ -121,7 +137,9 @@ def keep_wanted(dims: ModelDims, args: Any) -> None:
 
 
 @jit_into_its_caller
-def run_mlp(dims: ModelDims, args: Any, weights: Any, barrier_at: int, thread: int, num_threads: int) -> None:
+def run_mlp(
+    dims: ModelDims, args: Any, weights: Any, layer: int, barrier_at: int, thread: int, num_threads: int
+) -> None:
     """The second half of a layer."""
     hidden_size, size = dims.hidden_size, dims.intermediate_size
     for n in range(thread, args.count, num_threads):
@@ -130,17 +148,22 @@ def run_mlp(dims: ModelDims, args: Any, weights: Any, barrier_at: int, thread: i
     barrier(barrier_at, num_threads)
     if dims.is_qwen3:
         matrix = packed_matrix(weights, GATE)
-        gemm(dims, args, matrix, NO_BIAS, hidden_size, args.gate, size, STORED, thread, num_threads)
-    matrix, bias = packed_matrix(weights, UP), weights[UP_BIAS]
-    gemm(dims, args, matrix, bias, hidden_size, args.up, size, STORED, thread, num_threads)
-    first, last = partition_rows(dims.kind, size, thread, num_threads)
-    activate(dims, args, first, min(size, last))  # what this thread multiplied: no need to wait
+        counter = taken_of(args, layer, GATE)
+        gemm(dims, args, matrix, NO_BIAS, hidden_size, args.gate, size, STORED, counter, thread, num_threads)
+    matrix, bias, counter = packed_matrix(weights, UP), weights[UP_BIAS], taken_of(args, layer, UP)
+    gemm(dims, args, matrix, bias, hidden_size, args.up, size, STORED, counter, thread, num_threads)
+    if args.count < MIN_TAKEN:
+        first, last = partition_rows(dims.kind, size, thread, num_threads)
+        for n in range(args.count):
+            activate(dims, args, n, first, min(size, last))  # what this thread multiplied: no need to wait
     barrier(barrier_at, num_threads)
     for n in range(thread, args.count, num_threads):
+        if args.count >= MIN_TAKEN:
+            activate(dims, args, n, 0, size)
         pack_inputs(dims, args, args.up, size, n)
     barrier(barrier_at, num_threads)
-    matrix, bias = packed_matrix(weights, DOWN), weights[DOWN_BIAS]
-    gemm(dims, args, matrix, bias, size, args.residual, hidden_size, ADDED, thread, num_threads)
+    matrix, bias, counter = packed_matrix(weights, DOWN), weights[DOWN_BIAS], taken_of(args, layer, DOWN)
+    gemm(dims, args, matrix, bias, size, args.residual, hidden_size, ADDED, counter, thread, num_threads)
     barrier(barrier_at, num_threads)
 
 
@@ -152,8 +175,16 @@ def run_head(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
         pack_inputs(dims, args, args.hidden, dims.hidden_size, n)
     barrier(barrier_at, num_threads)
     matrix = args.head, args.head_scales, args.head_outliers
-    gemm(dims, args, matrix, NO_BIAS, dims.hidden_size, args.logits, dims.vocab_size, STORED, thread, num_threads)
+    size, counter = dims.vocab_size, taken_of(args, 0, QKV)
+    gemm(dims, args, matrix, NO_BIAS, dims.hidden_size, args.logits, size, STORED, counter, thread, num_threads)
     barrier(barrier_at, num_threads)
+
+
+@jit
+def taken_of(args: Any, layer: int, stage: int) -> int:
+    """The address of the count of what is taken of a stage of a layer: of a product, as of its matrix."""
+    place = stage if stage == ATTENTION else stage // len(PARTS)
+    return args.taken + 8 * (STAGES * layer + place)  # type: ignore[no-any-return]
 
 
 @jit

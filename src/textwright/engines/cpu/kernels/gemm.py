@@ -26,6 +26,7 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, MAX_TOKENS, ModelDims
 from textwright.engines.cpu.kernels.llvm_ir import LANES
 from textwright.engines.cpu.kernels.numba_intrinsics import (
+    atomic_add,
     bits_of_float,
     check_address,
     float_at,
@@ -37,6 +38,8 @@ from textwright.engines.cpu.kernels.numba_intrinsics import (
     shorts,
 )
 
+MIN_TAKEN, ROWS_TAKEN = 24, 32
+"""Inputs from which rows are taken as threads come to them, and how many at once: as many as any kind interleaves."""
 MAX_INPUTS = 16
 """Of a tile."""
 DECODED_COLUMNS = 128
@@ -74,10 +77,41 @@ def gemm(
     out: int,
     num_rows: int,
     adds: bool,
+    taken: int,
     thread: int,
     num_threads: int,
 ) -> None:
-    """This thread's rows of ``matrix @ inputs + bias`` for every token, stored or added to [tokens, num_rows]."""
+    """This thread's rows of ``matrix @ inputs + bias`` for every token, stored or added to [tokens, num_rows].
+
+    Of few inputs a thread has its part. Of many it takes some rows after the other, as ``taken`` counts them: a core
+    that is slower, or that somebody else uses too, takes fewer.
+    """
+    if args.count < MIN_TAKEN:
+        first, last = partition_rows(dims.kind, num_rows, thread, num_threads)
+        _multiply_rows(dims, args, matrix, bias, num_columns, out, num_rows, adds, thread, first, last)
+        return
+    first = atomic_add(taken, 1) * ROWS_TAKEN
+    while first < num_rows:
+        last = min(first + ROWS_TAKEN, padded_rows(dims.kind, num_rows))
+        _multiply_rows(dims, args, matrix, bias, num_columns, out, num_rows, adds, thread, first, last)
+        first = atomic_add(taken, 1) * ROWS_TAKEN
+
+
+@jit
+def _multiply_rows(
+    dims: ModelDims,
+    args: Any,
+    matrix: tuple[int, int, int],
+    bias: int,
+    num_columns: int,
+    out: int,
+    num_rows: int,
+    adds: bool,
+    thread: int,
+    first: int,
+    last: int,
+) -> None:
+    """Rows ``first`` to ``last``, whole panels."""
     panels, row_scales, outliers = matrix
     check_address(panels)
     check_address(row_scales)
@@ -85,7 +119,6 @@ def gemm(
     block_bytes = 8 * ((lines + BLOCK_LINES - 1) // BLOCK_LINES)
     sums_at = float_at(args.sums, SUMS * thread)
     interleave = INTERLEAVE[dims.kind]
-    first, last = partition_rows(dims.kind, num_rows, thread, num_threads)
     if is_decoded(dims.kind, args.count):
         block = BLOCK_COLUMNS // VALUES_PER_LINE[dims.kind]
         at_once = LANES * (BLOCK_PANELS if lines > block else DECODED_PANELS)

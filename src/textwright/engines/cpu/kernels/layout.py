@@ -50,6 +50,9 @@ ATTENTION_NORM, ATTENTION_NORM_BIAS, QUERY_NORM, KEY_NORM, MLP_NORM, MLP_NORM_BI
 QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS = range(21, NUM_TENSORS)
 
 FORWARD, HEAD = 0, 1
+STAGES = 6
+"""Of a layer: its five products, by their places in MATRICES, and attention."""
+ATTENTION = 5
 
 _ADDRESSES_AND_COUNTS = (
     "kernel",  # FORWARD or HEAD
@@ -65,6 +68,7 @@ _ADDRESSES_AND_COUNTS = (
     *("packed_inputs", "blocks"),  # of a product, as micro-kernels read them; int8's scales and first sums
     *("sums", "scores", "max_scores"),  # of each thread: a panel's sums; attention scores, and for how many keys
     "zeros",  # sixteen of them: the bias where there is none
+    "taken",  # int64 [layers, STAGES]: of work that threads take as they come, how many pieces are taken
     *("query", "head_out", "head_size"),  # of each thread: a head's query and its result; floats of each
 )
 KERNEL_ARGS = np.dtype(
