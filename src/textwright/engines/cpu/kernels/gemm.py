@@ -44,14 +44,10 @@ MAX_INPUTS = 16
 """Of a tile."""
 DECODED_COLUMNS = 128
 """Of panels that are decoded at once: with a tile's inputs they stay in the cache next to the core."""
-BLOCK_COLUMNS = 512
-"""Of all inputs that are read for several panels, one after the other: they stay in the cache behind that one."""
-BLOCK_PANELS = 16
-"""That they are read for."""
-SUMS = (BLOCK_PANELS * MAX_TOKENS + DECODED_PANELS * DECODED_COLUMNS) * LANES
-"""Floats of a thread: the sums of panels, and what is decoded of them."""
-DECODED_AT = BLOCK_PANELS * MAX_TOKENS
-"""Lines to where that lies."""
+DECODED_AT = DECODED_PANELS * MAX_TOKENS
+"""Lines of sums, after which a thread has what is decoded."""
+SUMS = (DECODED_AT + DECODED_PANELS * DECODED_COLUMNS) * LANES
+"""Floats of a thread: both."""
 _f32_1, _f32_4, _f32_16 = (make_gemm_microkernel(FLOAT32, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1)))
 _bf16_1, _bf16_4, _bf16_16 = (
     make_gemm_microkernel(BFLOAT16, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1))
@@ -120,16 +116,9 @@ def _multiply_rows(
     sums_at = float_at(args.sums, SUMS * thread)
     interleave = INTERLEAVE[dims.kind]
     if is_decoded(dims.kind, args.count):
-        block = BLOCK_COLUMNS // VALUES_PER_LINE[dims.kind]
-        at_once = LANES * (BLOCK_PANELS if lines > block else DECODED_PANELS)
-        for first_row in range(first, min(last, num_rows), at_once):
-            end = min(first_row + at_once, last, num_rows)
-            for line in range(0, lines, block):
-                for row in range(first_row, end, DECODED_PANELS * LANES):
-                    sums = line_at(sums_at, (row - first_row) // LANES * MAX_TOKENS)
-                    columns = line, min(block, lines - line), lines
-                    _multiply_decoded(dims.kind, args, panels, columns, row, sums, line_at(sums_at, DECODED_AT))
-            for row in range(first_row, end, LANES):
+        for first_row in range(first, min(last, num_rows), DECODED_PANELS * LANES):
+            _multiply_decoded(dims.kind, args, panels, lines, first_row, sums_at, line_at(sums_at, DECODED_AT))
+            for row in range(first_row, min(first_row + DECODED_PANELS * LANES, last, num_rows), LANES):
                 sums = line_at(sums_at, (row - first_row) // LANES * MAX_TOKENS)
                 if outliers != 0:
                     _add_outliers_decoded(dims.kind, args, outliers, num_rows, lines, row, sums)
@@ -157,21 +146,17 @@ def _multiply_rows(
 
 
 @jit
-def _multiply_decoded(
-    kind: int, args: Any, panels: int, columns: tuple[int, int, int], row: int, sums: int, decoded: int
-) -> None:
-    """A block of columns of the panels that begin with ``row`` times all inputs, added to their sums: decoded a stretch
-    at a time, for every tile."""
+def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, sums: int, decoded: int) -> None:
+    """The panels that begin with ``row`` times all inputs, to their sums: decoded a stretch at a time, for every
+    tile."""
     panel, interleave, lines_each = row // LANES, INTERLEAVE[kind], WEIGHT_LINES[kind]
-    first, num_lines_here, lines = columns
     beside = panel % interleave
     panel_at = line_at(panels, (panel - beside) * lines * lines_each + beside)
     per_line = VALUES_PER_LINE[kind] // LANES
     at_once = DECODED_COLUMNS // VALUES_PER_LINE[kind]
-    if first == 0:
-        for which in range(DECODED_PANELS):
-            floats(line_at(sums, which * MAX_TOKENS), args.count * LANES)[:] = ZERO
-    for line in range(first, first + num_lines_here, at_once):
+    for which in range(DECODED_PANELS):
+        floats(line_at(sums, which * MAX_TOKENS), args.count * LANES)[:] = ZERO
+    for line in range(0, lines, at_once):
         count = min(at_once, lines - line)
         weights = line_at(panel_at, line * lines_each * interleave)
         if kind == FLOAT32:
