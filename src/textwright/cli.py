@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import (
     App,
@@ -31,15 +31,16 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 from cyclopts.argument import Argument
-from pydantic import ValidationError
 
 from textwright import __version__
-from textwright.core.config import expected_of
 from textwright.core.errors import InputError, TextwrightError, nearest, unknown_name
 from textwright.core.kinds import words_of
 from textwright.core.renamed import new_option
 from textwright.core.result import Result
 from textwright.core.user_paths import explain_os_error
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 # verb -> (where its function is, its line in the help)
 VERBS: dict[str, tuple[str, str]] = {
@@ -214,6 +215,8 @@ def _check_verb(arguments: list[str]) -> None:
 
 def _in_one_line(error: CycloptsError) -> str:
     """What is wrong with an argument: what was given, what is expected, and the nearest that there is."""
+    from pydantic import ValidationError
+
     command = " ".join(error.command_chain or ())
     match error:
         case UnknownOptionError():
@@ -259,8 +262,10 @@ def _missing(error: MissingArgumentError, argument: Argument, command: str) -> s
     return str(InputError(f"{command} without {argument.name}", expected=expected))
 
 
-def _refused_by_config(cause: ValidationError, argument: Argument) -> str:
+def _refused_by_config(cause: "ValidationError", argument: Argument) -> str:
     """What a config class says of a value, with the option's name."""
+    from textwright.core.config import expected_of
+
     first = cause.errors()[0]
     group = argument.name.strip("-*")
     # Of a list's value the list is named: the value is shown.

@@ -24,7 +24,7 @@ def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\nfrom textwright.cli import main\nsys.argv = ['textwright', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'numba', 'daft', 'tokenizers', 'plotly', 'pyarrow'} & set(sys.modules)))"
+        "print(sorted({'torch', 'numba', 'daft', 'tokenizers', 'pyarrow', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
