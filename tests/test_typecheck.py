@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, TypeCheckError
 from torch import Tensor
 
-from tests.typecheck import checked
+from tests.typecheck import EVERY, FIRST_CALLS, begin_test, checked
 from textwright.core.errors import InputError
 from textwright.data.batch import Batch
 
@@ -83,6 +83,18 @@ def test_results_are_checked_with_the_sizes_of_the_arguments() -> None:
         checked(nested)(pair=(rows, torch.zeros(2)))
     with pytest.raises(TypeCheckError):
         checked(plain)(0, ["a"])
+
+
+def test_a_test_has_its_first_calls_checked_and_some_later_ones() -> None:
+    tried, refused = checked(plain), list[int]()
+    for _ in range(2):
+        begin_test()
+        for number in range(1, 2 * EVERY + 1):
+            try:
+                tried(1, [b"a"])
+            except TypeCheckError:
+                refused.append(number)
+    assert refused == [*range(1, FIRST_CALLS + 1), EVERY, 2 * EVERY] * 2
 
 
 def test_what_cannot_be_followed_is_let_through() -> None:
