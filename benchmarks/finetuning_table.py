@@ -63,44 +63,52 @@ def main() -> None:
         add_lines(options.times, [{"data": data} | head | one for one in timed(data, options.base, options.folder)])
     if options.time:
         return
-    times = times_of(lines_of(options.times), base_sha256)
+    lines = timed_lines(lines_of(options.times), base_sha256)
+    heads = {row.name: head_of(row, lines) for row in rows.values() if row.data in times_of(lines)}
     for name in options.rows:
-        heads = {name: head_of(rows[name], times, base_sha256)} if rows[name].data in times else {}
-        if heads and name not in finished(lines_of(options.results), heads):
+        if name in heads and name not in finished(lines_of(options.results), heads):
             found = heads[name] | measured(rows[name], heads[name]["steps"], options.base, options.folder)
             add_lines(options.results, [found])
             print(f"{name}: {found['figures'][DATA[rows[name].data]]}, {found['novels_loss_nats']:.3f}", flush=True)
     if options.write:
-        heads = {row.name: head_of(row, times, base_sha256) for row in all_rows() if row.data in times}
         done = finished(lines_of(options.results), heads)
         options.write.write_text(with_table(options.write.read_text(), done))
 
 
-def times_of(lines: Sequence[dict[str, Any]], base_sha256: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """What was timed of a base on the processor that was timed last, by data set and by what is trained.
-
-    Of what was timed several times the fastest counts.
-    """
+def timed_lines(lines: Sequence[dict[str, Any]], base_sha256: str) -> list[dict[str, Any]]:
+    """What was timed of a base, on the processor that was timed last."""
     of_base = [line for line in lines if line["base_sha256"] == base_sha256]
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for line in sorted(of_base, key=lambda line: -line["step_s"]):
-        if line["processor"] == of_base[-1]["processor"]:
-            found.setdefault(line["data"], {})[line["timed"]] = line
+    return [line for line in of_base if line["processor"] == of_base[-1]["processor"]]
+
+
+def times_of(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """What steps take, by data set and by what is trained.
+
+    Steps of one shape have the same products on every data set, and what else a machine does only makes them slower: of
+    what was timed of a shape the fastest counts.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for data in DATA:
+        for line in lines:
+            if shape_of(line["data"]) == shape_of(data):
+                kept = found.setdefault(data, {}).setdefault(line["timed"], {})
+                for name in ("step_s", "change_s"):
+                    kept[name] = min(line[name], kept.get(name, line[name]))
     return found
 
 
-def head_of(row: FineTuningRow, times: dict[str, dict[str, dict[str, Any]]], base_sha256: str) -> dict[str, Any]:
-    """What a row is: one that is done is still the same where all of this is."""
-    of_data: Times = times[row.data]
-    steps = steps_within(row, of_data)
+def head_of(row: FineTuningRow, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a row is, by what was timed: one that is done is still the same where all of this is."""
+    times: Times = times_of(lines)[row.data]
+    steps = steps_within(row, times)
     return {
         "row": row.name,
-        "base_sha256": base_sha256,
+        "base_sha256": lines[0]["base_sha256"],
         "seconds": SECONDS,
-        "timed_on": times[row.data]["full"]["processor"],
+        "timed_on": lines[0]["processor"],
         "strategy": row.text(steps),
         "steps": steps,
-        "step_s": round(seconds_of(row, of_data, steps) / steps, 4),
+        "step_s": round(seconds_of(row, times, steps) / steps, 4),
     }
 
 

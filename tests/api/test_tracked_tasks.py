@@ -13,9 +13,16 @@ import textwright as tw
 from tests.api.test_runs_stay_resumable import interrupt_at, new_model, same
 from textwright.core.errors import InputError
 from textwright.core.journal import read_rows
+from textwright.data.fill_in_middle import FillInMiddle
+from textwright.data.prompt_format import PromptFormat
 from textwright.engines.cpu.kernels import are_compiled
 from textwright.evaluation import tracked_tasks
 from textwright.evaluation.tracked_tasks import TrackedTasks, read_task_examples
+from textwright.models.catalog import build
+from textwright.models.language_model import as_language_model
+from textwright.models.presets import preset
+from textwright.tokens.extended import extend_tokenizer
+from textwright.tokens.make import make_tokenizer
 from textwright.training.callbacks import Evaluation
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -111,6 +118,19 @@ def test_a_figure_is_what_evaluate_finds_for_the_same_model(folder: Path) -> Non
         assert {key: value for key, value in row.items() if key.startswith(f"{name}.")} == pytest.approx(found)
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_model_with_sentinels_of_its_own_is_told_what_stands_after(knows: bool, tmp_path: Path) -> None:
+    names = {"prefix": "<before>", "suffix": "<after>", "middle": "<here>"}
+    tokenizer = extend_tokenizer(make_tokenizer("byte", lambda: iter(())), list(names.values()), special=True)
+    network = build(preset("nano", vocab_size=tokenizer.vocab_size, context_length=256))
+    (tmp_path / "code.py").write_text("".join(f"x{number} = {number} + 1\n" for number in range(8)))
+    (read,) = read_task_examples({"line_infilling": (tmp_path / "code.py",)}, None)
+    known = PromptFormat(fim=FillInMiddle(**names)) if knows else None
+    (placed,) = TrackedTasks([read], as_language_model(network), tokenizer, known).tasks[0].examples
+    assert (placed.suffix is not None) is knows
+    assert set(tokenizer.encode("".join(names.values()), special_tokens=True)).issubset(placed.prompt_ids) is knows
+
+
 @pytest.mark.skipif(not are_compiled(), reason="the kernels are not compiled: training decodes without them then")
 def test_kernels_made_of_todays_weights_find_what_torch_finds(folder: Path) -> None:
     model = new_model()
@@ -177,10 +197,10 @@ def test_without_validation_the_first_figure_of_the_first_task_tells(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = new_model()
-    scripted(monkeypatch, [0.2, 0.6, 0.4])
+    scripted(monkeypatch, [0.1, 0.2, 0.6, 0.4])
     report = model.fit(["abc", "abd"], steps=3, tasks=tasks_in(folder, "choose", "say"), out=folder / "run")
     assert (report.best_step, report.val_loss_nats) == (2, None)
-    assert [row[SCORE] for row in journal(folder / "run", "val")] == [0.2, 0.6, 0.4]
+    assert [row[SCORE] for row in journal(folder / "run", "val")] == [0.1, 0.2, 0.6, 0.4]
     shown = capsys.readouterr().err
     assert "the best model is the one with the highest choose.accuracy" in shown
     assert "step 2: choose.accuracy 0.6000, time left" in shown

@@ -31,6 +31,7 @@ def model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from textwright.api import load
 
     loaded = load(finished_run / "model")
+    loaded.generate("x", max_new_tokens=1)  # compiles the kernels where they are not: a terminal waits for less long
     loaded.dialogue = DialogueFormat(user="u:", assistant="a:", turn_end="\n")
     folder = tmp_path_factory.mktemp("models") / "model"
     loaded.save(folder)

@@ -8,6 +8,7 @@ from typing import Self
 from textwright.api.config import TaskFiles
 from textwright.core.errors import InputError, unknown_name
 from textwright.data.dataset import DataSplits, TokenDataset
+from textwright.data.prompt_format import PromptFormat
 from textwright.evaluation.language_modelling import score_tokens
 from textwright.evaluation.metrics.base import Figure
 from textwright.evaluation.tracked_tasks import TaskExamples, TrackedTasks, read_task_examples
@@ -47,6 +48,7 @@ class Evaluator:
         training: TrainConfig,
         network: LanguageModel,
         tokenizer: Tokenizer,
+        prompt_format: PromptFormat | None = None,
     ) -> Self:
         """The evaluator of a training.
 
@@ -56,12 +58,13 @@ class Evaluator:
             training: how to train.
             network: the model.
             tokenizer: the model's.
+            prompt_format: how it is asked for what stands between two texts, if it has learned that.
 
         Raises:
             InputError: a task none of whose examples the model can see whole, or whose metrics cannot judge them; or a
                 ``best_by`` that tells nothing.
         """
-        tasks = TrackedTasks(read, network, tokenizer) if read else None
+        tasks = TrackedTasks(read, network, tokenizer, prompt_format) if read else None
         if tasks is not None:
             tasks.try_out(network)
         best_by, higher_is_better = choose_best_by(

@@ -27,7 +27,8 @@ def plan_teaching(taught: Taught, data: FitData, config: FitConfig, tasks: list[
         out: where the run would be: what is written meanwhile lies beside it, on the same disk.
     """
     network = taught.network
-    evaluator = Evaluator.of(data.splits.val, tasks, config.training, network, taught.tokenizer)
+    model = network, taught.tokenizer, taught.prompt_format
+    evaluator = Evaluator.of(data.splits.val, tasks, config.training, *model)
     training = evaluator.applied_to(config.training)
     with scratch_folder(folder_beside(out), "plan") as scratch:
         run, data = begin_fit_run(scratch / "run", taught, data, config)

@@ -177,7 +177,8 @@ def fit(
         quiet: show no progress.
     """
     run, network = None, taught.network
-    evaluator = Evaluator.of(data.splits.val, tasks, config.training, network, taught.tokenizer)
+    model = network, taught.tokenizer, taught.prompt_format
+    evaluator = Evaluator.of(data.splits.val, tasks, config.training, *model)
     training = evaluator.applied_to(config.training)
     display = None if quiet else TrainingDisplay("fit" if out is None else str(out))
     if display is not None:
@@ -251,7 +252,7 @@ def fit_callbacks(
 ) -> Callbacks:
     """What the loop asks for while it teaches."""
     per_epoch = data.steps_per_epoch(config.training, taught.network.context_length)
-    callbacks = evaluator.added_to(Callbacks(steps_per_epoch=per_epoch))
+    callbacks = evaluator.added_to(Callbacks(steps_per_epoch=per_epoch, looks_first=True))
     if display is not None:
         callbacks = replace(
             callbacks,
@@ -265,7 +266,6 @@ def fit_callbacks(
     return replace(
         callbacks,
         sample=samples.take,
-        samples_first=True,
         on_resolved=lambda resolved: run.write_config(
             config.model_copy(update={"training": resolved}), _resolved(taught.network)
         ),

@@ -20,6 +20,7 @@ from textwright.api.fit_run import check_fit_run, fit_callbacks, restore_base, t
 from textwright.api.frozen_part import fit_model_with_loss
 from textwright.api.run_callbacks import RunCallbacks
 from textwright.api.run_result import RunResult, write_report
+from textwright.checkpoint.model_folder import read_prompt_format
 from textwright.core.config import changed, read_stored
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
@@ -299,11 +300,12 @@ def _begin(
             expected=f"at most {shape.vocab_size:,}, the model's",
             fix="put the run's data folder back, or start a new run",
         )
-    model = as_language_model(build(shape, seed=config.training.seed))
+    model, known = as_language_model(build(shape, seed=config.training.seed)), None
     if isinstance(config, FitConfig):
         restore_base(run, config, model)
+        known = read_prompt_format(run.base)
     model = model.to(device)
-    evaluator = Evaluator.of(data.val, read, config.training, model, tokenizer)
+    evaluator = Evaluator.of(data.val, read, config.training, model, tokenizer, known)
     return tokenizer, data, model, evaluator
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from textwright.core.errors import InputError
 from textwright.core.words import counted
+from textwright.data.prompt_format import PromptFormat
 from textwright.engines.catalog import choose_engine, make_decoder
 from textwright.engines.config import EngineConfig
 from textwright.engines.cpu.kernels import are_compiled
@@ -133,13 +134,20 @@ class TrackedTask:
         read: the examples.
         network: the model; only those that it can see whole are kept.
         tokenizer: the model's.
+        prompt_format: how it is asked for what stands between two texts, if it has learned that.
 
     Raises:
         InputError: it can see none of them whole.
     """
 
-    def __init__(self, read: TaskExamples, network: LanguageModel, tokenizer: Tokenizer) -> None:
-        self.name, self._read, self._tokenizer = read.task.name, read, tokenizer
+    def __init__(
+        self,
+        read: TaskExamples,
+        network: LanguageModel,
+        tokenizer: Tokenizer,
+        prompt_format: PromptFormat | None = None,
+    ) -> None:
+        self.name, self._read, self._tokenizer, self._prompt_format = read.task.name, read, tokenizer, prompt_format
         self._sampling = SamplingConfig(**sampling_of(read.task, {}))
         self._sandbox = Sandbox() if read.task.runs_code else None
         predictor, self.examples = self._predictor(network), list[Placed]()
@@ -190,7 +198,8 @@ class TrackedTask:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _predictor(self, decoder: Decoder) -> Predictor:
-        return Predictor(decoder, self._tokenizer, self._read.task, self._sampling, self._sandbox)
+        task, known = self._read.task, self._prompt_format
+        return Predictor(decoder, self._tokenizer, task, self._sampling, self._sandbox, known)
 
 
 def _asked(placed: Placed) -> dict[str, Any]:
@@ -207,13 +216,20 @@ class TrackedTasks:
         read: their examples.
         network: the model that is trained.
         tokenizer: the model's.
+        prompt_format: see ``TrackedTask``.
 
     Raises:
         InputError: a task none of whose examples the model can see whole.
     """
 
-    def __init__(self, read: Sequence[TaskExamples], network: LanguageModel, tokenizer: Tokenizer) -> None:
-        self.tasks = [TrackedTask(one, network, tokenizer) for one in read]
+    def __init__(
+        self,
+        read: Sequence[TaskExamples],
+        network: LanguageModel,
+        tokenizer: Tokenizer,
+        prompt_format: PromptFormat | None = None,
+    ) -> None:
+        self.tasks = [TrackedTask(one, network, tokenizer, prompt_format) for one in read]
         # To pack the weights for them and decode takes about a quarter of what torch takes. Those that are not compiled
         # yet take longer to compile than evaluations may. What there is now stays, so that a curve is of one piece.
         self._has_kernels = choose_engine(network, EngineConfig()) == "cpu" and are_compiled()

@@ -55,8 +55,8 @@ class Callbacks:
     seconds that they may take where it was not; None where nobody counts them."""
     sample: Callable[[Network], dict[str, Any]] | None = None
     """Fields of a ``sample`` row, ``text`` among them."""
-    samples_first: bool = False
-    """Whether a sample is taken before the first step, too: what a trained model makes of it that is not taught yet."""
+    looks_first: bool = False
+    """Whether a trained model is evaluated, and a sample taken, before the first step, too: it may be the best."""
     steps_per_epoch: float | None = None
     """Where a trained model is taught, the steps in which what is new is read once."""
     on_row: Callable[[dict[str, Any]], None] = _ignore

@@ -60,7 +60,8 @@ def estimate_run(
     finally:
         threads.close()
         model_with_loss.end_training()
-    seconds = timings.total_s(resolved) + (timings.sample_s if callbacks.samples_first else 0.0)
+    first_s = timings.evaluate_s + timings.sample_s if callbacks.looks_first else 0.0
+    seconds = timings.total_s(resolved) + first_s
     return replace(plan, seconds=seconds, memory_bytes=memory_bytes, stages=stages)
 
 

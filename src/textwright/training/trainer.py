@@ -105,8 +105,7 @@ class Trainer:
             self.checkpointer = AsyncCheckpointer(run, logger, self.config.keep_checkpoints)
         self.best: BestCheckpoint | None = None
         """The best model of a run without a folder; a checkpointer has that of one with a folder."""
-        self.failed_saves = 0
-        self.disk_is_full = False
+        self.failed_saves, self.disk_is_full = 0, False
         self.throughput = Throughput()
         self.last_loss_nats: float | None = None
 
@@ -141,12 +140,9 @@ class Trainer:
         progress = self.state.progress
         said = f"training to step {self.config.steps:,}"
         self._log_event("started", said, num_steps=self.config.steps, **self._decisions())
-
         self._log_precision()
-
-        # A run that goes on from its beginning may have it already.
-        if self.callbacks.samples_first and progress.step == 0 and not (self.run and any(read_rows(self.run.samples))):
-            self._timed("sample_every", self._sample)
+        if self.callbacks.looks_first and progress.step == 0:
+            self._look_first()
         stop_reason = self._stop_reason(stop_request)
         while stop_reason is None:
             self._step()
@@ -271,7 +267,14 @@ class Trainer:
         again = command_line("train", "--resume", self.run.folder, *more)
         return f"go on from step {step_of(newest):,} with: {again}; or {anew}"
 
-    def _evaluate(self) -> None:
+    def _look_first(self) -> None:
+        """Measure and sample what is not taught yet; a run that goes on from its beginning may have them already."""
+        written = {row["kind"] for row in read_rows(self.run.journal)} if self.run else set[str]()
+        self._evaluate(is_new="val" not in written)
+        if "sample" not in written:
+            self._sample()
+
+    def _evaluate(self, *, is_new: bool = True) -> None:
         """Measure, and keep the model if it is the best so far."""
         evaluation = None
         if self.callbacks.evaluate is not None:
@@ -291,7 +294,8 @@ class Trainer:
                     self.best = best
         elif progress.best:  # a figure that has no meaning yet ends nothing
             progress.evaluations_without_gain += 1
-        self._write("val", **evaluation.metrics)
+        if is_new:
+            self._write("val", **evaluation.metrics)
 
     def _sample(self) -> None:
         if self.callbacks.sample is not None:
@@ -387,10 +391,8 @@ class Trainer:
         self._write("event", event=event, message=message, **fields)
 
     def _decisions(self) -> dict[str, Any]:
-        return {
-            name: getattr(self.config, name)
-            for name in ("batch_size", "sequence_length", "micro_batch_size", "precision", "optimizer")
-        }
+        names = ("batch_size", "sequence_length", "micro_batch_size", "precision", "optimizer")
+        return {name: getattr(self.config, name) for name in names}
 
 
 def _is_due(every: int, step: int) -> bool:
