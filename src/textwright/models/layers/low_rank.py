@@ -148,7 +148,8 @@ class _MergedLinear(torch.autograd.Function):
             outs.T @ ins if of_weight else None,
             outs.sum(0) if of_bias else None,
             (outs @ b).T @ ins if of_a else None,
-            outs.T @ (ins @ a.T) if of_b else None,
+            # Turned, this product of few rows takes two thirds of the time on a CPU.
+            ((ins @ a.T).T @ outs).T if of_b else None,
         )
 
 
