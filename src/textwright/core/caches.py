@@ -32,26 +32,30 @@ def keep_compiled_code() -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
-def kernel_folder(sources: Path) -> Path:
+def kernel_folder(*sources: Path) -> Path:
     """Where compiled kernels are kept: a folder for each build, each state of their sources, and each place of them.
 
     Numba compiles a function anew when its own file has changed, and not when one that it calls has; and it knows a
     file by its path, so another installation compiles its own.
+
+    Args:
+        sources: the folder of the kernels' sources, and those of what they call.
     """
-    contents = b"".join(path.read_bytes() for path in sorted(sources.glob("*.py")))
+    folders = list(dict.fromkeys(sources))
+    contents = b"".join(path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py")))
     contents += b"checks bounds" if KERNEL_BUILD.checks_bounds else b""
-    return cache_folder() / "kernels" / hashlib.sha256(os.fsencode(sources.resolve()) + contents).hexdigest()[:16]
+    return cache_folder() / "kernels" / hashlib.sha256(os.fsencode(folders[0].resolve()) + contents).hexdigest()[:16]
 
 
-def keep_kernels(sources: Path) -> bool:
+def keep_kernels(*sources: Path) -> bool:
     """See that Numba keeps what it is told to compile next in ``kernel_folder``; false where that cannot be.
 
     Args:
-        sources: the folder of the kernels' sources. Each has its own, so this comes before each of their functions.
+        sources: see there. Each folder of kernels has its own, so this comes before each of their functions.
     """
     import numba
 
-    folder = _made_kernel_folder(sources)
+    folder = _made_kernel_folder(*sources)
     if folder is None:
         return False
     numba.config.CACHE_DIR = str(folder)
@@ -59,8 +63,8 @@ def keep_kernels(sources: Path) -> bool:
 
 
 @cache
-def _made_kernel_folder(sources: Path) -> Path | None:
-    folder = kernel_folder(sources)
+def _made_kernel_folder(*sources: Path) -> Path | None:
+    folder = kernel_folder(*sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)

@@ -18,5 +18,5 @@ def check_bounds() -> None:
     An index beyond its array, a token, slot or position that is not there and memory that is not there are an
     IndexError then, and what is written beyond a piece of working memory is found after each job.
     """
-    assert "textwright.engines.cpu.kernels.numba_intrinsics" not in sys.modules, "the kernels are imported already"
+    assert "textwright.kernels.numba_intrinsics" not in sys.modules, "the kernels are imported already"
     KERNEL_BUILD.checks_bounds = True

@@ -14,6 +14,7 @@ from textwright.core.device import PrecisionRates, has_bfloat16_products
 from textwright.core.errors import InputError
 from textwright.data.sources.base import BatchSource, check_first_batch
 from textwright.models.language_model import LanguageModel
+from textwright.models.layers.attention import load_kernels
 from textwright.models.network import Network
 from textwright.training.callbacks import Callbacks, TaskTiming
 from textwright.training.clock import Clock, Length, StepTimings
@@ -85,7 +86,7 @@ def resolve_config(
     row_tokens = config.sequence_length or model.config.context_length
     vocab_size = model.vocab_size if isinstance(model, LanguageModel) else None
     check_first_batch(batches, num_rows=config.batch_size, sequence_length=row_tokens, vocab_size=vocab_size)
-    held_bytes = used_bytes(device)  # before the probe: what that frees is used again
+    held_bytes = _held_bytes(model_with_loss, config, device)  # before the probe: what that frees is used again
     rates = None
     precision = config.precision
     if device.type == "cpu":
@@ -318,6 +319,13 @@ def _save_and_forget(trial: TrainState, scratch: Path) -> None:
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".trial.", suffix=".tmp") as folder:
         tensors, facts = trial.state_dict()
         write_checkpoint(Path(folder), 0, snapshot(tensors), facts)
+
+
+def _held_bytes(model_with_loss: ModelWithLoss, config: TrainConfig, device: torch.device) -> int:
+    """Memory in use, the kernels that a step may need among it."""
+    if config.precision != "bfloat16":
+        load_kernels(model_with_loss)
+    return used_bytes(device)
 
 
 def _seconds(action: Callable[[], object]) -> float:

@@ -28,13 +28,13 @@ from textwright.engines.cpu.kernels.layout import (
     TENSORS,
     ModelDims,
 )
-from textwright.engines.cpu.kernels.llvm_ir import LANES
-from textwright.engines.cpu.kernels.numba_intrinsics import CHECKS_BOUNDS
 from textwright.engines.cpu.kernels.thread_pool import ThreadPool
 from textwright.engines.cpu.large_pages import LargePages
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
 from textwright.engines.cpu.workspace import Workspace
 from textwright.engines.engine_thread import ENGINE, T
+from textwright.kernels.llvm_ir import LANES
+from textwright.kernels.numba_intrinsics import CHECKS_BOUNDS
 from textwright.models.gpt.network import GPT
 from textwright.models.kv_cache import check_slots
 from textwright.models.layers.low_rank import merged_state

@@ -32,7 +32,7 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     INTERLEAVE,
     VALUES_PER_LINE,
 )
-from textwright.engines.cpu.kernels.llvm_ir import LANES
+from textwright.kernels.llvm_ir import LANES
 
 KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
 

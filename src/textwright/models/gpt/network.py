@@ -31,7 +31,6 @@ from textwright.models.layers.attention import (
     AttentionMask,
     CacheWriter,
     SingleTokenWriter,
-    make_attention_mask,
 )
 from textwright.models.layers.linear import Embedding, Linear
 from textwright.models.layers.mlp import MLP, GatedMLP, dropout, without_dropout
@@ -193,13 +192,13 @@ class GPT(LanguageModel):
         """Through all blocks from the batch's first on, and the final norm."""
         if hooks is not None:
             hooks.check(self._points_from(batch.first_block))
-        blocks = range(batch.first_block, self.config.num_layers)
-        return self._normed(self._through_blocks(embedded, self._attention_mask(batch), None, hooks, blocks), hooks)
+        blocks, mask = range(batch.first_block, self.config.num_layers), self._attention_mask(batch, hooks)
+        return self._normed(self._through_blocks(embedded, mask, None, hooks, blocks), hooks)
 
     def hidden_before(self, batch: Batch, block: int) -> Float[Tensor, "batch time hidden"]:
         """As ``protocols.SplitBackbone``: computed as in training, compiled where that is."""
         with without_dropout([self.embedding_drop, *self.blocks[:block]]):
-            return self._through_blocks(self.embed(batch), self._attention_mask(batch), None, None, range(block))
+            return self._through_blocks(self.embed(batch), self._attention_mask(batch, None), None, None, range(block))
 
     def empty_cache(self, num_slots: int, source: Batch | None = None, *, num_spare: int = 0) -> KVCache:
         """An empty key-value cache, with slots to spare where they are asked for. A GPT reads no source."""
@@ -326,9 +325,9 @@ class GPT(LanguageModel):
             return batch.position_ids
         return torch.arange(batch.time, device=batch.input_ids.device)[None]
 
-    def _attention_mask(self, batch: Batch) -> AttentionMask:
-        mask, is_causal = make_attention_mask(batch)
-        return AttentionMask(mask, is_causal, self._rope(self._positions(batch)))
+    def _attention_mask(self, batch: Batch, hooks: ModelHooks | None) -> AttentionMask:
+        attention = cast(Attention, self.blocks[0].attention)
+        return attention.mask(batch, self._rope(self._positions(batch)), hooks)
 
     def _rope(self, position_ids: Tensor) -> RopeTable | None:
         if self.config.position_encoding != "rotary":

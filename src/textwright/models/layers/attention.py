@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from textwright.data.batch import PADDING, Batch
-from textwright.models.hooks import BlockHooks
+from textwright.models.hooks import BlockHooks, ModelHooks
 from textwright.models.kv_cache import KVCache
+from textwright.models.layers import kernel_attention
 from textwright.models.layers.causal import BLOCK, blocked_causal_attention
 from textwright.models.layers.linear import Linear
 from textwright.models.layers.positions import RopeTable, apply_rope
@@ -37,6 +38,8 @@ class AttentionMask:
     """With no mask: whether a token attends only to what is before it."""
     rope: RopeTable | None
     """How queries and keys are rotated, for rotary positions."""
+    starts: Int[Tensor, "batch time"] | None = None
+    """For kernels of our own, which need no mask: the first key that each query looks at; see ``causal_attention``."""
 
 
 def make_attention_mask(batch: Batch) -> tuple[Bool[Tensor, "batch 1 time time"] | None, bool]:
@@ -53,6 +56,16 @@ def make_attention_mask(batch: Batch) -> tuple[Bool[Tensor, "batch 1 time time"]
         same = same.tril()
     itself = torch.eye(batch.time, dtype=torch.bool, device=documents.device)
     return (same | itself)[:, None], False  # [batch, 1, time, time]
+
+
+def make_attention_starts(batch: Batch) -> Int[Tensor, "batch time"]:
+    """Where each token's document begins in its row, int32; padding counts as a document."""
+    places = torch.arange(batch.time, dtype=torch.int32, device=batch.input_ids.device)
+    if batch.document_ids is None:
+        return torch.zeros(batch.input_ids.shape, dtype=torch.int32, device=places.device)
+    is_other = torch.ones(batch.document_ids.shape, dtype=torch.bool, device=places.device)
+    is_other[:, 1:] = batch.document_ids[:, 1:] != batch.document_ids[:, :-1]
+    return torch.where(is_other, places, 0).cummax(dim=1).values
 
 
 class CacheWriter:
@@ -203,6 +216,19 @@ class Attention(nn.Module):
         self.out = Linear(num_heads * head_dim, hidden_size, bias=bias)
         self.query_norm, self.key_norm = query_norm or nn.Identity(), key_norm or nn.Identity()
 
+    def mask(self, batch: Batch, rope: RopeTable | None, hooks: ModelHooks | None) -> AttentionMask:
+        """Who may attend to whom in rows that are read whole, as this layer and those like it can make use of it now.
+
+        Args:
+            batch: the rows.
+            rope: how queries and keys are rotated.
+            hooks: whether the pattern of attention could be asked for.
+        """
+        is_plain = batch.attention == "causal" and hooks is None and not (self.training and self.dropout)
+        if is_plain and kernel_attention.suits(self.qkv.weight, self.head_dim):
+            return AttentionMask(None, True, rope, make_attention_starts(batch))
+        return AttentionMask(*make_attention_mask(batch), rope)
+
     def forward(
         self,
         x: Float[Tensor, "batch time hidden"],
@@ -235,6 +261,8 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training and writer is None else 0.0
         if hooks is not None and hooks.asks_for("attn.hook_pattern"):
             attn_out = self._eager_attention(query, key, value, mask, dropout, hooks)
+        elif mask.starts is not None:
+            attn_out = kernel_attention.causal_attention(query, key, value, mask.starts, self.scale)
         elif _use_blockwise(query, mask, dropout):
             attn_out = blocked_causal_attention(query, key, value, self.scale)
         else:
@@ -279,3 +307,10 @@ def _use_blockwise(query: Tensor, mask: AttentionMask, dropout: float) -> bool:
     is_plain = mask.mask is None and mask.is_causal and not dropout
     is_long_bfloat16 = query.shape[2] > BLOCK and query.dtype == torch.bfloat16
     return is_plain and is_long_bfloat16 and query.device.type == "cpu" and torch.is_grad_enabled()
+
+
+def load_kernels(model: nn.Module) -> None:
+    """Have the kernels there that a model's attention now computes with."""
+    layers = (layer for layer in model.modules() if isinstance(layer, Attention))
+    if any(kernel_attention.suits(layer.qkv.weight, layer.head_dim) for layer in layers):
+        kernel_attention.load()

@@ -7,8 +7,8 @@ from textwright.engines.cpu.kernels.elementwise import ZERO, apply_rope, exponen
 from textwright.engines.cpu.kernels.gemm_inputs import rounded_to_bfloat16
 from textwright.engines.cpu.kernels.gemm_microkernels import BFLOAT16, FLOAT32
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, KEY_NORM, QUERY_NORM, ModelDims
-from textwright.engines.cpu.kernels.llvm_ir import LANES
-from textwright.engines.cpu.kernels.numba_intrinsics import (
+from textwright.kernels.llvm_ir import LANES
+from textwright.kernels.numba_intrinsics import (
     check_index,
     float_at,
     floats,

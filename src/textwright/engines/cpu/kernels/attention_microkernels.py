@@ -11,7 +11,7 @@ from numba.core import cgutils
 
 from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, dot_bf16
 from textwright.engines.cpu.kernels.layout import CACHE_LINE
-from textwright.engines.cpu.kernels.llvm_ir import (
+from textwright.kernels.llvm_ir import (
     FLOATS,
     INTS,
     LANES,
@@ -27,7 +27,7 @@ from textwright.engines.cpu.kernels.llvm_ir import (
     takes_addresses,
     zeros,
 )
-from textwright.engines.cpu.kernels.numba_intrinsics import FLOAT, I64
+from textwright.kernels.numba_intrinsics import FLOAT, I64
 
 KEYS_PER_TILE = LANES
 AHEAD_BYTES = 2048

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from textwright.engines.cpu.kernels.layout import ACTIVATIONS, ModelDims
-from textwright.engines.cpu.kernels.numba_intrinsics import (
+from textwright.kernels.numba_intrinsics import (
     Floats,
     check_index,
     float_at,

@@ -32,8 +32,8 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from textwright.engines.cpu.kernels.llvm_ir import INTS, LANES
-from textwright.engines.cpu.kernels.numba_intrinsics import bits_of_float, float_of_bits, jit
+from textwright.kernels.llvm_ir import INTS, LANES
+from textwright.kernels.numba_intrinsics import bits_of_float, float_of_bits, jit
 
 Words = npt.NDArray[np.uint32]
 

@@ -37,7 +37,7 @@ from textwright.engines.cpu.kernels.layout import (
     UP_BIAS,
     ModelDims,
 )
-from textwright.engines.cpu.kernels.numba_intrinsics import (
+from textwright.kernels.numba_intrinsics import (
     atomic_add,
     atomic_load,
     atomic_store,

@@ -24,8 +24,8 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     make_prefetch,
 )
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, MAX_TOKENS, ModelDims
-from textwright.engines.cpu.kernels.llvm_ir import LANES
-from textwright.engines.cpu.kernels.numba_intrinsics import (
+from textwright.kernels.llvm_ir import LANES
+from textwright.kernels.numba_intrinsics import (
     atomic_add,
     bits_of_float,
     check_address,

@@ -18,8 +18,8 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     WIDE,
 )
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, ModelDims
-from textwright.engines.cpu.kernels.llvm_ir import LANES
-from textwright.engines.cpu.kernels.numba_intrinsics import (
+from textwright.kernels.llvm_ir import LANES
+from textwright.kernels.numba_intrinsics import (
     bits_of_float,
     float_at,
     float_of_bits,

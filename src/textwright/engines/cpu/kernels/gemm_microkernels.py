@@ -41,7 +41,7 @@ from textwright.engines.cpu.kernels.exponent_codec import (
     decode_float32,
 )
 from textwright.engines.cpu.kernels.layout import CACHE_LINE
-from textwright.engines.cpu.kernels.llvm_ir import (
+from textwright.kernels.llvm_ir import (
     BFLOATS,
     FLOATS,
     INTS,
@@ -59,7 +59,7 @@ from textwright.engines.cpu.kernels.llvm_ir import (
     takes_addresses,
     zeros,
 )
-from textwright.engines.cpu.kernels.numba_intrinsics import FLOAT, I32, I64
+from textwright.kernels.numba_intrinsics import FLOAT, I32, I64
 
 FLOAT32, BFLOAT16, INT8 = 0, 1, 2
 VALUES_PER_LINE = (16, 32, 64)

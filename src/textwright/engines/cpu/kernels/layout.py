@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-CACHE_LINE = 64
-"""Bytes of a line of the processor's cache, and of a vector of sixteen floats."""
+from textwright.kernels import CACHE_LINE as CACHE_LINE
+
 MAX_TOKENS = 256
 """Read at once by the kernels."""
 

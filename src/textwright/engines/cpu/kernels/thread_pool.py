@@ -17,16 +17,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import carray, from_dtype
 
 from textwright.engines.cpu.kernels.forward import run_forward, run_head
-from textwright.engines.cpu.kernels.layout import CACHE_LINE, FORWARD, HEAD
-from textwright.engines.cpu.kernels.numba_intrinsics import (
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, FORWARD, HEAD, KERNEL_ARGS
+from textwright.kernels.numba_intrinsics import (
     atomic_add,
     atomic_load,
     atomic_store,
+    check_address,
     jit,
-    kernel_args_at,
     pause,
+    pointer_to,
     sched_yield,
 )
 
@@ -38,6 +40,16 @@ MAX_SPINS = 20_000
 """After so many it sleeps; a few milliseconds, longer where others want its core."""
 SLEEP_S = 0.02
 """After so long a sleeping worker looks at the sequence number by itself."""
+
+
+_pointer_to_kernel_args = pointer_to(from_dtype(KERNEL_ARGS))
+
+
+@jit
+def kernel_args_at(address: int) -> Any:
+    """A job's ``KERNEL_ARGS`` at an address, as a record."""
+    check_address(address)
+    return carray(_pointer_to_kernel_args(address), (1,))[0]
 
 
 class ThreadPool:

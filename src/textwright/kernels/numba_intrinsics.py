@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import carray, from_dtype, njit, types
+from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from textwright.core.caches import keep_kernels
 from textwright.core.kernel_build import KERNEL_BUILD
-from textwright.engines.cpu.kernels.layout import CACHE_LINE, KERNEL_ARGS
+from textwright.kernels import CACHE_LINE, FOLDER
 
 Floats = npt.NDArray[np.float32]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,15 +45,24 @@ def jit_into_its_caller(function: F) -> F:
     return _compiled(function, FAST, inline="always")
 
 
+def callback(function: Callable[[int], None]) -> Any:
+    """Compiled at once, for programs of other languages: it has an ``address``."""
+    bare = inspect.unwrap(function)
+    return cfunc("void(int64)", cache=keep_kernels(Path(inspect.getfile(bare)).parent, FOLDER))(bare)
+
+
 def _compiled(function: F, fastmath: set[str], **options: Any) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
-    bare, keeps = inspect.unwrap(function), keep_kernels(Path(__file__).parent)
+    bare = inspect.unwrap(function)
+    keeps = keep_kernels(Path(inspect.getfile(bare)).parent, FOLDER)
     options |= {"nogil": True, "error_model": "numpy", "cache": keeps, "boundscheck": CHECKS_BOUNDS}
     compiled: F = njit(fastmath=fastmath, **options)(bare)
     return compiled
 
 
-def _pointer(kind: Any) -> Any:
+def pointer_to(kind: Any) -> Any:
+    """A compiled function that makes a pointer to such things of an address."""
+
     @intrinsic
     def pointer(_: Any, address: Any) -> Any:
         signature = types.CPointer(kind)(types.int64)
@@ -66,9 +75,8 @@ def _pointer(kind: Any) -> Any:
     return pointer
 
 
-_pointer_to_floats, _pointer_to_bytes, _pointer_to_ints = map(_pointer, (types.float32, types.int8, types.int64))
-_pointer_to_shorts, _pointer_to_ints32 = map(_pointer, (types.int16, types.int32))
-_pointer_to_kernel_args = _pointer(from_dtype(KERNEL_ARGS))
+_pointer_to_floats, _pointer_to_bytes, _pointer_to_ints = map(pointer_to, (types.float32, types.int8, types.int64))
+_pointer_to_shorts, _pointer_to_ints32 = map(pointer_to, (types.int16, types.int32))
 
 
 @jit
@@ -143,13 +151,6 @@ def shorts(address: int, count: int) -> npt.NDArray[np.int16]:
     """``count`` int16 at an address, as an array: the bits of bfloat16."""
     check_address(address)
     return carray(_pointer_to_shorts(address), (count,))
-
-
-@jit
-def kernel_args_at(address: int) -> Any:
-    """A job's ``KERNEL_ARGS`` at an address, as a record."""
-    check_address(address)
-    return carray(_pointer_to_kernel_args(address), (1,))[0]
 
 
 @intrinsic

@@ -8,7 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from textwright.engines.cpu.kernels.numba_intrinsics import FLOAT, I8, I32, I64
+from textwright.kernels.numba_intrinsics import FLOAT, I8, I32, I64
 
 LANES = 16
 """Numbers of 32 bits side by side."""

@@ -1,0 +1,323 @@
+"""Causal attention for training on a CPU, in float32, where each query may see keys from a place of its own on.
+
+::
+
+                 keys             starts
+               x . . . . .        0        a row of two documents, of two and of four tokens: what a query may not see
+               x x . . . .        0        is not computed, but for what is left over of a tile
+               . . x . . .        2
+    queries    . . x x . .        2        forward     probs = softmax(scale q k'),  out = probs v
+               . . x x x .        2        backward    the scores once more, then the five products of the gradients
+               . . x x x x        2
+
+A thread takes a head of a row after the other. Products are of tiles of eight rows and thirty-two columns; queries are
+taken thirty-two at once, so that what they share stays in the cache next to the core.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import carray, from_dtype
+
+from textwright.kernels.numba_intrinsics import (
+    atomic_add,
+    callback,
+    check_address,
+    float_at,
+    floats,
+    ints32,
+    jit,
+    pointer_to,
+)
+from textwright.kernels.row_microkernels import COLUMNS, make_product, make_score_gradient, make_softmax
+
+TENSORS = ("query", "key", "value", "out", "grad_out", "grad_query", "grad_key", "grad_value")
+JOB = np.dtype(
+    [
+        *((name, np.int64) for name in ("taken", "arrived", "is_backward", "rows", "heads", "time", "width")),
+        *((name, np.int64) for name in ("starts", "logsumexp", "scale", "work", "work_bytes")),
+        *((f"{name}{of}", np.int64) for name in TENSORS for of in ("", "_row", "_head", "_token")),
+    ]
+)
+"""Addresses, counts, and how many bytes it is from a tensor's row, head or token to the next. ``taken`` counts heads,
+``arrived`` threads."""
+TAKEN, ARRIVED = (JOB.fields[name][1] for name in ("taken", "arrived"))  # type: ignore[index]
+TILE, BLOCK = 8, 32
+"""Rows of a product, and queries that are taken at once."""
+SUMS = 64
+"""Floats of a thread for what is found of a row."""
+HIDDEN, ZERO = np.float32(-1e30), np.float32(0)
+_rows8, _row1 = (make_product(rows, adds=False) for rows in (TILE, 1))
+_rows8_added, _row1_added = (make_product(rows, adds=True) for rows in (TILE, 1))
+_softmax, _score_gradient = make_softmax(), make_score_gradient()
+_pointer_to_job = pointer_to(from_dtype(JOB))
+
+
+def padded(time: int) -> int:
+    """Columns of a matrix of scores: whole tiles, wherever they begin."""
+    return (time + 2 * COLUMNS - 1) // COLUMNS * COLUMNS
+
+
+def work_bytes(time: int, width: int) -> int:
+    """Memory of a thread, for heads of so many numbers."""
+    return 4 * (SUMS + padded(time) * (5 * width + 2 * BLOCK))
+
+
+@jit
+def job_at(address: int) -> Any:
+    """A ``JOB`` at an address, as a record."""
+    check_address(address)
+    return carray(_pointer_to_job(address), (1,))[0]
+
+
+@jit
+def multiply(
+    num_rows: int,
+    rows: int,
+    next_number: int,
+    next_row: int,
+    matrix: int,
+    next_line: int,
+    count: int,
+    out: int,
+    next_out: int,
+) -> None:
+    """Rows of a tile times 32 columns; see ``make_product``."""
+    if num_rows == TILE:
+        _rows8(rows, next_number, next_row, matrix, next_line, count, out, next_out)
+    else:
+        for row in range(num_rows):
+            _row1(
+                rows + next_row * row, next_number, next_row, matrix, next_line, count, out + next_out * row, next_out
+            )
+
+
+@jit
+def multiply_added(
+    num_rows: int,
+    rows: int,
+    next_number: int,
+    next_row: int,
+    matrix: int,
+    next_line: int,
+    count: int,
+    out: int,
+    next_out: int,
+) -> None:
+    """The same, added to what is there."""
+    if num_rows == TILE:
+        _rows8_added(rows, next_number, next_row, matrix, next_line, count, out, next_out)
+    else:
+        for row in range(num_rows):
+            place = out + next_out * row
+            _row1_added(rows + next_row * row, next_number, next_row, matrix, next_line, count, place, next_out)
+
+
+@jit
+def pack(source: int, next_token: int, time: int, width: int, out: int) -> None:
+    """A head's vectors, one after the other."""
+    for t in range(time):
+        x, y = floats(source + next_token * t, width), floats(float_at(out, t * width), width)
+        for i in range(width):
+            y[i] = x[i]
+
+
+@jit
+def transpose(source: int, next_token: int, time: int, width: int, out: int, columns: int) -> None:
+    """A head's vectors as columns, and zeros after them."""
+    for i in range(width):
+        floats(float_at(out, i * columns), columns)[time:] = ZERO
+    for t in range(time):
+        x = floats(source + next_token * t, width)
+        for i in range(width):
+            floats(float_at(out, i * columns + t), 1)[0] = x[i]
+
+
+@jit
+def fill(address: int, count: int, value: float) -> None:
+    """So many numbers, all the same."""
+    x = floats(address, max(count, 0))
+    for i in range(len(x)):
+        x[i] = value
+
+
+@jit
+def clear(address: int, next_token: int, time: int, width: int) -> None:
+    """A head's vectors, all zero."""
+    for t in range(time):
+        fill(address + next_token * t, width, ZERO)
+
+
+@jit
+def first_column(starts: Any, query: int, first: int) -> int:
+    """Where the tiles begin that a query needs, from key ``first`` on."""
+    return (starts[query] - first) // COLUMNS * COLUMNS
+
+
+@jit
+def end_column(end: int, first: int) -> int:
+    """Where the tiles end that queries before ``end`` need, from key ``first`` on."""
+    return (end - first + COLUMNS - 1) // COLUMNS * COLUMNS
+
+
+@jit
+def score(
+    starts: Any,
+    vectors: int,
+    next_token: int,
+    begun: int,
+    end: int,
+    first: int,
+    turned: int,
+    width: int,
+    out: int,
+    columns: int,
+) -> None:
+    """Products of the vectors of a block of queries and of the keys from ``first`` on, that they may see."""
+    for column in range(0, end_column(end, first), COLUMNS):
+        for query in range(begun, end, TILE):
+            if first_column(starts, query, first) <= column and column < query + TILE - first:
+                place = float_at(out, (query - begun) * columns + column)
+                right = float_at(turned, first + column)
+                here, count = vectors + next_token * query, min(TILE, end - query)
+                multiply(count, here, 4, next_token, right, 4 * columns, width, place, 4 * columns)
+
+
+@jit
+def hide(starts: Any, query: int, first: int, column: int, end: int, row: int) -> None:
+    """Of a query's row of scores, from ``column`` to ``end``, what it may not see."""
+    begin, after = starts[query] - first, query + 1 - first
+    fill(float_at(row, column), begin - column, HIDDEN)
+    fill(float_at(row, after), end - after, HIDDEN)
+
+
+@jit
+def forward_head(job: Any, row: int, head: int, work: int) -> None:
+    """What a head's queries take."""
+    time, width, columns = job.time, job.width, padded_columns(job.time)
+    query = job.query + row * job.query_row + head * job.query_head
+    key = job.key + row * job.key_row + head * job.key_head
+    value = job.value + row * job.value_row + head * job.value_head
+    out = job.out + row * job.out_row + head * job.out_head
+    starts, logsumexp = ints32(job.starts + 4 * row * time, time), job.logsumexp + 4 * (row * job.heads + head) * time
+    sums, keys = work, float_at(work, SUMS)
+    values = float_at(keys, width * columns)
+    scores = float_at(values, width * columns)
+    transpose(key, job.key_token, time, width, keys, columns)
+    pack(value, job.value_token, time, width, values)
+    found = floats(sums, SUMS)
+    for begun in range(0, time, BLOCK):
+        end, first = min(begun + BLOCK, time), starts[begun]
+        score(starts, query, job.query_token, begun, end, first, keys, width, scores, columns)
+        for tile in range(begun, end, TILE):
+            count = min(TILE, end - tile)
+            column, until = first_column(starts, tile, first), end_column(tile + count, first)
+            rows = float_at(scores, (tile - begun) * columns)
+            for n in range(count):
+                here = float_at(rows, n * columns)
+                hide(starts, tile + n, first, column, until, here)
+                _softmax(float_at(here, column), (until - column) // 16, job.scale, sums)
+                floats(float_at(logsumexp, tile + n), 1)[0] = found[0] + np.float32(math.log(found[16]))
+            num_keys, place = tile + count - first - column, float_at(rows, column)
+            for part in range(0, width, COLUMNS):
+                right = float_at(values, (first + column) * width + part)
+                target = float_at(out + job.out_token * tile, part)
+                multiply(count, place, 4, 4 * columns, right, 4 * width, num_keys, target, job.out_token)
+
+
+@jit
+def backward_head(job: Any, row: int, head: int, work: int) -> None:
+    """The gradients of a head's queries, keys and values."""
+    time, width, columns = job.time, job.width, padded_columns(job.time)
+    out = job.out + row * job.out_row + head * job.out_head
+    grad_query = job.grad_query + row * job.grad_query_row + head * job.grad_query_head
+    grad_key = job.grad_key + row * job.grad_key_row + head * job.grad_key_head
+    grad_value = job.grad_value + row * job.grad_value_row + head * job.grad_value_head
+    starts, logsumexp = ints32(job.starts + 4 * row * time, time), job.logsumexp + 4 * (row * job.heads + head) * time
+    sums, size = work, width * columns
+    keys_turned, values_turned = float_at(sums, SUMS), float_at(sums, SUMS + size)
+    keys, queries, grads = (
+        float_at(values_turned, size),
+        float_at(values_turned, 2 * size),
+        float_at(values_turned, 3 * size),
+    )
+    probs = float_at(values_turned, 4 * size)
+    of_scores = float_at(probs, BLOCK * columns)
+    key_at = job.key + row * job.key_row + head * job.key_head
+    transpose(key_at, job.key_token, time, width, keys_turned, columns)
+    pack(key_at, job.key_token, time, width, keys)
+    value_at = job.value + row * job.value_row + head * job.value_head
+    transpose(value_at, job.value_token, time, width, values_turned, columns)
+    pack(job.query + row * job.query_row + head * job.query_head, job.query_token, time, width, queries)
+    pack(job.grad_out + row * job.grad_out_row + head * job.grad_out_head, job.grad_out_token, time, width, grads)
+    clear(grad_key, job.grad_key_token, time, width)
+    clear(grad_value, job.grad_value_token, time, width)
+    for begun in range(0, time, BLOCK):
+        end, first = min(begun + BLOCK, time), starts[begun] // TILE * TILE
+        whole, line = end_column(end, first), 4 * width
+        score(starts, queries, line, begun, end, first, keys_turned, width, probs, columns)
+        score(starts, grads, line, begun, end, first, values_turned, width, of_scores, columns)
+        for tile in range(begun, end, TILE):
+            count = min(TILE, end - tile)
+            column, until = first_column(starts, tile, first), end_column(tile + count, first)
+            offset = (tile - begun) * columns
+            for n in range(count):
+                prob, of_score = float_at(probs, offset + n * columns), float_at(of_scores, offset + n * columns)
+                delta = floats(sums, 1)
+                delta[0] = dot(out + job.out_token * (tile + n), float_at(grads, (tile + n) * width), width)
+                hide(starts, tile + n, first, column, until, prob)
+                lines, at = (until - column) // 16, float_at(logsumexp, tile + n)
+                _score_gradient(float_at(prob, column), float_at(of_score, column), lines, job.scale, at, sums)
+                for of in (prob, of_score):
+                    fill(of, column, ZERO)
+                    fill(float_at(of, until), whole - until, ZERO)
+            num_keys, place = tile + count - first - column, float_at(of_scores, offset + column)
+            for part in range(0, width, COLUMNS):
+                right = float_at(keys, (first + column) * width + part)
+                target = float_at(grad_query + job.grad_query_token * tile, part)
+                multiply(count, place, 4, 4 * columns, right, line, num_keys, target, job.grad_query_token)
+        for tile in range(first, end, TILE):
+            count, query = min(TILE, end - tile), max(begun, tile)  # no query before sees it
+            offset = (query - begun) * columns + tile - first
+            for part in range(0, width, COLUMNS):
+                right = float_at(queries, query * width + part)
+                target, place = float_at(grad_key + job.grad_key_token * tile, part), float_at(of_scores, offset)
+                multiply_added(count, place, 4 * columns, 4, right, line, end - query, target, job.grad_key_token)
+                right = float_at(grads, query * width + part)
+                target, place = float_at(grad_value + job.grad_value_token * tile, part), float_at(probs, offset)
+                multiply_added(count, place, 4 * columns, 4, right, line, end - query, target, job.grad_value_token)
+
+
+@jit
+def dot(one: int, other: int, count: int) -> Any:
+    """The sum of the products of two vectors' numbers."""
+    x, y, total = floats(one, count), floats(other, count), ZERO
+    for i in range(count):
+        total += x[i] * y[i]
+    return total
+
+
+@jit
+def do_job(address: int) -> None:
+    """A thread's part of a job: heads, as long as there are some."""
+    job = job_at(address)
+    work = job.work + job.work_bytes * atomic_add(address + ARRIVED, 1)
+    while True:
+        taken = atomic_add(address + TAKEN, 1)
+        if taken >= job.rows * job.heads:
+            return
+        row, head = taken // job.heads, taken % job.heads
+        if job.is_backward:
+            backward_head(job, row, head, work)
+        else:
+            forward_head(job, row, head, work)
+
+
+padded_columns = jit(padded)
+
+
+@callback
+def entry(address: int) -> None:
+    """``do_job``, for the threads that torch computes with."""
+    do_job(address)

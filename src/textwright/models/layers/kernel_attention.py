@@ -1,0 +1,134 @@
+"""Causal attention by kernels of our own, for training on a CPU in float32: of packed documents, and of short rows."""
+
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from textwright.kernels.torch_threads import can_run, run
+
+WIDTHS = 32
+"""The width of a head is a multiple of it."""
+
+
+def suits(weight: Tensor, head_dim: int) -> bool:
+    """Whether there are kernels for a model that now computes in a weight's type and on its device.
+
+    They are for processors with AVX-512, where they were measured to be the faster.
+    """
+    kind = weight.device.type
+    in_float32 = weight.dtype == torch.float32 and not torch.is_autocast_enabled(kind)
+    return in_float32 and kind == "cpu" and head_dim % WIDTHS == 0 and _has_avx512() and can_run()
+
+
+@cache
+def _has_avx512() -> bool:
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+@cache
+def load() -> ModuleType:
+    """The kernels: compiled, which takes a second or two, or read from where they are kept."""
+    return import_module("textwright.kernels.training_attention")
+
+
+def causal_attention(
+    query: Float[Tensor, "batch heads time head_dim"],
+    key: Float[Tensor, "batch heads time head_dim"],
+    value: Float[Tensor, "batch heads time head_dim"],
+    starts: Int[Tensor, "batch time"],
+    scale: float,
+) -> Float[Tensor, "batch heads time head_dim"]:
+    """softmax(scale x query @ key.T) @ value, each query looking at keys from a place of its own to its own place.
+
+    Args:
+        query: float32.
+        key: float32.
+        value: float32.
+        starts: int32; of each place the first that it looks at: no lower than that of the place before it.
+        scale: what the products are multiplied with.
+    """
+    attn_out: Tensor = _attend(query, key, value, starts, scale)[0]
+    return attn_out
+
+
+# An operator of its own is one node to torch.compile.
+@torch.library.custom_op("textwright::training_attention", mutates_args=())
+def _attend(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """What each query takes, and the logarithm of its softmax's sum, [batch, heads, time]."""
+    out, logsumexp = _like(query), query.new_empty(query.shape[:3])
+    tensors = dict(zip(("query", "key", "value"), map(_dense, (query, key, value)), strict=True))
+    _do(tensors | {"out": out}, starts, logsumexp, scale, is_backward=False)
+    return out, logsumexp
+
+
+@torch.library.custom_op("textwright::training_attention_backward", mutates_args=())
+def _attend_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    starts: Tensor,
+    out: Tensor,
+    logsumexp: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of query, key and value."""
+    names = ("query", "key", "value", "out", "grad_out")
+    tensors = dict(zip(names, map(_dense, (query, key, value, out, grad_out)), strict=True))
+    found = {f"grad_{name}": _like(query) for name in names[:3]}
+    _do(tensors | found, starts, logsumexp, scale, is_backward=True)
+    return found["grad_query"], found["grad_key"], found["grad_value"]
+
+
+@_attend.register_fake
+def _attend_shape(query: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return _like(query), query.new_empty(query.shape[:3])
+
+
+@_attend_backward.register_fake
+def _attend_backward_shape(_: Tensor, query: Tensor, *__: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return _like(query), _like(query), _like(query)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.scale = inputs
+    ctx.save_for_backward(*tensors, *output)
+
+
+def _gradients(ctx: Any, grad_out: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    return *_attend_backward(grad_out, *ctx.saved_tensors, ctx.scale), None, None
+
+
+_attend.register_autograd(_gradients, setup_context=_keep)
+
+
+def _do(tensors: dict[str, Tensor], starts: Tensor, logsumexp: Tensor, scale: float, *, is_backward: bool) -> None:
+    """Fill in a job and have it done."""
+    kernels = load()
+    rows, heads, time, width = tensors["query"].shape
+    num_threads = min(torch.get_num_threads(), rows * heads)
+    work, factor = torch.empty(num_threads * kernels.work_bytes(time, width) // 4), np.array([scale], np.float32)
+    told = {"rows": rows, "heads": heads, "time": time, "width": width, "is_backward": int(is_backward)}
+    told |= {"starts": starts.data_ptr(), "logsumexp": logsumexp.data_ptr(), "scale": factor.ctypes.data}
+    told |= {"work": work.data_ptr(), "work_bytes": work.nbytes // num_threads}
+    for name, tensor in tensors.items():
+        row, head, token, _ = tensor.stride()
+        told |= {name: tensor.data_ptr(), f"{name}_row": 4 * row, f"{name}_head": 4 * head, f"{name}_token": 4 * token}
+    job = np.array([told.get(name, 0) for name in kernels.JOB.names or ()], np.int64)
+    run(kernels.entry.address, job.ctypes.data, num_threads)
+
+
+def _like(query: Tensor) -> Tensor:
+    """As large; heads of a token lie beside each other, as what comes after attention wants them."""
+    return query.new_empty([query.shape[place] for place in (0, 2, 1, 3)]).transpose(1, 2)
+
+
+def _dense(part: Tensor) -> Tensor:
+    """With the numbers of a head one after the other."""
+    return part if part.stride(-1) == 1 else part.contiguous()
