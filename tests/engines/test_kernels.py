@@ -31,7 +31,7 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     make_panel_decoder,
 )
 from textwright.engines.cpu.kernels.layout import ACTIVATIONS, CACHE_LINE, KERNEL_ARGS, ModelDims
-from textwright.engines.cpu.kernels.thread_pool import aligned
+from textwright.engines.cpu.kernels.thread_pool import aligned, kernel_args_at
 from textwright.engines.cpu.packing import KINDS, pack_floats, pack_int8
 from textwright.kernels.numba_intrinsics import floats
 

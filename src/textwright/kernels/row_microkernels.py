@@ -29,7 +29,7 @@ LEAST, MOST = -87.0, 88.0
 """What e is raised to; of less it is zero."""
 
 
-def make_product(num_rows: int, *, adds: bool) -> Callable[..., None]:
+def make_rows_microkernel(num_rows: int, *, adds: bool) -> Callable[..., None]:
     """A compiled function: ``num_rows`` rows times a matrix of 32 columns, stored or added to what is there.
 
     Its arguments, all int64, with distances in bytes: the address of the rows, float32, and how far it is from a number
@@ -38,7 +38,7 @@ def make_product(num_rows: int, *, adds: bool) -> Callable[..., None]:
     """
 
     @takes_addresses
-    def product(
+    def multiply(
         b: ir.IRBuilder,
         rows: Any,
         next_number: Any,
@@ -69,7 +69,7 @@ def make_product(num_rows: int, *, adds: bool) -> Callable[..., None]:
             for total, place in zip(some, where, strict=True):
                 store(b, b.load(total), place)
 
-    return product
+    return multiply
 
 
 def make_softmax() -> Callable[..., None]:

@@ -30,7 +30,7 @@ from textwright.kernels.numba_intrinsics import (
     jit,
     pointer_to,
 )
-from textwright.kernels.row_microkernels import COLUMNS, make_product, make_score_gradient, make_softmax
+from textwright.kernels.row_microkernels import COLUMNS, make_rows_microkernel, make_score_gradient, make_softmax
 
 TENSORS = ("query", "key", "value", "out", "grad_out", "grad_query", "grad_key", "grad_value")
 JOB = np.dtype(
@@ -48,8 +48,8 @@ TILE, BLOCK = 8, 32
 SUMS = 64
 """Floats of a thread for what is found of a row."""
 HIDDEN, ZERO = np.float32(-1e30), np.float32(0)
-_rows8, _row1 = (make_product(rows, adds=False) for rows in (TILE, 1))
-_rows8_added, _row1_added = (make_product(rows, adds=True) for rows in (TILE, 1))
+_rows8, _row1 = (make_rows_microkernel(rows, adds=False) for rows in (TILE, 1))
+_rows8_added, _row1_added = (make_rows_microkernel(rows, adds=True) for rows in (TILE, 1))
 _softmax, _score_gradient = make_softmax(), make_score_gradient()
 _pointer_to_job = pointer_to(from_dtype(JOB))
 
@@ -83,7 +83,7 @@ def multiply(
     out: int,
     next_out: int,
 ) -> None:
-    """Rows of a tile times 32 columns; see ``make_product``."""
+    """Rows of a tile times 32 columns; see ``make_rows_microkernel``."""
     if num_rows == TILE:
         _rows8(rows, next_number, next_row, matrix, next_line, count, out, next_out)
     else:
