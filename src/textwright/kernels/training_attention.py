@@ -59,9 +59,14 @@ def padded(time: int) -> int:
     return (time + 2 * COLUMNS - 1) // COLUMNS * COLUMNS
 
 
+def filled_up(width: int) -> int:
+    """Columns of a head's vectors: whole tiles."""
+    return (width + COLUMNS - 1) // COLUMNS * COLUMNS
+
+
 def work_bytes(time: int, width: int) -> int:
     """Memory of a thread, for heads of so many numbers."""
-    return 4 * (SUMS + padded(time) * (5 * width + 2 * BLOCK))
+    return 4 * (SUMS + TILE * filled_up(width) + padded(time) * (7 * filled_up(width) + 2 * BLOCK))
 
 
 @jit
@@ -116,9 +121,20 @@ def multiply_added(
 
 @jit
 def pack(source: int, next_token: int, time: int, width: int, out: int) -> None:
-    """A head's vectors, one after the other."""
+    """A head's vectors, one after the other, each followed by zeros up to whole tiles."""
     for t in range(time):
-        x, y = floats(source + next_token * t, width), floats(float_at(out, t * width), width)
+        x, y = floats(source + next_token * t, width), floats(float_at(out, t * whole_tiles(width)), whole_tiles(width))
+        for i in range(width):
+            y[i] = x[i]
+        for i in range(width, len(y)):
+            y[i] = ZERO
+
+
+@jit
+def unpack(source: int, time: int, width: int, out: int, next_token: int) -> None:
+    """The way back, without what follows each."""
+    for t in range(time):
+        x, y = floats(float_at(source, t * whole_tiles(width)), width), floats(out + next_token * t, width)
         for i in range(width):
             y[i] = x[i]
 
@@ -140,13 +156,6 @@ def fill(address: int, count: int, value: float) -> None:
     x = floats(address, max(count, 0))
     for i in range(len(x)):
         x[i] = value
-
-
-@jit
-def clear(address: int, next_token: int, time: int, width: int) -> None:
-    """A head's vectors, all zero."""
-    for t in range(time):
-        fill(address + next_token * t, width, ZERO)
 
 
 @jit
@@ -196,14 +205,16 @@ def hide(starts: Any, query: int, first: int, column: int, end: int, row: int) -
 def forward_head(job: Any, row: int, head: int, work: int) -> None:
     """What a head's queries take."""
     time, width, columns = job.time, job.width, padded_columns(job.time)
+    across = whole_tiles(width)
     query = job.query + row * job.query_row + head * job.query_head
     key = job.key + row * job.key_row + head * job.key_head
     value = job.value + row * job.value_row + head * job.value_head
     out = job.out + row * job.out_row + head * job.out_head
     starts, logsumexp = ints32(job.starts + 4 * row * time, time), job.logsumexp + 4 * (row * job.heads + head) * time
-    sums, keys = work, float_at(work, SUMS)
-    values = float_at(keys, width * columns)
-    scores = float_at(values, width * columns)
+    sums, taken = work, float_at(work, SUMS)
+    keys = float_at(taken, TILE * across)
+    values = float_at(keys, across * columns)
+    scores = float_at(values, across * columns)
     transpose(key, job.key_token, time, width, keys, columns)
     pack(value, job.value_token, time, width, values)
     found = floats(sums, SUMS)
@@ -221,9 +232,9 @@ def forward_head(job: Any, row: int, head: int, work: int) -> None:
                 floats(float_at(logsumexp, tile + n), 1)[0] = found[0] + np.float32(math.log(found[16]))
             num_keys, place = tile + count - first - column, float_at(rows, column)
             for part in range(0, width, COLUMNS):
-                right = float_at(values, (first + column) * width + part)
-                target = float_at(out + job.out_token * tile, part)
-                multiply(count, place, 4, 4 * columns, right, 4 * width, num_keys, target, job.out_token)
+                right, target = float_at(values, (first + column) * across + part), float_at(taken, part)
+                multiply(count, place, 4, 4 * columns, right, 4 * across, num_keys, target, 4 * across)
+            unpack(taken, count, width, out + job.out_token * tile, job.out_token)
 
 
 @jit
@@ -235,14 +246,17 @@ def backward_head(job: Any, row: int, head: int, work: int) -> None:
     grad_key = job.grad_key + row * job.grad_key_row + head * job.grad_key_head
     grad_value = job.grad_value + row * job.grad_value_row + head * job.grad_value_head
     starts, logsumexp = ints32(job.starts + 4 * row * time, time), job.logsumexp + 4 * (row * job.heads + head) * time
-    sums, size = work, width * columns
-    keys_turned, values_turned = float_at(sums, SUMS), float_at(sums, SUMS + size)
+    across = whole_tiles(width)
+    sums, size, line = work, across * columns, 4 * across
+    of_query = float_at(sums, SUMS)
+    keys_turned, values_turned = float_at(of_query, TILE * across), float_at(of_query, TILE * across + size)
     keys, queries, grads = (
         float_at(values_turned, size),
         float_at(values_turned, 2 * size),
         float_at(values_turned, 3 * size),
     )
-    probs = float_at(values_turned, 4 * size)
+    of_keys, of_values = float_at(grads, size), float_at(grads, 2 * size)
+    probs = float_at(of_values, size)
     of_scores = float_at(probs, BLOCK * columns)
     key_at = job.key + row * job.key_row + head * job.key_head
     transpose(key_at, job.key_token, time, width, keys_turned, columns)
@@ -251,11 +265,11 @@ def backward_head(job: Any, row: int, head: int, work: int) -> None:
     transpose(value_at, job.value_token, time, width, values_turned, columns)
     pack(job.query + row * job.query_row + head * job.query_head, job.query_token, time, width, queries)
     pack(job.grad_out + row * job.grad_out_row + head * job.grad_out_head, job.grad_out_token, time, width, grads)
-    clear(grad_key, job.grad_key_token, time, width)
-    clear(grad_value, job.grad_value_token, time, width)
+    fill(of_keys, time * across, ZERO)
+    fill(of_values, time * across, ZERO)
     for begun in range(0, time, BLOCK):
         end, first = min(begun + BLOCK, time), starts[begun] // TILE * TILE
-        whole, line = end_column(end, first), 4 * width
+        whole = end_column(end, first)
         score(starts, queries, line, begun, end, first, keys_turned, width, probs, columns)
         score(starts, grads, line, begun, end, first, values_turned, width, of_scores, columns)
         for tile in range(begun, end, TILE):
@@ -265,7 +279,7 @@ def backward_head(job: Any, row: int, head: int, work: int) -> None:
             for n in range(count):
                 prob, of_score = float_at(probs, offset + n * columns), float_at(of_scores, offset + n * columns)
                 delta = floats(sums, 1)
-                delta[0] = dot(out + job.out_token * (tile + n), float_at(grads, (tile + n) * width), width)
+                delta[0] = dot(out + job.out_token * (tile + n), float_at(grads, (tile + n) * across), width)
                 hide(starts, tile + n, first, column, until, prob)
                 lines, at = (until - column) // 16, float_at(logsumexp, tile + n)
                 _score_gradient(float_at(prob, column), float_at(of_score, column), lines, job.scale, at, sums)
@@ -274,19 +288,27 @@ def backward_head(job: Any, row: int, head: int, work: int) -> None:
                     fill(float_at(of, until), whole - until, ZERO)
             num_keys, place = tile + count - first - column, float_at(of_scores, offset + column)
             for part in range(0, width, COLUMNS):
-                right = float_at(keys, (first + column) * width + part)
-                target = float_at(grad_query + job.grad_query_token * tile, part)
-                multiply(count, place, 4, 4 * columns, right, line, num_keys, target, job.grad_query_token)
-        for tile in range(first, end, TILE):
-            count, query = min(TILE, end - tile), max(begun, tile)  # no query before sees it
-            offset = (query - begun) * columns + tile - first
-            for part in range(0, width, COLUMNS):
-                right = float_at(queries, query * width + part)
-                target, place = float_at(grad_key + job.grad_key_token * tile, part), float_at(of_scores, offset)
-                multiply_added(count, place, 4 * columns, 4, right, line, end - query, target, job.grad_key_token)
-                right = float_at(grads, query * width + part)
-                target, place = float_at(grad_value + job.grad_value_token * tile, part), float_at(probs, offset)
-                multiply_added(count, place, 4 * columns, 4, right, line, end - query, target, job.grad_value_token)
+                right, target = float_at(keys, (first + column) * across + part), float_at(of_query, part)
+                multiply(count, place, 4, 4 * columns, right, line, num_keys, target, line)
+            unpack(of_query, count, width, grad_query + job.grad_query_token * tile, job.grad_query_token)
+        add_to_keys(begun, end, first, width, columns, of_scores, queries, of_keys)
+        add_to_keys(begun, end, first, width, columns, probs, grads, of_values)
+    unpack(of_keys, time, width, grad_key, job.grad_key_token)
+    unpack(of_values, time, width, grad_value, job.grad_value_token)
+
+
+@jit
+def add_to_keys(
+    begun: int, end: int, first: int, width: int, columns: int, weights: int, vectors: int, out: int
+) -> None:
+    """To what keys, or values, get: the vectors of a block of queries, each times its weight for the key."""
+    across = whole_tiles(width)
+    for key in range(first, end, TILE):
+        count, query = min(TILE, end - key), max(begun, key)  # no query before sees it
+        here = float_at(weights, (query - begun) * columns + key - first)
+        for part in range(0, width, COLUMNS):
+            right, target = float_at(vectors, query * across + part), float_at(out, key * across + part)
+            multiply_added(count, here, 4 * columns, 4, right, 4 * across, end - query, target, 4 * across)
 
 
 @jit
@@ -314,7 +336,7 @@ def do_job(address: int) -> None:
             forward_head(job, row, head, work)
 
 
-padded_columns = jit(padded)
+padded_columns, whole_tiles = jit(padded), jit(filled_up)
 
 
 @callback

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from textwright.kernels.torch_threads import can_run, run
 
-WIDTHS = 32
+WIDTHS = 8
 """The width of a head is a multiple of it."""
 
 
