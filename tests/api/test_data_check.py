@@ -143,7 +143,7 @@ def test_what_is_too_long_is_refused_left_out_or_cut_and_said_so(
     assert refused.exit_code == 2
     assert refused.problem is not None
     assert refused.problem.startswith(
-        "1 of 2 to learn from are longer than 8 tokens, the model's context, the first in "
+        "1 of 2 to learn from are longer than 8 tokens, the length of a row (the model's context, "
     )
     assert f"{path}:1" in refused.problem
     refused.show()

@@ -145,7 +145,7 @@ def test_what_is_too_long_is_cut_at_its_beginning_and_never_in_what_is_learned(
 
 @pytest.mark.parametrize("how", ["error", "cut"])
 def test_what_cannot_be_cut_to_fit_is_refused_by_its_number(how: TooLong) -> None:
-    with pytest.raises(InputError, match=r"^pair 1 has .* in memory; expected at most 6, the model's .*too_long"):
+    with pytest.raises(InputError, match=r"^pair 1 has .* in memory; expected at most 6, the length .*too_long"):
         tokens_of(pair(PROMPT, "abcdef"), most=6, how=how)
     with pytest.raises(InputError, match="^chat 1 has"):
         tokens_of(chat("q", "aaaa"), most=6, how=how)
@@ -162,7 +162,7 @@ def test_what_is_left_out_is_counted() -> None:
     assert note.startswith(
         f"2 left out, longer than the context: {left_out.num_tokens} tokens, {left_out.num_learned} "
     )
-    with pytest.raises(InputError, match="all 1 examples are longer than the model's context of 6 tokens"):
+    with pytest.raises(InputError, match="all 1 examples are longer than 6 tokens, the length of a row"):
         tokens_of(long, most=6, how="skip")
 
 

@@ -224,7 +224,7 @@ class FineTuneOptions(ReadingOptions, DataPaths, TaskFiles):
     """Of the examples, held out to validate on where no val_data is given; all with one prompt, or of one document, are
     on one side. When not given a tenth, and nothing in Python."""
     too_long: Literal["error", "skip", "cut"] = "error"
-    """Of pairs and chats longer than the model's context. error: refuse them. skip: leave them out, and say how many.
+    """Of pairs and chats longer than a row. error: refuse them. skip: leave them out, and say how many.
     cut: cut them at their beginning, never what is learned last, and say how much."""
     epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Passes over the examples, instead of steps or minutes."""

@@ -28,7 +28,7 @@ from textwright.data.check import (
     lengths_of,
     place_of,
 )
-from textwright.data.examples import EncodedExample, Example, TooLong, encode_each, row_length
+from textwright.data.examples import ROW_LENGTH, EncodedExample, Example, TooLong, encode_each, row_length
 from textwright.text.files import describe_left_out, search
 from textwright.text.options import ReadOptions
 from textwright.tokens.tokenizer import Ids, Tokenizer
@@ -198,7 +198,7 @@ def _problem(side: SideCheck, purpose: str, context_length: int, too_long: TooLo
     if side.num_too_long and too_long == "error":
         return (
             f"{side.num_too_long:,} of {side.num_examples:,} to {purpose} are longer than {context_length:,} tokens, "
-            f"the model's context, the first in {side.first_too_long}; shorten them, or give --too-long skip or cut"
+            f"{ROW_LENGTH}, the first in {side.first_too_long}; shorten them, or give --too-long skip or cut"
         )
     if not side.num_learned:
         return f"nothing to learn in what is to {purpose}: every token is read only, or cut off"

@@ -33,8 +33,10 @@ from textwright.text.pair_formats import PAIR
 from textwright.tokens.tokenizer import Tokenizer
 
 TooLong = Literal["error", "skip", "cut"]
-"""What is done with a pair or a chat that is longer than the model's context: it is refused; it is left out; or it is
-cut at its beginning, where nothing is learned."""
+"""What is done with a pair or a chat that is longer than a row: it is refused; it is left out; or it is cut at its
+beginning, where nothing is learned."""
+ROW_LENGTH = "the length of a row (the model's context, or --sequence-length)"
+"""For messages."""
 TOKENS_PER_ROW = 256
 """At most, but where a pair is longer: one that is cut would be learned without its prompt."""
 
@@ -227,9 +229,7 @@ class ExampleTokens(TokenDataset):
         if self.num_learned or not (self._documents or self.num_too_long):
             return
         if not self._documents:
-            given = (
-                f"all {self.num_too_long:,} examples are longer than the model's context of {max_pair_tokens:,} tokens"
-            )
+            given = f"all {self.num_too_long:,} examples are longer than {max_pair_tokens:,} tokens, {ROW_LENGTH}"
             raise InputError(given, expected="at least one that fits", fix="set too_long to cut (--too-long)")
         raise InputError(
             f"nothing to learn in {len(self._documents):,} examples: all of their tokens are read only",
@@ -375,5 +375,5 @@ def _fitted(encoded: EncodedExample, most: int, too_long: TooLong) -> EncodedExa
 def _too_long(encoded: EncodedExample, what: str, most: int, fix: str) -> InputError:
     document = encoded.example.document
     kind = "pair" if document.format in (None, PAIR) else "chat"
-    expected = f"at most {most:,}, the model's context"
+    expected = f"at most {most:,}, {ROW_LENGTH}"
     return InputError(f"{kind} {document.id} {what}", where=document.source, expected=expected, fix=fix)
