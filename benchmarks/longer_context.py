@@ -22,7 +22,7 @@ from textwright.core.files import sha256_file
 from textwright.core.seeds import hash_u64
 from textwright.evaluation.loss_by_position import loss_by_position
 from textwright.evaluation.statistics.intervals import bootstrap_interval
-from textwright.text.read import TextFiles, whole_texts
+from textwright.text.read import read_texts
 
 NAME = "longer-context"
 SHORT, LONG, TOKENS_A_STEP = 64, 256, 2048
@@ -118,7 +118,7 @@ def bins_of(context: int) -> list[int]:
 
 def pieces(held: list[Path]) -> list[str]:
     """Pieces of the held-out novels, as far apart as they can be."""
-    text = "\n".join(whole_texts(TextFiles(held)))
+    text = "\n".join(read_texts(held))
     starts = np.linspace(0, len(text) - PIECE_CHARACTERS, NUM_PIECES).astype(int)
     return [text[start : start + PIECE_CHARACTERS] for start in starts]
 
