@@ -77,6 +77,21 @@ def test_scores_that_are_far_apart_are_no_trouble() -> None:
     torch.testing.assert_close(found[0].double(), expected[0], rtol=1e-3, atol=1e-3)
 
 
+def test_what_is_no_number_shows() -> None:
+    *parts, grad_out = tensors(1, 1, 40, 32)
+    parts[0][0, 0, 20, 3] = float("nan")
+    found = gradients(ours, parts, some_starts(1, 40), grad_out)
+    assert found[0][0, 0, 20].isnan().all()
+    assert found[0][0, 0, 21:].isfinite().all()
+    assert all(gradient.isnan().any() for gradient in found[1:])
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 5, 32), (2, 2, 0, 32)], ids=str)
+def test_of_nothing_comes_nothing(shape: tuple[int, int, int, int]) -> None:
+    parts, starts = [torch.zeros(shape) for _ in range(3)], torch.zeros(shape[0], shape[2], dtype=torch.int32)
+    assert all(one.shape == shape for one in gradients(ours, parts, starts, torch.zeros(shape)))
+
+
 def test_tensors_may_lie_in_memory_in_any_way() -> None:
     *parts, grad_out = tensors(2, 3, 21, 32)
     starts = some_starts(2, 21)

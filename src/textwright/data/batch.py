@@ -32,7 +32,8 @@ class Batch:
     loss_weight: Float[Tensor, "rows time"]
     """How much each prediction counts; 0 for padding."""
     document_ids: Int[Tensor, "rows time"] | None = None
-    """Which document of its row a token is of, -1 for padding. None: one document a row, nothing padded."""
+    """Which document of its row a token is of, -1 for padding; a document's tokens follow each other. None: one
+    document a row, nothing padded."""
     position_ids: Int[Tensor, "rows time"] | None = None
     """Positions, restarting with each packed document. None: 0, 1, 2, ... in every row."""
     attention: Literal["causal", "bidirectional"] = "causal"

@@ -48,6 +48,8 @@ TILE, BLOCK = 8, 32
 SUMS = 64
 """Floats of a thread for what is found of a row."""
 HIDDEN, ZERO = np.float32(-1e30), np.float32(0)
+STORED, ADDED = np.bool_(False), np.bool_(True)
+"""Not Python's own: for each of those that a function is called with, Numba compiles the function anew."""
 _rows8, _row1 = (make_rows_microkernel(rows, adds=False) for rows in (TILE, 1))
 _rows8_added, _row1_added = (make_rows_microkernel(rows, adds=True) for rows in (TILE, 1))
 _softmax, _score_gradient = make_softmax(), make_score_gradient()
@@ -78,6 +80,7 @@ def job_at(address: int) -> Any:
 
 @jit
 def multiply(
+    adds: bool,
     num_rows: int,
     rows: int,
     next_number: int,
@@ -88,35 +91,19 @@ def multiply(
     out: int,
     next_out: int,
 ) -> None:
-    """Rows of a tile times 32 columns; see ``make_rows_microkernel``."""
+    """Rows of a tile times 32 columns, stored or added to what is there; see ``make_rows_microkernel``."""
     if num_rows == TILE:
-        _rows8(rows, next_number, next_row, matrix, next_line, count, out, next_out)
-    else:
-        for row in range(num_rows):
-            _row1(
-                rows + next_row * row, next_number, next_row, matrix, next_line, count, out + next_out * row, next_out
-            )
-
-
-@jit
-def multiply_added(
-    num_rows: int,
-    rows: int,
-    next_number: int,
-    next_row: int,
-    matrix: int,
-    next_line: int,
-    count: int,
-    out: int,
-    next_out: int,
-) -> None:
-    """The same, added to what is there."""
-    if num_rows == TILE:
-        _rows8_added(rows, next_number, next_row, matrix, next_line, count, out, next_out)
-    else:
-        for row in range(num_rows):
-            place = out + next_out * row
-            _row1_added(rows + next_row * row, next_number, next_row, matrix, next_line, count, place, next_out)
+        if adds:
+            _rows8_added(rows, next_number, next_row, matrix, next_line, count, out, next_out)
+        else:
+            _rows8(rows, next_number, next_row, matrix, next_line, count, out, next_out)
+        return
+    for row in range(num_rows):
+        here, place = rows + next_row * row, out + next_out * row
+        if adds:
+            _row1_added(here, next_number, next_row, matrix, next_line, count, place, next_out)
+        else:
+            _row1(here, next_number, next_row, matrix, next_line, count, place, next_out)
 
 
 @jit
@@ -190,7 +177,7 @@ def score(
                 place = float_at(out, (query - begun) * columns + column)
                 right = float_at(turned, first + column)
                 here, count = vectors + next_token * query, min(TILE, end - query)
-                multiply(count, here, 4, next_token, right, 4 * columns, width, place, 4 * columns)
+                multiply(STORED, count, here, 4, next_token, right, 4 * columns, width, place, 4 * columns)
 
 
 @jit
@@ -233,7 +220,7 @@ def forward_head(job: Any, row: int, head: int, work: int) -> None:
             num_keys, place = tile + count - first - column, float_at(rows, column)
             for part in range(0, width, COLUMNS):
                 right, target = float_at(values, (first + column) * across + part), float_at(taken, part)
-                multiply(count, place, 4, 4 * columns, right, 4 * across, num_keys, target, 4 * across)
+                multiply(STORED, count, place, 4, 4 * columns, right, 4 * across, num_keys, target, 4 * across)
             unpack(taken, count, width, out + job.out_token * tile, job.out_token)
 
 
@@ -289,7 +276,7 @@ def backward_head(job: Any, row: int, head: int, work: int) -> None:
             num_keys, place = tile + count - first - column, float_at(of_scores, offset + column)
             for part in range(0, width, COLUMNS):
                 right, target = float_at(keys, (first + column) * across + part), float_at(of_query, part)
-                multiply(count, place, 4, 4 * columns, right, line, num_keys, target, line)
+                multiply(STORED, count, place, 4, 4 * columns, right, line, num_keys, target, line)
             unpack(of_query, count, width, grad_query + job.grad_query_token * tile, job.grad_query_token)
         add_to_keys(begun, end, first, width, columns, of_scores, queries, of_keys)
         add_to_keys(begun, end, first, width, columns, probs, grads, of_values)
@@ -308,7 +295,7 @@ def add_to_keys(
         here = float_at(weights, (query - begun) * columns + key - first)
         for part in range(0, width, COLUMNS):
             right, target = float_at(vectors, query * across + part), float_at(out, key * across + part)
-            multiply_added(count, here, 4 * columns, 4, right, 4 * across, end - query, target, 4 * across)
+            multiply(ADDED, count, here, 4 * columns, 4, right, 4 * across, end - query, target, 4 * across)
 
 
 @jit

@@ -112,7 +112,7 @@ def _do(tensors: dict[str, Tensor], starts: Tensor, logsumexp: Tensor, scale: fl
     """Fill in a job and have it done."""
     kernels = load()
     rows, heads, time, width = tensors["query"].shape
-    num_threads = min(torch.get_num_threads(), rows * heads)
+    num_threads = max(1, min(torch.get_num_threads(), rows * heads))
     work, factor = torch.empty(num_threads * kernels.work_bytes(time, width) // 4), np.array([scale], np.float32)
     told = {"rows": rows, "heads": heads, "time": time, "width": width, "is_backward": int(is_backward)}
     told |= {"starts": starts.data_ptr(), "logsumexp": logsumexp.data_ptr(), "scale": factor.ctypes.data}
