@@ -14,7 +14,7 @@ from textwright.core.device import PrecisionRates, has_bfloat16_products
 from textwright.core.errors import InputError
 from textwright.data.sources.base import BatchSource, check_first_batch
 from textwright.models.language_model import LanguageModel
-from textwright.models.layers.attention import load_kernels
+from textwright.models.layers.training_kernels import load_kernels
 from textwright.models.network import Network
 from textwright.training.callbacks import Callbacks, TaskTiming
 from textwright.training.clock import Clock, Length, StepTimings

@@ -307,10 +307,3 @@ def _use_blockwise(query: Tensor, mask: AttentionMask, dropout: float) -> bool:
     is_plain = mask.mask is None and mask.is_causal and not dropout
     is_long_bfloat16 = query.shape[2] > BLOCK and query.dtype == torch.bfloat16
     return is_plain and is_long_bfloat16 and query.device.type == "cpu" and torch.is_grad_enabled()
-
-
-def load_kernels(model: nn.Module) -> None:
-    """Have the kernels there that a model's attention now computes with."""
-    layers = (layer for layer in model.modules() if isinstance(layer, Attention))
-    if any(kernel_attention.suits(layer.qkv.weight, layer.head_dim) for layer in layers):
-        kernel_attention.load()

@@ -10,25 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.kernels.torch_threads import can_run, run
+from textwright.kernels.torch_threads import run, suit
 
 WIDTHS = 8
 """The width of a head is a multiple of it."""
 
 
 def suits(weight: Tensor, head_dim: int) -> bool:
-    """Whether there are kernels for a model that now computes in a weight's type and on its device.
-
-    They are for processors with AVX-512, where they were measured to be the faster.
-    """
-    kind = weight.device.type
-    in_float32 = weight.dtype == torch.float32 and not torch.is_autocast_enabled(kind)
-    return in_float32 and kind == "cpu" and head_dim % WIDTHS == 0 and _has_avx512() and can_run()
-
-
-@cache
-def _has_avx512() -> bool:
-    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+    """Whether there are kernels for a model that now computes in a weight's type and on its device."""
+    return head_dim % WIDTHS == 0 and suit(weight)
 
 
 @cache

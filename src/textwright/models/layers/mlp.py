@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textwright.models.hooks import BlockHooks
+from textwright.models.layers import kernel_gelu
 from textwright.models.layers.linear import Linear
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
-    return F.gelu(x, approximate="tanh")
+    return kernel_gelu.gelu_tanh(x) if kernel_gelu.suits(x) else F.gelu(x, approximate="tanh")
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

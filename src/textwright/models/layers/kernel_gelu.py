@@ -1,0 +1,82 @@
+"""GELU in its tanh form by a kernel of our own, for training on a CPU in float32."""
+
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from textwright.kernels.torch_threads import run, suit
+
+LEAST = 1 << 16
+"""Numbers: of fewer torch's own is as fast, as it takes less to call."""
+
+
+def suits(x: Tensor) -> bool:
+    """Whether the kernel is the faster for these numbers."""
+    return x.numel() >= LEAST and suit(x)
+
+
+@cache
+def load() -> ModuleType:
+    """The kernel: compiled, which takes a second or two, or read from where it is kept."""
+    return import_module("textwright.kernels.training_gelu")
+
+
+def gelu_tanh(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """x / (1 + exp(-2 sqrt(2 / pi) (x + 0.044715 x^3))).
+
+    Args:
+        x: float32, on a CPU.
+    """
+    out: Tensor = _gelu(x)
+    return out
+
+
+# An operator of its own is one node to torch.compile.
+@torch.library.custom_op("textwright::gelu_tanh", mutates_args=())
+def _gelu(x: Tensor) -> Tensor:
+    return _do(x, None)
+
+
+@torch.library.custom_op("textwright::gelu_tanh_backward", mutates_args=())
+def _gelu_backward(grad_out: Tensor, x: Tensor) -> Tensor:
+    return _do(x, grad_out)
+
+
+@_gelu.register_fake
+def _gelu_shape(x: Tensor) -> Tensor:
+    return x.new_empty(x.shape)
+
+
+@_gelu_backward.register_fake
+def _gelu_backward_shape(_: Tensor, x: Tensor) -> Tensor:
+    return x.new_empty(x.shape)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:  # noqa: ARG001
+    ctx.save_for_backward(*inputs)
+
+
+def _gradient(ctx: Any, grad_out: Tensor) -> Tensor:
+    gradient: Tensor = _gelu_backward(grad_out, *ctx.saved_tensors)
+    return gradient
+
+
+_gelu.register_autograd(_gradient, setup_context=_keep)
+
+
+def _do(x: Tensor, grad_out: Tensor | None) -> Tensor:
+    """Fill in a job and have it done."""
+    kernel, out = load(), x.new_empty(x.shape)
+    x, grad_out = x.contiguous(), None if grad_out is None else grad_out.contiguous()
+    told = {"count": x.numel(), "x": x.data_ptr(), "out": out.data_ptr()}
+    if grad_out is not None:
+        told |= {"is_backward": 1, "grad_out": grad_out.data_ptr()}
+    job = np.array([told.get(name, 0) for name in kernel.JOB.names or ()], np.int64)
+    run(kernel.entry.address, job.ctypes.data, torch.get_num_threads())
+    return out

@@ -1,0 +1,17 @@
+"""Which kernels of our own a model trains with."""
+
+from torch import nn
+
+from textwright.kernels.torch_threads import suit
+from textwright.models.layers import kernel_attention, kernel_gelu
+from textwright.models.layers.attention import Attention
+from textwright.models.layers.mlp import ACTIVATIONS, MLP, GatedMLP
+
+
+def load_kernels(model: nn.Module) -> None:
+    """Have the kernels there that a model now computes with."""
+    for layer in model.modules():
+        if isinstance(layer, Attention) and kernel_attention.suits(layer.qkv.weight, layer.head_dim):
+            kernel_attention.load()
+        if isinstance(layer, MLP | GatedMLP) and layer.activation is ACTIVATIONS["gelu_tanh"] and suit(layer.up.weight):
+            kernel_gelu.load()
