@@ -159,6 +159,37 @@ def test_packed_documents_are_as_if_each_were_alone(model: LanguageModel) -> Non
         start += length
 
 
+@pytest.mark.parametrize("checkpoints", [False, True])
+def test_what_is_not_wanted_is_spared_and_changes_nothing(model: LanguageModel, checkpoints: bool) -> None:
+    torch.manual_seed(3)
+    ids = torch.randint(model.vocab_size, (3, 24))
+    documents = torch.tensor([[0] * 9 + [1] * 13 + [PADDING] * 2]).expand(3, 24)
+    weights = (torch.rand(3, 24) < 0.4).float() * (documents != PADDING)
+    batch = Batch(ids, ids.roll(-1, 1), weights, document_ids=documents)
+    seen = list[int]()
+    watch = model.blocks[-1].mlp.register_forward_pre_hook(lambda _, given: seen.append(given[0][..., 0].numel()))
+
+    def loss_and_gradients(batch: Batch) -> list[Tensor]:
+        model.zero_grad()
+        hidden = model.hidden_states(model.embed(batch), batch)
+        assert hidden.shape == (3, 24, model.hidden_size)
+        loss = model.loss(hidden, batch.target_ids, batch.loss_weight)
+        loss.backward()
+        return [loss.detach(), *(one.grad for one in model.parameters() if one.grad is not None)]
+
+    model.train()
+    if checkpoints:
+        model.enable_activation_checkpointing()
+    expected, found = loss_and_gradients(batch), loss_and_gradients(batch.where_counted())
+    model.end_training()
+    watch.remove()
+    assert set(seen) == {72, int(weights.sum())}
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    nothing = batch.with_fields(loss_weight=torch.zeros(3, 24)).where_counted()
+    assert loss_and_gradients(nothing)[0] == 0
+
+
 def test_both_sides_are_seen_when_the_batch_says_so(model: LanguageModel) -> None:
     ids = random_ids(1, 8)
     changed = ids.clone()

@@ -60,6 +60,8 @@ class Batch:
     """What enters block ``first_block``, where it is known already: a network begins there, and embeds nothing."""
     first_block: int = 0
     """The block that ``hidden`` enters, from 0; of a network of n blocks n is what comes after them."""
+    wanted: Bool[Tensor, "rows time"] | None = None
+    """Where hidden states will be read: elsewhere a network may spare itself what only they need, and leave zeros."""
 
     @classmethod
     def from_ids(cls, ids: Int[Tensor, "rows time_plus_1"]) -> Self:
@@ -145,6 +147,10 @@ class Batch:
             document_ids=None if documents is None else F.pad(documents, (0, missing), value=PADDING),
             position_ids=None if positions is None else F.pad(positions, (0, missing)),
         )
+
+    def where_counted(self) -> Self:
+        """The batch, with hidden states wanted where a prediction counts."""
+        return replace(self, wanted=self.loss_weight != 0)
 
     def to(self, device: torch.device | str) -> Self:
         """The batch on a device."""

@@ -183,8 +183,8 @@ def score_tokens(
 def sum_of_losses(model: Decoder, batch: Batch) -> tuple[float, int]:
     """Sum of -log p(target) over the places with weight, in nats, and how many they are."""
     batch = batch.to(model.device)
-    hidden = last_hidden(model, batch)
     counted = batch.loss_weight > 0
+    hidden = last_hidden(model, batch.with_fields(wanted=counted))
     scores = token_scores(model, hidden[counted], batch.target_ids[counted])
     return -float(scores.logprobs.double().sum()), int(counted.sum())
 
@@ -196,7 +196,7 @@ def eval_mode(model: Decoder) -> None:
 
 
 def last_hidden(model: Decoder, batch: Batch) -> Float[Tensor, "rows time width"]:
-    """What the model's ``logits`` take, at every place: of a backbone in one pass, else as decoding reads a prompt."""
+    """What the model's ``logits`` take, where wanted: of a backbone in one pass, else as decoding reads a prompt."""
     if isinstance(model, Backbone):
         return model.hidden_states(model.embed(batch), batch)
     lengths = [batch.time] * batch.num_rows

@@ -118,11 +118,11 @@ def _score_batch(model: Backbone, texts: Sequence[ScoredText]) -> list[TokenScor
     """Of texts side by side, in one pass."""
     assert isinstance(model, Decoder)
     batch = Batch.from_rows([text.ids for text in texts]).to(model.device)
-    hidden = model.hidden_states(model.embed(batch), batch)
     scored = torch.zeros(batch.input_ids.shape, dtype=torch.bool)
     for row, text in enumerate(texts):
         scored[row, text.num_given - 1 : len(text.ids) - 1] = True
-    scored = scored.to(hidden.device)
+    scored = scored.to(model.device)
+    hidden = model.hidden_states(model.embed(batch), batch.with_fields(wanted=scored))
     found = token_scores(model, hidden[scored], batch.target_ids[scored])
     counts = [len(text.ids) - text.num_given for text in texts]
     parts = zip(torch.split(found.logprobs, counts), torch.split(found.is_likeliest, counts), strict=True)

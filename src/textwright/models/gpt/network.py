@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from textwright.data.batch import Batch
+from textwright.models.gpt.blocks import PostNormBlock, PreNormBlock, at_point, make_block, make_norm
 from textwright.models.gpt.config import GPTConfig
 from textwright.models.gpt.stretch import stretch_positions
-from textwright.models.hooks import BlockHooks, ModelHooks
+from textwright.models.hooks import ModelHooks
 from textwright.models.kv_cache import KVCache, check_slots
 from textwright.models.language_model import LanguageModel
 from textwright.models.layer_groups import GroupKind, LayerGroup, group_layers
@@ -33,70 +34,15 @@ from textwright.models.layers.attention import (
     SingleTokenWriter,
 )
 from textwright.models.layers.linear import Embedding, Linear
-from textwright.models.layers.mlp import MLP, GatedMLP, dropout, without_dropout
-from textwright.models.layers.norm import RMSNorm
+from textwright.models.layers.mlp import dropout, without_dropout
 from textwright.models.layers.positions import RopeTable, SinusoidalPositions, rope_table, sinusoidal_table
 from textwright.models.protocols import Cache
 
 MAX_COMPILED_BLOCKS = 64
 """Kinds of blocks, by what of them is frozen and by their batches' shapes, that one process compiles: torch stops at 8,
 which several stages of a parameter plan would use up."""
-
-
-class PreNormBlock(nn.Module):
-    """Normalises what goes into each part; the residual stream itself is never normalised."""
-
-    points_around = ("hook_resid_pre", "hook_resid_post")
-    """What the model calls before and after the block, which is compiled all the same."""
-
-    def __init__(self, attention: Attention, mlp: nn.Module, norms: tuple[nn.Module, nn.Module], drop: nn.Module):
-        super().__init__()
-        self.attention_norm, self.mlp_norm = norms
-        self.attention, self.mlp, self.drop = attention, mlp, drop
-
-    def forward(
-        self,
-        x: Tensor,
-        mask: AttentionMask,
-        writer: CacheWriter | SingleTokenWriter | None = None,
-        hooks: BlockHooks | None = None,
-    ) -> Tensor:
-        """[batch, time, hidden] -> [batch, time, hidden]"""
-        drop = self.drop if writer is None else _identity
-        attn_out = self.attention(self.attention_norm(x), mask, writer, hooks)
-        x = _at("hook_resid_mid", x + drop(_at("hook_attn_out", attn_out, hooks)), hooks)
-        mlp_out = self.mlp(self.mlp_norm(x), hooks)
-        return x + drop(_at("hook_mlp_out", mlp_out, hooks))
-
-
-class PostNormBlock(PreNormBlock):
-    """Normalises the residual stream after each part."""
-
-    points_around = ("hook_resid_pre", "hook_normalized_resid_post")
-
-    def forward(
-        self,
-        x: Tensor,
-        mask: AttentionMask,
-        writer: CacheWriter | SingleTokenWriter | None = None,
-        hooks: BlockHooks | None = None,
-    ) -> Tensor:
-        """[batch, time, hidden] -> [batch, time, hidden]"""
-        drop = self.drop if writer is None else _identity
-        attn_out = self.attention(x, mask, writer, hooks)
-        x = self.attention_norm(_at("hook_resid_mid", x + drop(_at("hook_attn_out", attn_out, hooks)), hooks))
-        mlp_out = self.mlp(x, hooks)
-        resid_post = _at("hook_resid_post", x + drop(_at("hook_mlp_out", mlp_out, hooks)), hooks)
-        return cast(Tensor, self.mlp_norm(resid_post))
-
-
-def _identity(x: Tensor) -> Tensor:
-    """In dropout's place where text is written, whether the model is in training or not."""
-    return x
-
-
-def _at(point: str, value: Tensor, hooks: ModelHooks | BlockHooks | None) -> Tensor:
-    return value if hooks is None else hooks(point, value)
+MAX_CHOSEN = 0.95
+"""Of the places of a batch: where more are wanted, to pick them takes as long as it saves."""
 
 
 class GPT(LanguageModel):
@@ -117,8 +63,8 @@ class GPT(LanguageModel):
         else:
             self.position_embedding = None
         self.embedding_drop = dropout(config.dropout_embedding)
-        self.blocks = nn.ModuleList(_make_block(config, layer) for layer in range(config.num_layers))
-        self.final_norm = _make_norm(config) if config.norm_position == "pre" else nn.Identity()
+        self.blocks = nn.ModuleList(make_block(config, layer) for layer in range(config.num_layers))
+        self.final_norm = make_norm(config) if config.norm_position == "pre" else nn.Identity()
         if not config.tie_embeddings:
             self.untied_head = Linear(config.hidden_size, config.vocab_size, bias=False)
 
@@ -189,11 +135,21 @@ class GPT(LanguageModel):
     def hidden_states(
         self, embedded: Float[Tensor, "batch time hidden"], batch: Batch, hooks: ModelHooks | None = None
     ) -> Float[Tensor, "batch time hidden"]:
-        """Through all blocks from the batch's first on, and the final norm."""
+        """Through all blocks from the batch's first on, and the final norm.
+
+        What is not wanted only leaves keys and values in the last block, unless that is compiled, for shapes that stay
+        the same, or hooks see it.
+        """
         if hooks is not None:
             hooks.check(self._points_from(batch.first_block))
         blocks, mask = range(batch.first_block, self.config.num_layers), self._attention_mask(batch, hooks)
-        return self._normed(self._through_blocks(embedded, mask, None, hooks, blocks), hooks)
+        spares = blocks and hooks is None and not (self.training and self._compiled_block is not None)
+        places = _wanted_places(batch) if spares else None
+        hidden = self._normed(self._through_blocks(embedded, mask, None, hooks, blocks, places), hooks)
+        if places is None:
+            return hidden
+        all_places = hidden.new_zeros(batch.num_rows * batch.time, hidden.shape[-1])
+        return all_places.index_copy_(0, places, hidden[0]).view(batch.num_rows, batch.time, -1)
 
     def hidden_before(self, batch: Batch, block: int) -> Float[Tensor, "batch time hidden"]:
         """As ``protocols.SplitBackbone``: computed as in training, compiled where that is."""
@@ -315,10 +271,10 @@ class GPT(LanguageModel):
         return ("hook_embed",) if self.position_embedding is None else ("hook_embed", "hook_pos_embed")
 
     def _embed(self, ids: Tensor, position_ids: Tensor, hooks: ModelHooks | None) -> Tensor:
-        embedded = _at("hook_embed", self.token_embedding(ids), hooks)
+        embedded = at_point("hook_embed", self.token_embedding(ids), hooks)
         if self.position_embedding is None:
             return embedded
-        return embedded + _at("hook_pos_embed", self.position_embedding(position_ids), hooks)
+        return embedded + at_point("hook_pos_embed", self.position_embedding(position_ids), hooks)
 
     def _positions(self, batch: Batch) -> Int[Tensor, "rows time"]:
         if batch.position_ids is not None:
@@ -341,7 +297,9 @@ class GPT(LanguageModel):
         writer: CacheWriter | SingleTokenWriter | None,
         hooks: ModelHooks | None,
         blocks: range,
+        places: Tensor | None = None,
     ) -> Tensor:
+        """Through these blocks; the last of them for some places alone, where those are given."""
         trains = self.training and writer is None
         before, after = (
             PreNormBlock.points_around if self.config.norm_position == "pre" else PostNormBlock.points_around
@@ -349,51 +307,27 @@ class GPT(LanguageModel):
         for layer in blocks:
             block = self.blocks[layer]
             prefix = f"blocks.{layer}."
-            hidden = _at(prefix + before, hidden, hooks)
+            hidden = at_point(prefix + before, hidden, hooks)
             of_block = hooks.within(prefix, but=(before, after)) if hooks is not None else None
+            of_places = places if layer == blocks[-1] else None
             compiled = self._compiled_block if trains and of_block is None else None
             if trains and self._checkpoints_activations and of_block is None:
-                hidden = checkpoint(compiled or type(block).forward, block, hidden, mask, use_reentrant=False)
+                forward, given = compiled or type(block).forward, (block, hidden, mask, None, None, of_places)
+                hidden = checkpoint(forward, *given, use_reentrant=False)
             elif compiled is not None:
                 hidden = compiled(block, hidden, mask)
             else:
-                hidden = block(hidden, mask, writer, of_block)
-            hidden = _at(prefix + after, hidden, hooks)
+                hidden = block(hidden, mask, writer, of_block, of_places)
+            hidden = at_point(prefix + after, hidden, hooks)
         return hidden
 
     def _normed(self, hidden: Tensor, hooks: ModelHooks | None) -> Tensor:
-        return _at("ln_final.hook_normalized", self.final_norm(hidden), hooks)
+        return at_point("ln_final.hook_normalized", self.final_norm(hidden), hooks)
 
 
-def _make_block(config: GPTConfig, layer: int) -> PreNormBlock:
-    c = config
-    scale = 1.0 / c.head_dim**0.5 if c.scales_attention else 1.0
-    norms_heads = c.normalises_queries_and_keys
-    bias = bool(c.bias)
-    attention = Attention(
-        c.hidden_size,
-        c.num_heads,
-        c.head_dim,
-        num_key_value_heads=c.num_key_value_heads,
-        layer=layer,
-        scale=scale / (layer + 1) if c.scales_attention_by_layer else scale,
-        dropout=c.dropout_attention,
-        bias=bias,
-        query_norm=RMSNorm(c.head_dim, c.norm_eps) if norms_heads else None,
-        key_norm=RMSNorm(c.head_dim, c.norm_eps) if norms_heads else None,
-    )
-    make_mlp = GatedMLP if c.mlp == "gated" else MLP
-    block = PostNormBlock if c.norm_position == "post" else PreNormBlock
-    return block(
-        attention,
-        make_mlp(c.hidden_size, c.intermediate_size, c.activation, bias=bias),
-        (_make_norm(c), _make_norm(c)),
-        dropout(c.dropout_residual),
-    )
-
-
-def _make_norm(config: GPTConfig) -> nn.Module:
-    """Source: Ba et al. 2016 (arXiv:1607.06450), for LayerNorm."""
-    if config.norm == "rms_norm":
-        return RMSNorm(config.hidden_size, config.norm_eps)
-    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+def _wanted_places(batch: Batch) -> Int[Tensor, " places"] | None:
+    """Where hidden states are wanted, counted through all rows; None: everywhere, or where choosing gains nothing."""
+    if batch.wanted is None:
+        return None
+    places = batch.wanted.flatten().nonzero().squeeze(1)
+    return places if 0 < len(places) < MAX_CHOSEN * batch.wanted.numel() else None

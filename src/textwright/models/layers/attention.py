@@ -58,6 +58,13 @@ def make_attention_mask(batch: Batch) -> tuple[Bool[Tensor, "batch 1 time time"]
     return (same | itself)[:, None], False  # [batch, 1, time, time]
 
 
+def at_places(
+    x: Float[Tensor, "rows time width"], places: Int[Tensor, " places"] | None
+) -> Float[Tensor, "rows_then places_then width"]:
+    """Of rows of tokens some, as one row: those of the places given, counted through all rows; or all, as they are."""
+    return x if places is None else x.flatten(0, 1).index_select(0, places)[None]
+
+
 def make_attention_starts(batch: Batch) -> Int[Tensor, "batch time"]:
     """Where each token's document begins in its row, int32; padding counts as a document."""
     places = torch.arange(batch.time, dtype=torch.int32, device=batch.input_ids.device)
@@ -235,7 +242,8 @@ class Attention(nn.Module):
         mask: AttentionMask,
         writer: CacheWriter | SingleTokenWriter | None = None,
         hooks: BlockHooks | None = None,
-    ) -> Float[Tensor, "batch time hidden"]:
+        places: Int[Tensor, " places"] | None = None,
+    ) -> Float[Tensor, "rows places hidden"]:
         """What each token takes from those that it attends to.
 
         Args:
@@ -243,6 +251,7 @@ class Attention(nn.Module):
             mask: who attends to whom.
             writer: of the cache that keys and values are added to, and attended to in; without dropout then.
             hooks: the points ``attn.hook_q`` (``k``, ``v``, ``pattern``, ``z``).
+            places: for which tokens alone it is made; see ``at_places``.
         """
         rows, time, _ = x.shape
         parts = self.qkv(x).split(self.qkv.splits, dim=-1)
@@ -272,7 +281,8 @@ class Attention(nn.Module):
         attn_out = attn_out.transpose(1, 2)  # [batch, time, heads, head_dim]
         if hooks is not None:
             attn_out = hooks("attn.hook_z", attn_out)
-        out: Tensor = self.out(attn_out.reshape(rows, time, self.num_heads * self.head_dim).to(x.dtype))
+        attn_out = at_places(attn_out.reshape(rows, time, self.num_heads * self.head_dim), places)
+        out: Tensor = self.out(attn_out.to(x.dtype))
         return out
 
     def _sdpa(self, query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, dropout: float) -> Tensor:

@@ -39,7 +39,7 @@ class CausalLMLoss(Objective):
 
     def forward(self, model: Network, batch: Batch) -> Loss:
         predicts = _check(model)
-        hidden = predicts.hidden_states(predicts.embed(batch), batch)
+        hidden = predicts.hidden_states(predicts.embed(batch), batch.where_counted())
         terms = {}
         for name, places, rows in by_task(batch, KIND):
             of_rows = hidden if rows is batch else hidden[places]
