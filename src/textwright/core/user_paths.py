@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def check_can_be_written(path: Path, *, is_file: bool = False) -> None:
         is_file: whether it will be a file, in a folder that is there. Otherwise it is a folder, with those above it.
 
     Raises:
-        InputError: it cannot, as far as can be seen without writing.
+        InputError: it cannot: a file without a name was tried.
     """
     with given_path(path):
         with contextlib.suppress(FileNotFoundError):
@@ -112,8 +113,8 @@ def check_can_be_written(path: Path, *, is_file: bool = False) -> None:
             raise InputError(f"there is no folder {path.parent}", fix="make it first, or choose another path")
         while not above.exists():
             above = above.parent
-        if not os.access(above, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(above))
+        with tempfile.TemporaryFile(dir=above):  # permissions say nothing to root, nor of /proc
+            pass
 
 
 def check_is_new(folder: Path) -> None:
