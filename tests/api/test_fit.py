@@ -186,7 +186,7 @@ def test_of_a_pair_the_completion_is_learned_with_its_end() -> None:
     assert is_learned == [True] * 6 + [False] * 7 + [True] * 5 + [True] * 10
     batch = make_batches(found, training_of(found, tiny()), 64).batch(0)
     weight = {tuple(pair) for pair in zip(batch.target_ids[0].tolist(), batch.loss_weight[0].tolist(), strict=True)}
-    assert (ord("Q"), 0.0) in weight
+    assert (ord(":"), 0.0) in weight
     assert (ord("+"), 0.0) in weight
     assert {(END, 1.0), (ord("t"), 1.0)} <= weight
     assert (END, 0.0) not in weight

@@ -127,7 +127,7 @@ def test_what_is_not_learned_has_no_weight(tokenizer: Tokenizer, tmp_path: Path,
             assert (first is None and second is None) or torch.equal(first, second)
 
     options = {"batch_size": 3, "sequence_length": 11}
-    for make in (Windows, PackedDocuments, Lanes):
+    for make in (Windows, Lanes):
         sources = [make(tokens, **options) for tokens in (data, plain, places)]
         for step in range(6):
             batch, full, at = (source.batch(step) for source in sources)
@@ -137,6 +137,31 @@ def test_what_is_not_learned_has_no_weight(tokenizer: Tokenizer, tmp_path: Path,
     for batch, full, at in zip(*evaluated, strict=True):
         same_but_weights(batch, full)
         assert torch.equal(batch.loss_weight, full.loss_weight * is_learned[at.target_ids])
+
+
+def test_packed_documents_are_read_as_they_are_asked_for(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """From the end token on where the first token is learned, else with nothing before it."""
+    data = prepare_data(answers(), tokenizer, tmp_path / "d", val_documents=VAL).train
+    is_learned, begins = learned_of(data), [0, *data.document_ends.tolist()]
+    expected = set[tuple[tuple[int, int, bool, int], ...]]()
+    for begin, end in pairwise(begins):
+        ids = [tokenizer.end_id, *data.read(begin, end).tolist()]
+        places = list(zip(ids, ids[1:], is_learned[begin:end], strict=False))
+        expected.add(tuple((*place, at) for at, place in enumerate(places[not is_learned[begin] :])))
+    source = PackedDocuments(data, batch_size=1, sequence_length=64, seed=1)
+    found = set[tuple[tuple[int, int, bool, int], ...]]()
+    for step in range(source.num_rows):
+        batch = source.batch(step)
+        assert batch.document_ids is not None
+        assert batch.position_ids is not None
+        columns = (batch.input_ids, batch.target_ids, batch.loss_weight > 0, batch.position_ids)
+        for document in range(int(batch.document_ids.max()) + 1):
+            here = batch.document_ids == document
+            found.add(tuple(zip(*(column[here].tolist() for column in columns), strict=True)))
+    assert found == expected
+    ids = data.read(0, data.num_tokens).astype(np.uint32)
+    of_texts = TokenDataset([ids], data.document_ends, num_bytes=0, num_characters=0)
+    assert PackedDocuments(of_texts, batch_size=1, sequence_length=64, seed=1).fingerprint != source.fingerprint
 
 
 @settings(max_examples=100, deadline=None)

@@ -21,11 +21,11 @@ def test_prompts_are_laid_out() -> None:
     assert known.ids("ab", TOKENIZER) == [END, *b"ab"]
     assert known.ids("ab", TOKENIZER, suffix="c") == [END, PREFIX, *b"ab", SUFFIX, *b"c", MIDDLE]
     assert known.ids("", TOKENIZER, suffix="") == [END, PREFIX, SUFFIX, MIDDLE]
-    assert known.ids("ab", TOKENIZER, control="sad") == [END, *header, *b"ab"]
+    assert known.ids("ab", TOKENIZER, control="sad") == [*header, *b"ab"]  # nothing was before it as it was learned
     assert known.ids("ab", TOKENIZER, suffix="c", control=" sad ") == [
-        *(END, *header, PREFIX, *b"ab", SUFFIX, *b"c", MIDDLE)
+        *(*header, PREFIX, *b"ab", SUFFIX, *b"c", MIDDLE)
     ]
-    assert known.ids("<|endoftext|>", TOKENIZER, control="sad", special_tokens=True) == [END, *header, END]
+    assert known.ids("<|endoftext|>", TOKENIZER, control="sad", special_tokens=True) == [*header, END]
 
 
 def test_sentinels_that_nobody_recorded_are_recognised() -> None:

@@ -15,6 +15,7 @@ from textwright.data.examples import Example, ExampleTokens
 from textwright.data.fill_in_middle import FillInMiddle
 from textwright.data.prompt_format import PromptFormat
 from textwright.data.shape import Shaper
+from textwright.data.sources.packed_documents import PackedDocuments
 from textwright.text.document import Document
 from textwright.tokens import Tokenizer, make_tokenizer
 
@@ -172,16 +173,35 @@ def test_a_text_of_which_a_part_is_learned_stays_whole_below_its_control_code(to
     assert shaper.num_in_part == 1
 
 
-def test_what_is_asked_is_how_what_was_learned_begins(tokenizer: Tokenizer) -> None:
-    options = {"fim": 1.0, "sentinels": FillInMiddle(), "control": "genre", "max_tokens": 400}
-    shaper, tokens = shaped([example(STORIES[0], label="tale")], tokenizer, **options)
+@pytest.mark.parametrize("control", [None, "tale"])
+@pytest.mark.parametrize("fills_in", [True, False])
+def test_what_is_asked_is_how_what_was_learned_begins(
+    tokenizer: Tokenizer, control: str | None, fills_in: bool
+) -> None:
+    options = {"max_tokens": 400} | ({"fim": 1.0, "sentinels": FillInMiddle()} if fills_in else {})
+    told = options if control is None else options | {"control": "genre"}
+    shaper, tokens = shaped([example(STORIES[0], label="tale")], tokenizer, **told)
     learned_format = PromptFormat(fim=FillInMiddle(), control=shaper.control_codes)
     ((ids, _),) = documents(tokens)
-    header = tokenizer.encode("[genre: tale]\n")
-    prefix, middle, suffix = put_back(ids[len(header) : -1], FillInMiddle().ids(tokenizer), tokenizer)
-    asked = learned_format.ids(prefix, tokenizer, suffix=suffix, control="tale")
-    assert asked == [tokenizer.end_id, *ids.tolist()[: len(asked) - 1]]
-    assert tokenizer.decode(ids[len(asked) - 1 : -1].tolist()) == middle
+    begin = 0 if control is None else len(tokenizer.encode("[genre: tale]\n"))
+    prompt, middle, suffix = "", STORIES[0], None
+    if fills_in:
+        prompt, middle, suffix = put_back(ids[begin:-1], FillInMiddle().ids(tokenizer), tokenizer)
+    asked = learned_format.ids(prompt, tokenizer, suffix=suffix, control=control)
+    batch = PackedDocuments(tokens, batch_size=1, sequence_length=400).batch(0)
+    assert batch.document_ids is not None
+    read = batch.input_ids[batch.document_ids == 0].tolist()
+    assert read[: len(asked)] == asked
+    assert tokenizer.decode(read[len(asked) :]) == middle
+
+
+def test_a_pair_is_learned_as_its_prompt_is_asked(tokenizer: Tokenizer) -> None:
+    pair = Example("It was dark.", Document("here"), prompt="Once:\n")
+    tokens = ExampleTokens([pair], tokenizer, max_pair_tokens=64)
+    batch = PackedDocuments(tokens, batch_size=1, sequence_length=64).batch(0)
+    assert batch.document_ids is not None
+    assert tokenizer.decode(batch.input_ids[batch.document_ids == 0].tolist()) == "Once:\nIt was dark."
+    assert tokenizer.decode(batch.target_ids[batch.loss_weight > 0].tolist()[:-1]) == "It was dark."
 
 
 def test_one_speaker_is_learned_and_the_others_are_read(tokenizer: Tokenizer) -> None:

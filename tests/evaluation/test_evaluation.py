@@ -126,6 +126,20 @@ def test_validation_predicts_the_stream_end_tokens_too(model: LanguageModel, tok
     assert figures["val_bits_per_byte"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_validation_by_documents_predicts_each_by_itself(model: LanguageModel, tokenizer: Tokenizer) -> None:
+    tokens = TokenDataset.from_texts(TEXTS, tokenizer)
+    total, count = 0.0, 0
+    for text in TEXTS:
+        ids = [tokenizer.end_id, *tokenizer.encode(text), tokenizer.end_id]
+        for place in range(1, len(ids)):
+            begin = (place - 1) // 8 * 8  # of its piece of a row's length
+            total, count = total - log_p(model, ids[begin:place], ids[place]), count + 1
+    figures = score_tokens(model, tokens, time=8, rows=3, by_documents=True)
+    assert count == tokens.num_tokens
+    assert figures["val_loss_nats"] == pytest.approx(total / count, rel=1e-5)
+    assert figures["val_bits_per_byte"] == pytest.approx(total / tokens.num_bytes / math.log(2), rel=1e-5)
+
+
 def test_last_words_are_judged_whole_and_by_their_context(model: LanguageModel, tokenizer: Tokenizer) -> None:
     passages = ["the cat sat", "one two three four five six", "a b"]
     total = 0.0

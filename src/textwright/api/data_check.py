@@ -176,7 +176,7 @@ def check_examples(
     look = _Look(tokenizer, context_length, too_long, transform)
     but = paths_in(validation)
     train = look.at(examples, "texts", options, but, repeated=CountRepetitions(seen), seen=seen)
-    lengths, longest_pair = look.kept, look.longest_pair
+    lengths, in_rows, longest_pair = look.kept, look.places, look.longest_pair
     in_both = CountRepetitions(seen)
     val = None
     if validation is not None:
@@ -184,7 +184,7 @@ def check_examples(
     epoch = None
     if lengths and train.num_learned:
         places = row_length(longest_pair, sum(lengths), context_length)
-        epoch = epoch_of(lengths, row_length=places, batch_size=batch_size, seed=seed)
+        epoch = epoch_of(in_rows, row_length=places, batch_size=batch_size, seed=seed)
     problem = _problem(train, "learn from", context_length, too_long)
     if problem is None and val is not None:
         problem = _problem(val, "validate on", context_length, too_long)
@@ -215,6 +215,8 @@ class _Look:
         self._too_long: TooLong = "skip" if too_long == "error" else too_long
         self.kept: list[int] = []
         """Tokens of each example of the last side, as it is learned from."""
+        self.places: list[int] = []
+        """Places of a row that each takes."""
         self.longest_pair = 0
         self._num_empty = 0
 
@@ -230,7 +232,7 @@ class _Look:
         among: CountRepetitions | None = None,
     ) -> SideCheck:
         """One side: what repeats itself is counted by ``repeated``, what is on the other side too by ``among``."""
-        self.kept, self.longest_pair, self._num_empty = [], 0, 0
+        self.kept, self.places, self.longest_pair, self._num_empty = [], [], 0, 0
         source = given_examples(given, name, options, but=but)
         examples: Iterable[Example] = source if self._transform is None else self._transform(source)
         files, shown, lengths = Counter[tuple[str, str | None]](), list[ShownExample](), list[int]()
@@ -292,6 +294,7 @@ class _Look:
             counts.update({"too long": 1, "cut": 1, "tokens cut": encoded.num_cut, "learned cut": lost})
         counts.update({"learned": left.num_learned, "read": len(left.ids) - left.num_learned})
         self.kept.append(len(left.ids))
+        self.places.append(len(left.ids) - left.begins_given)
         if left.spans is not None:
             self.longest_pair = max(self.longest_pair, len(left.ids))
 

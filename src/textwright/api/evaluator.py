@@ -164,7 +164,8 @@ def choose_best_by(given: str | None, figures: Mapping[str, Figure], *, has_vali
 
 
 def evaluate_tokens(model: LanguageModel, tokens: TokenDataset, config: ResolvedTrainConfig) -> dict[str, float]:
-    """The loss of what is validated on, and its bits per byte where all of it is learned."""
+    """The loss of what is validated on: of pairs and chats each by itself, as packed ones are learned from; of text the
+    stream from end to end, and its bits per byte."""
     time = min(config.sequence_length, model.context_length)
     with autocast(model.head_weight.device, config.precision):
         return score_tokens(
@@ -173,4 +174,5 @@ def evaluate_tokens(model: LanguageModel, tokens: TokenDataset, config: Resolved
             time=time,
             rows=max(1, EVALUATION_TOKENS_AT_ONCE // time),
             max_tokens=config.max_eval_tokens,
+            by_documents=config.packing == "documents" and tokens.learned is not None,
         )

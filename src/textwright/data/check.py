@@ -152,7 +152,7 @@ def epoch_of(lengths: Sequence[int], *, row_length: int, batch_size: int, seed: 
     """How documents are laid into rows (see ``packing.lay_out``).
 
     Args:
-        lengths: tokens of each, in their order; at least one.
+        lengths: places that each takes, in their order; at least one.
         row_length: places of a row.
         batch_size: rows of a step.
         seed: as the run's.

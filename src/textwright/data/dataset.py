@@ -136,8 +136,16 @@ class TokenDataset:
     def packing(self, time: int, seed: int) -> Packing:
         """The documents laid into rows; the latest is kept, since a run asks for it to be timed and to learn from."""
         if (time, seed) not in self._packings:
-            self._packings = {(time, seed): lay_out(self.document_ends, time, seed)}
+            self._packings = {(time, seed): lay_out(self.document_ends, time, seed, self._num_given())}
         return self._packings[time, seed]
+
+    def _num_given(self) -> npt.NDArray[np.int64] | None:
+        """Of each document 1 where its first token is not learned, and more follows: no token before it is needed."""
+        if self.learned is None:
+            return None
+        starts = np.concatenate([[0], self.document_ends[:-1]])
+        given = ~self.learned.contain(starts) & (self.document_ends - starts > 1)
+        return np.asarray(given, dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,11 @@ class EncodedExample:
         return self.cut[1] - self.cut[0]
 
     @property
+    def begins_given(self) -> bool:
+        """Whether the first is given, and not learned: so no place of a row is needed before it."""
+        return len(self.ids) > 1 and self.spans is not None and not (self.spans and self.spans[0][0] == 0)
+
+    @property
     def num_learned(self) -> int:
         """How many are learned, before anything is cut off."""
         return len(self.ids) if self.spans is None else sum(stop - start for start, stop in self.spans)

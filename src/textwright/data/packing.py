@@ -34,7 +34,7 @@ class Places:
     position: Integers
     """Its place in its piece."""
     is_first: npt.NDArray[np.bool_]
-    """Whether it begins a document, so that what is before it in the stream is another's."""
+    """Whether it begins a document, and what is before it in the stream is another's."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Packing:
     lengths: Integers
     """Its tokens."""
     is_first: npt.NDArray[np.bool_]
-    """Whether it begins a document."""
+    """Whether it begins a document with its very first token."""
     first_pieces: Integers
     """The first piece of each row, and at the end the number of pieces."""
 
@@ -75,15 +75,18 @@ class Packing:
         )
 
 
-def lay_out(document_ends: Integers, time: int, seed: int) -> Packing:
+def lay_out(document_ends: Integers, time: int, seed: int, num_given: Integers | None = None) -> Packing:
     """Documents as rows.
 
     Args:
         document_ends: where each ends in the stream.
         time: places of a row.
         seed: fixes the order.
+        num_given: tokens of each at its beginning that are read and never predicted: 0 or 1. None: none of any.
     """
     starts = np.concatenate([[0], document_ends[:-1]])
+    given = np.zeros(len(starts), dtype=np.int64) if num_given is None else num_given
+    starts = starts + given
     # A document longer than a row becomes several pieces; only its first is read from the end token on.
     document, piece = _each(-(-(document_ends - starts) // time))
     starts = starts[document] + piece * time
@@ -92,7 +95,8 @@ def lay_out(document_ends: Integers, time: int, seed: int) -> Packing:
     rows = _best_fit(lengths[order], time)
     order = order[np.argsort(rows, kind="stable")]
     firsts = np.concatenate([[0], np.cumsum(np.bincount(rows))])
-    return Packing(starts[order], lengths[order], (piece == 0)[order], firsts)
+    is_first = (piece == 0) & (given[document] == 0)
+    return Packing(starts[order], lengths[order], is_first[order], firsts)
 
 
 def _best_fit(lengths: Integers, time: int) -> Integers:

@@ -60,7 +60,8 @@ class PromptFormat(Config):
         control: str | None = None,
         special_tokens: bool = False,
     ) -> list[int]:
-        """A prompt's ids as they were learned: the beginning of a document, each part made into tokens by itself.
+        """A prompt's ids as they were learned: the beginning of a document, each part made into tokens by itself. A
+        control code was only read, and nothing before it.
 
         Args:
             prompt: what is gone on with, or stands before what is to be filled in.
@@ -73,7 +74,8 @@ class PromptFormat(Config):
             InputError: the model does not know of the one or the other, or has never seen the value.
         """
         check_is_text(prompt, suffix or "", control or "")
-        ids = [*tokenizer.before_text, *self._header(control, tokenizer)]
+        before = tokenizer.before_text if control is None else tokenizer.begin_ids
+        ids = [*before, *self._header(control, tokenizer)]
         if suffix is None:
             return [*ids, *tokenizer.encode(prompt, special_tokens=special_tokens)]
         sentinels = self.sentinels(tokenizer)

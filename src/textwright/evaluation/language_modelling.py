@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from textwright.core.errors import InputError
 from textwright.data.batch import PADDING, Batch
 from textwright.data.dataset import TokenDataset
+from textwright.data.sources.packed_documents import packed_evaluation_batches
 from textwright.data.sources.windows import evaluation_batches
 from textwright.generation.scoring import ScoredText, score, token_scores
 from textwright.models.protocols import Backbone, Decoder
@@ -150,23 +151,31 @@ class _Tally:
 
 
 def score_tokens(
-    model: Decoder, tokens: TokenDataset, *, time: int, rows: int = 8, max_tokens: int | None = None
+    model: Decoder,
+    tokens: TokenDataset,
+    *,
+    time: int,
+    rows: int = 8,
+    max_tokens: int | None = None,
+    by_documents: bool = False,
 ) -> dict[str, float]:
-    """The validation figures of a training run: windows side by side, each token predicted once.
+    """The validation figures of a training run: windows side by side, or documents alone, each token predicted once.
 
     Args:
         model: anything that predicts tokens; a module is put into evaluation mode.
         tokens: the validation stream, end tokens counted.
         time: tokens of a window.
         rows: windows at once.
-        max_tokens: stop after so many tokens of the stream, so that a check during training stays quick.
+        max_tokens: stop after so many tokens, so that a check during training stays quick.
+        by_documents: each document by itself, as packed ones are learned from; else the stream from end to end.
 
     Returns:
         ``val_loss_nats``, and ``val_bits_per_byte`` where the stream knows its bytes and all of it is learned.
     """
     eval_mode(model)
     total, count = 0.0, 0
-    for batch in evaluation_batches(tokens, batch_size=rows, sequence_length=time):
+    batches = packed_evaluation_batches if by_documents else evaluation_batches
+    for batch in batches(tokens, batch_size=rows, sequence_length=time):
         loss, num = sum_of_losses(model, batch)
         total, count = total + loss, count + num
         if max_tokens is not None and count >= max_tokens:

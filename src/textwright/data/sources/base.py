@@ -141,7 +141,7 @@ class ShuffledRows(ABC):
 class OverTokens:
     """What is the same for sources whose batches are of one stream of tokens."""
 
-    kind: ClassVar[str]
+    kind: str
     """Tells its batches from those of other sources with the same settings."""
     tokens: TokenDataset
     batch_size: int

@@ -86,7 +86,7 @@ class Pairs(ShuffledRows):
         rows, num_given = [], []
         for pair in chosen:
             room = self.sequence_length + 1 - len(pair.completion)
-            given = ((self._end_id, *pair.prompt) if len(pair.prompt) < room else pair.prompt)[-room:]
+            given = (pair.prompt or (self._end_id,))[-room:]
             rows.append((*given, *pair.completion))
             num_given.append(len(given))
         batch = Batch.from_rows(rows)
