@@ -131,3 +131,25 @@ def test_compiled_code_is_kept_where_only_its_user_can_write(tmp_path: Path, mon
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/chosen")
     keep_compiled_code()
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/chosen"
+
+
+WITHOUT_COMPILER = """
+import sys
+import torch
+from textwright.data.batch import Batch
+from textwright.models.catalog import build
+from textwright.models.presets import preset
+
+model = build(preset("nano", vocab_size=257, context_length=256), seed=0)
+batch = Batch.from_ids(torch.randint(0, 257, (4, 257)))
+for dtype in (torch.float32, torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+        model.loss(model.hidden_states(model.embed(batch), batch), batch.target_ids, batch.loss_weight).backward()
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_what_is_not_compiled_does_not_load_the_compiler() -> None:
+    """It takes a second or two of every start, and some eighty megabytes."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr

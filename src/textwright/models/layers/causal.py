@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 BLOCK = 128
 
@@ -33,14 +34,31 @@ def blocked_causal_attention(
 ) -> Float[Tensor, "batch heads time head_dim"]:
     """softmax(scale x query @ key.T) @ value, each query looking at its own place and at those before it."""
     flat = (part.flatten(0, 1) for part in (query, key, value))
-    attn_out: Tensor = _attend(*flat, scale, torch.compiler.is_compiling())[0]
+    if torch.compiler.is_compiling():
+        attn_out: Tensor = _attend(*flat, scale, True)[0]
+    else:
+        attn_out = _Attention.apply(*flat, scale)  # type: ignore[no-untyped-call]
     return attn_out.view(query.shape)
 
 
-# An operator of its own is one node to torch.compile: written out, each block of each length would be compiled apart,
-# which takes most of the waiting. What is element-wise in it is compiled once for all lengths.
-@torch.library.custom_op("textwright::causal_attention", mutates_args=())
-def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float, compiled: bool) -> tuple[Tensor, Tensor]:
+class _Attention(torch.autograd.Function):
+    """Where nothing is compiled: an operator's first call loads torch's compiler, which takes a second or two."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        out, probs = _forward(query, key, value, scale, False)
+        ctx.save_for_backward(query, key, value, out, probs)
+        ctx.scale = scale
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, out, probs = ctx.saved_tensors
+        return *_backward(grad_out.contiguous(), query, key, value, out, probs, ctx.scale, False), None
+
+
+def _forward(query: Tensor, key: Tensor, value: Tensor, scale: float, compiled: bool) -> tuple[Tensor, Tensor]:
     """Of [batch x heads, time, head_dim]; the same shape, and all probabilities, one block's after the other's."""
     number, time, _ = query.shape
     out, probs_of_blocks = torch.empty_like(query), query.new_empty(_num_probs(number, time))
@@ -54,8 +72,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float, compiled: b
     return out, probs_of_blocks
 
 
-@torch.library.custom_op("textwright::causal_attention_backward", mutates_args=())
-def _attend_backward(
+def _backward(
     grad_out: Tensor,
     query: Tensor,
     key: Tensor,
@@ -83,6 +100,12 @@ def _attend_backward(
         grad_query[:, start:stop] = torch.bmm(grad_probs, key[:, :stop])
         grad_key[:, :stop] += torch.bmm(grad_probs.mT, query[:, start:stop])
     return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype)
+
+
+# An operator of its own is one node to torch.compile: written out, each block of each length would be compiled apart,
+# which takes most of the waiting. What is element-wise in it is compiled once for all lengths.
+_attend = torch.library.custom_op("textwright::causal_attention", _forward, mutates_args=())
+_attend_backward = torch.library.custom_op("textwright::causal_attention_backward", _backward, mutates_args=())
 
 
 @_attend.register_fake

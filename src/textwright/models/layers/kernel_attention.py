@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from textwright.kernels.torch_threads import run, suit
 
@@ -43,13 +44,29 @@ def causal_attention(
         starts: int32; of each place the first that it looks at: no lower than that of the place before it.
         scale: what the products are multiplied with.
     """
-    attn_out: Tensor = _attend(query, key, value, starts, scale)[0]
+    of = query, key, value, starts, scale
+    attn_out: Tensor = _attend(*of)[0] if torch.compiler.is_compiling() else _Attention.apply(*of)  # type: ignore[no-untyped-call]
     return attn_out
 
 
-# An operator of its own is one node to torch.compile.
-@torch.library.custom_op("textwright::training_attention", mutates_args=())
-def _attend(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+class _Attention(torch.autograd.Function):
+    """Where nothing is compiled: an operator's first call loads torch's compiler, which takes a second or two."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float) -> Tensor:
+        out, logsumexp = _forward(query, key, value, starts, scale)
+        ctx.save_for_backward(query, key, value, starts, out, logsumexp)
+        ctx.scale = scale
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, starts, out, logsumexp = ctx.saved_tensors
+        return *_backward(grad_out, query, key, value, starts, out, logsumexp, ctx.scale), None, None
+
+
+def _forward(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """What each query takes, and the logarithm of its softmax's sum, [batch, heads, time]."""
     out, logsumexp = _like(query), query.new_empty(query.shape[:3])
     tensors = dict(zip(("query", "key", "value"), map(_dense, (query, key, value)), strict=True))
@@ -57,8 +74,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: fl
     return out, logsumexp
 
 
-@torch.library.custom_op("textwright::training_attention_backward", mutates_args=())
-def _attend_backward(
+def _backward(
     grad_out: Tensor,
     query: Tensor,
     key: Tensor,
@@ -74,6 +90,11 @@ def _attend_backward(
     found = {f"grad_{name}": _like(query) for name in names[:3]}
     _do(tensors | found, starts, logsumexp, scale, is_backward=True)
     return found["grad_query"], found["grad_key"], found["grad_value"]
+
+
+# An operator of its own is one node to torch.compile.
+_attend = torch.library.custom_op("textwright::training_attention", _forward, mutates_args=())
+_attend_backward = torch.library.custom_op("textwright::training_attention_backward", _backward, mutates_args=())
 
 
 @_attend.register_fake

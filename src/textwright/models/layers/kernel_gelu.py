@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from textwright.kernels.torch_threads import run, suit
 
@@ -33,19 +34,35 @@ def gelu_tanh(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     Args:
         x: float32, on a CPU.
     """
-    out: Tensor = _gelu(x)
+    out: Tensor = _gelu(x) if torch.compiler.is_compiling() else _Gelu.apply(x)  # type: ignore[no-untyped-call]
     return out
 
 
-# An operator of its own is one node to torch.compile.
-@torch.library.custom_op("textwright::gelu_tanh", mutates_args=())
-def _gelu(x: Tensor) -> Tensor:
+class _Gelu(torch.autograd.Function):
+    """Where nothing is compiled: an operator's first call loads torch's compiler, which takes a second or two."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return _forward(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> Tensor:
+        return _backward(grad_out, *ctx.saved_tensors)
+
+
+def _forward(x: Tensor) -> Tensor:
     return _do(x, None)
 
 
-@torch.library.custom_op("textwright::gelu_tanh_backward", mutates_args=())
-def _gelu_backward(grad_out: Tensor, x: Tensor) -> Tensor:
+def _backward(grad_out: Tensor, x: Tensor) -> Tensor:
     return _do(x, grad_out)
+
+
+# An operator of its own is one node to torch.compile.
+_gelu = torch.library.custom_op("textwright::gelu_tanh", _forward, mutates_args=())
+_gelu_backward = torch.library.custom_op("textwright::gelu_tanh_backward", _backward, mutates_args=())
 
 
 @_gelu.register_fake
