@@ -1,6 +1,6 @@
 """Whether a model that was fine-tuned with ``--fim`` writes a missing line better than one that only goes on.
 
-    python benchmarks/fill_in_middle.py FOLDER [--steps 1500 4000] [--seeds 0] [--write docs/finetuning.md]
+    python benchmarks/fill_in_middle.py FOLDER [--steps 4000 6000] [--seeds 0] [--write docs/finetuning.md]
 
 The text is Python's standard library, of which some files are held out. A model of five million parameters is trained
 from scratch on the others, and then fine-tuned on them with ``--fim 0.5``. It is asked for lines of the held-out files
@@ -42,7 +42,7 @@ while a model trains."""
 ROOM = CONTEXT - LineInfilling.max_new_tokens - 8
 """Tokens that prefix and suffix may have together."""
 SIZES = ("--batch-size", "8", "--precision", "float32", "--max-eval-tokens", "16384")
-FIM = ("--fim", "0.5", "--optimizer", "muon", "--learning-rate", "0.006", "--sequence-length", str(CONTEXT))
+FIM = ("--fim", "0.5", "--learning-rate", "0.001", "--sequence-length", str(CONTEXT))
 UNSEEN, ANY = "lines that it never read", "any lines"
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     """Make the seeds that are not done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="where text, runs and predictions are kept")
-    parser.add_argument("--steps", nargs=2, type=int, default=(1500, 4000), metavar=("TRAIN", "FINETUNE"))
+    parser.add_argument("--steps", nargs=2, type=int, default=(4000, 6000), metavar=("TRAIN", "FINETUNE"))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--write", type=Path, help="a document whose table is replaced")
     options = parser.parse_args()
