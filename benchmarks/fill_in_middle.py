@@ -1,9 +1,10 @@
 """Whether a model that was fine-tuned with ``--fim`` writes a missing line better than one that only goes on.
 
-    python benchmarks/fill_in_middle.py FOLDER [--steps 4000 6000] [--seeds 0] [--write docs/finetuning.md]
+    python benchmarks/fill_in_middle.py FOLDER [--steps 8000 1500] [--passes 4] [--seeds 0] [--write docs/finetuning.md]
 
 The text is Python's standard library, of which some files are held out. A model of five million parameters is trained
-from scratch on the others, and then fine-tuned on them with ``--fim 0.5``. It is asked for lines of the held-out files
+from scratch on the others, and then fine-tuned on them with ``--fim 0.9``, several times one after the other, each with
+a seed of its own: so other lines are missing each time. It is asked for lines of the held-out files
 by the task ``line_infilling``: told what stands before and after the line, and, the same model, told what stands before
 alone. Lines are drawn twice: from those that stand nowhere in the files that it learned from, and from all. Models and
 predictions that are there stay: call it again, and it goes on. A finished seed is a line of
@@ -42,7 +43,7 @@ while a model trains."""
 ROOM = CONTEXT - LineInfilling.max_new_tokens - 8
 """Tokens that prefix and suffix may have together."""
 SIZES = ("--batch-size", "8", "--precision", "float32", "--max-eval-tokens", "16384")
-FIM = ("--fim", "0.5", "--learning-rate", "0.001", "--sequence-length", str(CONTEXT))
+FIM = ("--fim", "0.9", "--learning-rate", "0.001", "--sequence-length", str(CONTEXT))
 UNSEEN, ANY = "lines that it never read", "any lines"
 
 
@@ -62,15 +63,16 @@ def main() -> None:
     """Make the seeds that are not done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="where text, runs and predictions are kept")
-    parser.add_argument("--steps", nargs=2, type=int, default=(4000, 6000), metavar=("TRAIN", "FINETUNE"))
+    parser.add_argument("--steps", nargs=2, type=int, default=(8000, 1500), metavar=("TRAIN", "FINETUNE"))
+    parser.add_argument("--passes", type=int, default=4, help="how often it is fine-tuned, with other lines missing")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--write", type=Path, help="a document whose table is replaced")
     options = parser.parse_args()
     texts = standard_library(options.folder)
-    head = {"steps": list(options.steps), "processor": processor_name()}
+    head = {"steps": list(options.steps), "passes": options.passes, "processor": processor_name()}
     for seed in options.seeds:
         if f"seed {seed}" not in finished(NAME, head):
-            found = measured(seed, texts, options.folder / f"seed-{seed}", *options.steps)
+            found = measured(seed, texts, options.folder / f"seed-{seed}", options.steps, options.passes)
             row = {"row": f"seed {seed}"} | head | found
             keep(NAME, row)
             print("\n".join(table({"": row})), flush=True)
@@ -94,16 +96,20 @@ def standard_library(folder: Path) -> dict[str, Path]:
     return folders
 
 
-def measured(seed: int, texts: dict[str, Path], folder: Path, train_steps: int, fim_steps: int) -> dict[str, Any]:
+def measured(seed: int, texts: dict[str, Path], folder: Path, steps: Sequence[int], passes: int) -> dict[str, Any]:
     """The models of a seed, and the lines that they write."""
     learned, held = texts["learned"], texts["held-out"]
-    data = ["--data", str(learned), "--val-data", str(texts["validation"]), "--seed", str(seed)]
+    data = ["--data", str(learned), "--val-data", str(texts["validation"])]
     shape = ["--model.preset", "tiny", "--model.context-length", str(CONTEXT), "--tokenizer", "bpe:8192"]
-    base = trained(folder / "base", "train", *data, *shape, *SIZES, "--steps", str(train_steps))
-    filling = trained(folder / "fim", "finetune", str(base), *data, *FIM, *SIZES, "--steps", str(fim_steps))
-    model, drawn = load(filling, device="cpu"), dict[str, Any]()
+    base = trained(folder / "base", "train", *data, *shape, *SIZES, "--steps", str(steps[0]), "--seed", str(seed))
+    filling = base
+    for number in range(1, passes + 1):
+        drawn_by = ["--steps", str(steps[1]), "--seed", str(1000 * seed + number)]
+        filling = trained(folder / f"fim-{number}", "finetune", str(filling), *data, *FIM, *SIZES, *drawn_by)
+    model, before, drawn = load(filling, device="cpu"), load(base, device="cpu"), dict[str, Any]()
     for name, some in draw(model, learned, held).items():
-        drawn[name] = some["counts"] | compared(model, load(base, device="cpu"), some["lines"], held, folder / name)
+        predictions = folder / f"predictions-{passes}" / name
+        drawn[name] = some["counts"] | compared(model, before, some["lines"], held, predictions)
     hashes = {"base": sha256_file(base / "model.safetensors"), "fim": sha256_file(filling / "model.safetensors")}
     return {"python": python_version(), "model_sha256": hashes, "lines": drawn}
 
@@ -166,7 +172,7 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
             more = drawn["difference"]
             share = f"{more['difference']:+.1%} ({more['low']:+.1%} to {more['high']:+.1%}; p {more['p']:.2g})"
             lines += ["", f"{called or row['row']}, {name}: filling in beside left to right {share}."]
-        made = f"{train:,} steps from scratch, {fim:,} with --fim 0.5, of 2,048 tokens"
+        made = f"{train:,} steps from scratch, {row['passes']} times {fim:,} with --fim 0.9, of 2,048 tokens"
         lines += ["", f"Python {row['python']}; {made}; {row['processor']}."]
     return lines
 

@@ -26,7 +26,7 @@ def finished(name: str, head: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The rows of ``results/NAME.jsonl`` with these values, by what they are called."""
     path = RESULTS / f"{name}.jsonl"
     rows = map(json.loads, path.read_text().splitlines()) if path.exists() else ()
-    return {row["row"]: row for row in rows if all(row[key] == value for key, value in head.items())}
+    return {row["row"]: row for row in rows if all(row.get(key) == value for key, value in head.items())}
 
 
 def keep(name: str, row: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import torch
 import textwright as tw
 from tests.api.test_runs_stay_resumable import interrupt_at, new_model, same
 from textwright.core.errors import InputError
+from textwright.data.fill_in_middle import FillInMiddle
 from textwright.models.layers.low_rank import lora_state
 
 TEXTS = ["The cat sat on the mat.", "The dog sat on the log, and the cat looked up at it.", "A bird sang."] * 4
@@ -96,7 +97,7 @@ def test_what_was_learned_of_prompts_is_in_the_folder(tmp_path: Path) -> None:
     rows = [{"text": text, "mood": ("calm", "merry")[number % 2]} for number, text in enumerate(TEXTS)]
     new_model().fit(rows, out=tmp_path / "run", fim=0.5, control="mood", quiet=True, **HOW)
     for folder in ("model", "base"):
-        assert tw.load(tmp_path / "run" / folder).prompt_format.fim is not None
+        assert tw.load(tmp_path / "run" / folder).prompt_format.fim == FillInMiddle(order="spm")
     model = tw.load(tmp_path / "run" / "model")
     assert model.complete(["The"], suffix=" log.", control="merry", max_new_tokens=4)[0].num_tokens <= 4
     with pytest.raises(InputError, match="mery.*did you mean 'merry'"):

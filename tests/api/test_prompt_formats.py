@@ -18,7 +18,7 @@ from textwright.core.errors import InputError
 from textwright.data.control import ControlCodes
 from textwright.data.dataset import DataSplits
 from textwright.data.examples import Example, ExampleTokens
-from textwright.data.fill_in_middle import FillInMiddle, Middle
+from textwright.data.fill_in_middle import FillInMiddle, Middle, Order
 from textwright.data.prompt_format import PromptFormat
 from textwright.data.shape import Shaper
 from textwright.generation.request import Request, SamplingConfig
@@ -86,7 +86,8 @@ def test_what_cannot_be_asked_is_refused() -> None:
 def test_a_model_folder_remembers_it(tmp_path: Path) -> None:
     tiny(KNOWN).save(tmp_path / "model")
     ours = json.loads((tmp_path / "model" / "textwright.json").read_text())
-    assert ours["fim"] == {"prefix": "<|fim_prefix|>", "suffix": "<|fim_suffix|>", "middle": "<|fim_middle|>"}
+    tokens = {part: f"<|fim_{part}|>" for part in ("prefix", "suffix", "middle")}
+    assert ours["fim"] == tokens | {"order": "psm"}
     assert ours["control"] == {"field": "mood", "form": "[mood: {value}]\n", "values": ["glad", "sad"]}
     assert damage_of_model(tmp_path / "model") is None
     loaded = tw.load(tmp_path / "model")
@@ -114,15 +115,17 @@ def test_a_record_that_was_changed_by_hand_is_checked(tmp_path: Path, part: str,
         tw.load(tmp_path / "model")
 
 
-def test_a_taught_model_fills_in_what_the_suffix_says() -> None:
+@pytest.mark.parametrize("order", ["psm", "spm"])
+def test_a_taught_model_fills_in_what_the_suffix_says(order: Order) -> None:
     names = ("ann", "bob", "cid", "dan")
     texts = [f"{name} is here, {name}." for name in names] * 8
-    middle = Middle(0, 3, FillInMiddle().ids(TOKENIZER))
+    known = FillInMiddle(order=order)
+    middle = Middle(0, 3, known.ids(TOKENIZER))
     examples = [Example(text, Document("here"), middle=middle) for text in texts]
     model = tiny()
     tokens = ExampleTokens(examples, TOKENIZER, max_pair_tokens=64)
     learn(model, tokens, 50)
-    model = tw.Model(model.network.eval(), TOKENIZER, prompt_format=KNOWN)
+    model = tw.Model(model.network.eval(), TOKENIZER, prompt_format=PromptFormat(fim=known))
     for name in names:
         (found,) = model.complete([""], suffix=f" is here, {name}.", **GREEDY)
         assert (found.text, found.stop_reason) == (name, "eos")

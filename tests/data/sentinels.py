@@ -21,7 +21,8 @@ def with_sentinels(tokenizer: Tokenizer, sentinels: FillInMiddle | None = None, 
 
 
 def put_back(ids: npt.NDArray[np.integer], found: FimTokens, tokenizer: Tokenizer) -> tuple[str, str, str]:
-    """Prefix, middle and suffix of rearranged ids, their end token left aside."""
+    """Prefix, middle and suffix of rearranged ids, their end token left aside; where the suffix comes first nothing
+    tells the prefix from the middle."""
     places = [ids.tolist().index(token) for token in (found.prefix, found.suffix, found.middle)]
     assert places[0] == 0
     assert places == sorted(places)

@@ -13,6 +13,7 @@ from textwright.data.fill_in_middle import (
     FillInMiddle,
     FimTokens,
     Middle,
+    Order,
     asked_ids,
     draw_middle,
     find_sentinels,
@@ -30,15 +31,18 @@ TOKENIZERS = {"bpe": with_sentinels(PLAIN), "byte": with_sentinels(make_tokenize
     text=st.text(min_size=1, max_size=60) | st.just(TEXT),
     seed=st.integers(0, 99),
     kind=st.sampled_from(("bpe", "byte")),
+    order=st.sampled_from(("psm", "spm")),
 )
-def test_a_rearranged_text_is_the_text(text: str, seed: int, kind: str) -> None:
+def test_a_rearranged_text_is_the_text(text: str, seed: int, kind: str, order: Order) -> None:
     tokenizer = TOKENIZERS[kind]
-    sentinels = FillInMiddle().ids(tokenizer)
+    sentinels = FillInMiddle(order=order).ids(tokenizer)
     middle = draw_middle(text, sentinels, seed)
     start, stop = middle.start, middle.stop
     assert 0 <= start < stop <= len(text)
     ids = rearranged_ids(text, middle, tokenizer)
-    assert put_back(ids, sentinels, tokenizer) == (text[:start], text[start:stop], text[stop:])
+    prefix, found, suffix = put_back(ids, sentinels, tokenizer)
+    assert (prefix + found, suffix) == (text[:stop], text[stop:])
+    assert prefix == (text[:start] if order == "psm" else "")
     asked = asked_ids(text[:start], text[stop:], sentinels, tokenizer)
     assert ids.tolist() == [*asked, *tokenizer.encode(text[start:stop])], "what is asked is how what is learned begins"
 
@@ -62,12 +66,22 @@ def test_so_many_are_chosen_as_were_asked_for_and_always_the_same() -> None:
     assert all(is_chosen(text, 1.0, 1) for text in texts)
 
 
-def test_every_middle_is_as_likely_as_every_other() -> None:
+def test_half_of_the_middles_lie_anywhere_each_as_likely_as_every_other() -> None:
     sentinels = FimTokens(1, 2, 3)
-    counts = Counter(draw_middle("abc", sentinels, 0, attempt) for attempt in range(6000))
-    assert counts.keys() == {Middle(start, stop, sentinels) for start in range(3) for stop in range(start + 1, 4)}
+    counts = Counter(draw_middle("abc", sentinels, 0, attempt) for attempt in range(12000))
+    assert counts.pop(Middle(0, 3, sentinels)) > 6000  # the one line, and by chance
+    assert counts.keys() == {Middle(start, stop, sentinels) for start, stop in ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))}
     assert all(850 < count < 1150 for count in counts.values()), counts  # five standard errors of 1,000
     assert draw_middle("a", sentinels, 0) == Middle(0, 1, sentinels)
+    assert draw_middle(" ", sentinels, 0) == Middle(0, 1, sentinels), "no line that says anything"
+
+
+def test_half_of_the_middles_are_lines_each_as_likely_as_every_other() -> None:
+    text, sentinels = "def f(x):\n\n    if x: \n\t y\r\n", FimTokens(1, 2, 3)
+    found = [draw_middle(text, sentinels, 0, attempt) for attempt in range(6000)]
+    counts = Counter(text[one.start : one.stop] for one in found)
+    lines = [counts[line] for line in ("def f(x):", " if x:", " y")]
+    assert all(850 < count < 1200 for count in lines), lines  # a few of the others are these too
 
 
 @pytest.mark.parametrize("known", KNOWN_SENTINELS, ids=lambda known: known.prefix)

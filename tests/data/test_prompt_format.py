@@ -25,6 +25,9 @@ def test_prompts_are_laid_out() -> None:
     assert known.ids("ab", TOKENIZER, suffix="c", control=" sad ") == [
         *(*header, PREFIX, *b"ab", SUFFIX, *b"c", MIDDLE)
     ]
+    first = PromptFormat(fim=FillInMiddle(order="spm"), control=MOODS)
+    assert first.ids("ab", TOKENIZER, suffix="c") == [END, PREFIX, SUFFIX, *b"c", MIDDLE, *b"ab"]
+    assert first.ids("ab", TOKENIZER) == [END, *b"ab"]
     assert known.ids("<|endoftext|>", TOKENIZER, control="sad", special_tokens=True) == [*header, END]
 
 

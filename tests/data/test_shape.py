@@ -12,7 +12,7 @@ from tests.data.sentinels import put_back, with_sentinels
 from textwright.core.errors import InputError
 from textwright.data.documents import rows_of
 from textwright.data.examples import Example, ExampleTokens
-from textwright.data.fill_in_middle import FillInMiddle
+from textwright.data.fill_in_middle import FillInMiddle, Order
 from textwright.data.prompt_format import PromptFormat
 from textwright.data.shape import Shaper
 from textwright.data.sources.packed_documents import PackedDocuments
@@ -25,6 +25,7 @@ TOKENIZERS = {
     kind: with_sentinels(make_tokenizer(kind, lambda: iter([*STORIES, NOVEL]))) for kind in ("byte", "bpe:320")
 }
 FIM: dict[str, Any] = {"fim": 0.5, "sentinels": FillInMiddle()}
+FIRST: dict[str, Any] = {"fim": 0.5, "sentinels": FillInMiddle(order="spm")}
 TALK = "Ann: Hello.\nBob: Hello yourself.\nHow are you?\nAnn: Fine.\n"
 
 
@@ -81,8 +82,9 @@ def test_nothing_is_asked_for_and_nothing_changes(tokenizer: Tokenizer) -> None:
     assert shaper.notes == []
 
 
-def test_rearranged_texts_are_those_texts_and_fit_a_row(tokenizer: Tokenizer) -> None:
-    shaper, tokens = shaped([example(text) for text in (*STORIES, NOVEL)], tokenizer, **FIM)
+@pytest.mark.parametrize("options", [FIM, FIRST], ids=lambda options: options["sentinels"].order)
+def test_rearranged_texts_are_those_texts_and_fit_a_row(tokenizer: Tokenizer, options: dict[str, Any]) -> None:
+    shaper, tokens = shaped([example(text) for text in (*STORIES, NOVEL)], tokenizer, **options)
     assert "".join(restored(tokens, tokenizer)) == "".join((*STORIES, NOVEL))
     assert 0.3 < shaper.num_rearranged / (shaper.num_rearranged + shaper.num_in_order) < 0.7
     for ids, places in documents(tokens):
@@ -174,19 +176,20 @@ def test_a_text_of_which_a_part_is_learned_stays_whole_below_its_control_code(to
 
 
 @pytest.mark.parametrize("control", [None, "tale"])
-@pytest.mark.parametrize("fills_in", [True, False])
+@pytest.mark.parametrize("order", ["psm", "spm", None])
 def test_what_is_asked_is_how_what_was_learned_begins(
-    tokenizer: Tokenizer, control: str | None, fills_in: bool
+    tokenizer: Tokenizer, control: str | None, order: Order | None
 ) -> None:
-    options = {"max_tokens": 400} | ({"fim": 1.0, "sentinels": FillInMiddle()} if fills_in else {})
+    known = None if order is None else FillInMiddle(order=order)
+    options = {"max_tokens": 400} | ({"fim": 1.0, "sentinels": known} if known else {})
     told = options if control is None else options | {"control": "genre"}
     shaper, tokens = shaped([example(STORIES[0], label="tale")], tokenizer, **told)
-    learned_format = PromptFormat(fim=FillInMiddle(), control=shaper.control_codes)
+    learned_format = PromptFormat(fim=known, control=shaper.control_codes)
     ((ids, _),) = documents(tokens)
     begin = 0 if control is None else len(tokenizer.encode("[genre: tale]\n"))
     prompt, middle, suffix = "", STORIES[0], None
-    if fills_in:
-        prompt, middle, suffix = put_back(ids[begin:-1], FillInMiddle().ids(tokenizer), tokenizer)
+    if known is not None:
+        prompt, middle, suffix = put_back(ids[begin:-1], known.ids(tokenizer), tokenizer)
     asked = learned_format.ids(prompt, tokenizer, suffix=suffix, control=control)
     batch = PackedDocuments(tokens, batch_size=1, sequence_length=400).batch(0)
     assert batch.document_ids is not None

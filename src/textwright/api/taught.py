@@ -120,7 +120,7 @@ def tokens_for(options: FineTuneOptions, tokenizer: Tokenizer, known: PromptForm
         tokenizer = extend_tokenizer(tokenizer, options.add_tokens)
     if options.fim and known.fim is None:
         found = find_sentinels(tokenizer)
-        known = known.model_copy(update={"fim": found or FillInMiddle()})
+        known = known.model_copy(update={"fim": found or FillInMiddle(order="spm")})
         if found is None:
             tokenizer = extend_tokenizer(tokenizer, FillInMiddle().texts, special=True)
     return tokenizer, known

@@ -3,18 +3,24 @@
 ::
 
     document     prefix  middle  suffix  |                                              (| is the end token)
-    learned      <|fim_prefix|> prefix <|fim_suffix|> suffix <|fim_middle|> middle |
-    asked        <|fim_prefix|> prefix <|fim_suffix|> suffix <|fim_middle|>
+    spm, learned <|fim_prefix|> <|fim_suffix|> suffix <|fim_middle|> prefix middle |
+    spm, asked   <|fim_prefix|> <|fim_suffix|> suffix <|fim_middle|> prefix
+    psm, learned <|fim_prefix|> prefix <|fim_suffix|> suffix <|fim_middle|> middle |
+    psm, asked   <|fim_prefix|> prefix <|fim_suffix|> suffix <|fim_middle|>
 
-The three parts are cut out by characters (Unicode code points), and each is made into tokens by itself, so that what
-is asked is cut into the tokens that were learned. All of it is learned, the three sentinel tokens too.
+What we teach is ``spm``: the middle goes on from the prefix as any text does, which a small model can do already, and
+only what the suffix says is new. Models of others read ``psm``. The three parts are cut out by characters (Unicode code
+points), and each is made into tokens by itself, so that what is asked is cut into the tokens that were learned. All of
+it is learned, the three sentinel tokens too.
 
 Source: Bavarian et al. 2022, "Efficient training of language models to fill in the middle", arXiv:2207.14255, section
-3: the order prefix, suffix, middle (PSM), and places by character.
+3: both orders (of suffix, prefix, middle the second variant), and places by character. Appendix B compares them with
+places at lines.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import StringConstraints, model_validator
@@ -25,6 +31,12 @@ from textwright.core.seeds import hash_u64
 from textwright.tokens.tokenizer import Ids, Tokenizer
 
 Sentinel = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Order = Literal["psm", "spm"]
+"""Prefix, suffix, middle, or suffix, prefix, middle."""
+
+
+_LINE = re.compile(r" ?\S(?:[^\n]*\S)?")
+"""What a line says."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class FimTokens:
     prefix: int
     suffix: int
     middle: int
+    order: Order = "psm"
+    """In which the parts are read."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,9 @@ class FillInMiddle(Config):
     suffix: Sentinel = "<|fim_suffix|>"
     """Before what stands after it."""
     middle: Sentinel = "<|fim_middle|>"
-    """Before what fills it."""
+    """Before what fills it; and before the prefix, where that comes after the suffix."""
+    order: Order = "psm"
+    """Of the parts."""
 
     @model_validator(mode="after")
     def _tell_apart(self) -> Self:
@@ -82,7 +98,7 @@ class FillInMiddle(Config):
                     expected=f"{', '.join(self.texts)} among its added tokens, to fill in the middle",
                     fix="use the tokenizer that the model was trained with",
                 )
-        return FimTokens(*(known[text] for text in self.texts))
+        return FimTokens(*(known[text] for text in self.texts), order=self.order)
 
 
 KNOWN_SENTINELS = (
@@ -112,9 +128,11 @@ def is_chosen(text: str, rate: float, seed: int) -> bool:
 
 
 def draw_middle(text: str, sentinels: FimTokens, seed: int, attempt: int = 0) -> Middle:
-    """The middle of a text: between two different places among its characters, all pairs equally likely.
+    """The middle of a text: as often a line of it as what stands between two different places among its characters.
 
-    Prefix and suffix may be empty, the middle is not.
+    All lines that are not blank are equally likely, and so are all pairs of places. A line is one without the white
+    space about it, but for the last space before it, which belongs to the token that it begins with. Prefix and suffix
+    may be empty, the middle is not.
 
     Args:
         text: not empty.
@@ -122,8 +140,14 @@ def draw_middle(text: str, sentinels: FimTokens, seed: int, attempt: int = 0) ->
         seed: another gives other places, and so does another ``attempt``.
         attempt: counts from 0.
     """
-    first = hash_u64("fim first", seed, attempt, text) % (len(text) + 1)
-    second = hash_u64("fim second", seed, attempt, text) % len(text)
+
+    def draw(what: str) -> int:
+        return hash_u64(f"fim {what}", seed, attempt, text)
+
+    lines = list(_LINE.finditer(text)) if draw("way") % 2 else []
+    if lines:
+        return Middle(*lines[draw("line") % len(lines)].span(), sentinels)
+    first, second = draw("first") % (len(text) + 1), draw("second") % len(text)
     second += second >= first
     return Middle(min(first, second), max(first, second), sentinels)
 
@@ -141,6 +165,8 @@ def asked_ids(
         special_tokens: read special tokens that are written in the texts as what they are.
     """
     before, after = (tokenizer.encode(text, special_tokens=special_tokens) for text in (prefix, suffix))
+    if sentinels.order == "spm":
+        return [sentinels.prefix, sentinels.suffix, *after, sentinels.middle, *before]
     return [sentinels.prefix, *before, sentinels.suffix, *after, sentinels.middle]
 
 
