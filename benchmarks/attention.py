@@ -7,19 +7,15 @@ given a mask. Both read queries, keys and values where a layer's product leaves 
 quartiles of the ratio.
 """
 
-import argparse
-import json
 import random
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from kernel_turns import in_turns, parser_of, say
 from torch import Tensor
 
-from textwright.core.allocator import keep_freed_memory
 from textwright.core.device import processor_name
 from textwright.models.layers.kernel_attention import causal_attention, suits
 
@@ -29,23 +25,16 @@ DOCUMENT_TOKENS = 35, 90
 
 def main() -> None:
     """Time each shape, and print what both took."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--turns", type=int, default=20)
+    parser = parser_of(__doc__, ("ROWS", "HEADS", "TIME"))
     parser.add_argument("--width", type=int, default=64, help="of a head")
-    parser.add_argument("--shape", nargs=3, type=int, action="append", metavar=("ROWS", "HEADS", "TIME"))
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not suits(torch.zeros(1), options.width):
         parser.error(f"no kernels for {processor_name()} and heads of {options.width}")
-    keep_freed_memory()
     for shape in options.shape or SHAPES:
         for packed in (False, True):
             row = {"shape": list(shape), "width": options.width, "packed": packed, "processor": processor_name()}
             row |= measured(*shape, options.width, options.turns, packed=packed)
-            said = f"{row['torch_ms']:.1f} ms and ours {row['ours_ms']:.1f}, {row['ratio']:.2f} times"
-            low, high = row["quartiles"]
-            line = f"{shape} {'packed' if packed else 'plain'}: torch {said} ({low:.2f} to {high:.2f})"
-            print(json.dumps(row) if options.json else line, flush=True)
+            say(f"{tuple(shape)} {'packed' if packed else 'plain'}", row, options.json)
 
 
 def measured(rows: int, heads: int, length: int, width: int, turns: int, *, packed: bool) -> dict[str, Any]:
@@ -67,17 +56,7 @@ def measured(rows: int, heads: int, length: int, width: int, turns: int, *, pack
         parts = (part.unflatten(-1, (heads, width)).transpose(1, 2) for part in product.split(heads * width, -1))
         return torch.autograd.grad(function(*parts), product, grad_out)[0]
 
-    torch.testing.assert_close(step(ours), step(of_torch), rtol=1e-3, atol=1e-4)
-    seconds: dict[str, list[float]] = {"torch": [], "ours": []}
-    for _ in range(turns):
-        for name, function in (("torch", of_torch), ("ours", ours)):
-            begun_s = time.perf_counter()
-            step(function)
-            seconds[name].append(time.perf_counter() - begun_s)
-    ratios = [theirs / mine for theirs, mine in zip(seconds["torch"], seconds["ours"], strict=True)]
-    low, ratio, high = statistics.quantiles(ratios, n=4)
-    medians = {f"{name}_ms": round(1000 * statistics.median(found), 2) for name, found in seconds.items()}
-    return medians | {"ratio": round(ratio, 3), "quartiles": [round(low, 3), round(high, 3)]}
+    return in_turns(lambda: step(of_torch), lambda: step(ours), turns, 1e-3)
 
 
 def starts_of(rows: int, length: int) -> Tensor:

@@ -1,6 +1,6 @@
-"""The innermost loops of attention in training: products of eight rows, and what is done to a row of scores."""
+"""The innermost loops of kernels for training: products of some rows, and what attention does to a row of scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from textwright.kernels.numba_intrinsics import FLOAT, I64
 
 COLUMNS = 2 * LANES
 """Of a product."""
+OTHERS = 8
+"""Rows that each of some is multiplied with at once."""
 LEAST, MOST = -87.0, 88.0
 """What e is raised to; of less it is zero."""
 
@@ -70,6 +72,53 @@ def make_rows_microkernel(num_rows: int, *, adds: bool) -> Callable[..., None]:
                 store(b, b.load(total), place)
 
     return multiply
+
+
+def make_dots_microkernel(num_rows: int) -> Callable[..., None]:
+    """A compiled function: each of ``num_rows`` rows times each of eight others, summed up.
+
+    Its arguments, all int64, with distances in bytes: the address of the rows, float32, and how far it is from one to
+    the next; those of the eight; how many lines each has; where the results go, a line for each row, whose second half
+    repeats the first.
+    """
+
+    @takes_addresses
+    def multiply(b: ir.IRBuilder, rows: Any, next_row: Any, others: Any, next_other: Any, lines: Any, out: Any) -> None:
+        totals = [[cgutils.alloca_once_value(b, zeros(FLOATS)) for _ in range(OTHERS)] for _ in range(num_rows)]
+        starts = [b.add(rows, b.mul(next_row, i64(row))) for row in range(num_rows)]
+        against = [b.add(others, b.mul(next_other, i64(other))) for other in range(OTHERS)]
+        with cgutils.for_range(b, lines, intp=I64) as loop:
+            parts = [load(b, _line(b, start, loop.index), FLOATS) for start in starts]
+            for number, start in enumerate(against):
+                other = load(b, _line(b, start, loop.index), FLOATS)
+                for some, part in zip(totals, parts, strict=True):
+                    b.store(fma(b, b.load(some[number]), part, other), some[number])
+        for row, some in enumerate(totals):
+            store(b, _sums(b, [b.load(total) for total in some]), b.add(out, i64(CACHE_LINE * row)))
+
+    return multiply
+
+
+def make_transpose() -> Callable[..., None]:
+    """A compiled function: sixteen rows of sixteen numbers as columns.
+
+    Its arguments, all int64, with distances in bytes: the address of the rows, float32, and how far it is from one to
+    the next; where the columns go, one a line, and how far it is from one to the next.
+    """
+
+    @takes_addresses
+    def transpose(b: ir.IRBuilder, rows: Any, next_row: Any, out: Any, next_out: Any) -> None:
+        vectors = [load(b, b.add(rows, b.mul(next_row, i64(row))), FLOATS) for row in range(LANES)]
+        for step in (1, 2, 4, 8):
+            exchanged = list(vectors)
+            for row in range(LANES):
+                if not row & step:
+                    exchanged[row], exchanged[row | step] = _exchanged(b, vectors[row], vectors[row | step], step)
+            vectors = exchanged
+        for row, vector in enumerate(vectors):
+            store(b, vector, b.add(out, b.mul(next_out, i64(row))))
+
+    return transpose
 
 
 def make_softmax() -> Callable[..., None]:
@@ -143,6 +192,24 @@ def _in_all_lanes(b: ir.IRBuilder, vector: Any, combine: Callable[[ir.IRBuilder,
         crossed = ir.Constant(INTS, [lane ^ step for lane in range(LANES)])
         vector = combine(b, vector, b.shuffle_vector(vector, vector, crossed))
     return vector
+
+
+def _exchanged(b: ir.IRBuilder, one: Any, other: Any, step: int) -> tuple[Any, Any]:
+    """Two vectors of pieces of ``step`` lanes: the even pieces of both, and the odd ones, one's and the other's in
+    turn."""
+    even = [lane if not lane & step else LANES + lane - step for lane in range(LANES)]
+    odd = [lane + step if not lane & step else LANES + lane for lane in range(LANES)]
+    return b.shuffle_vector(one, other, ir.Constant(INTS, even)), b.shuffle_vector(one, other, ir.Constant(INTS, odd))
+
+
+def _sums(b: ir.IRBuilder, vectors: Sequence[Any]) -> Any:
+    """The sums of the lanes of eight vectors, one after the other, twice."""
+    for step in (1, 2, 4):
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [b.fadd(*_exchanged(b, one, other, step)) for one, other in pairs]
+    (found,) = vectors
+    other = ir.Constant(INTS, [lane ^ OTHERS for lane in range(LANES)])
+    return b.fadd(found, b.shuffle_vector(found, found, other))
 
 
 def _exponential(b: ir.IRBuilder, x: Any) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numba import carray, from_dtype
 
+from textwright.kernels.llvm_ir import LANES
 from textwright.kernels.numba_intrinsics import (
     atomic_add,
     callback,
@@ -30,7 +31,13 @@ from textwright.kernels.numba_intrinsics import (
     jit,
     pointer_to,
 )
-from textwright.kernels.row_microkernels import COLUMNS, make_rows_microkernel, make_score_gradient, make_softmax
+from textwright.kernels.row_microkernels import (
+    COLUMNS,
+    make_rows_microkernel,
+    make_score_gradient,
+    make_softmax,
+    make_transpose,
+)
 
 TENSORS = ("query", "key", "value", "out", "grad_out", "grad_query", "grad_key", "grad_value")
 JOB = np.dtype(
@@ -52,7 +59,7 @@ STORED, ADDED = np.bool_(False), np.bool_(True)
 """Not Python's own: for each of those that a function is called with, Numba compiles the function anew."""
 _rows8, _row1 = (make_rows_microkernel(rows, adds=False) for rows in (TILE, 1))
 _rows8_added, _row1_added = (make_rows_microkernel(rows, adds=True) for rows in (TILE, 1))
-_softmax, _score_gradient = make_softmax(), make_score_gradient()
+_transpose, _softmax, _score_gradient = make_transpose(), make_softmax(), make_score_gradient()
 _pointer_to_job = pointer_to(from_dtype(JOB))
 
 
@@ -131,9 +138,13 @@ def transpose(source: int, next_token: int, time: int, width: int, out: int, col
     """A head's vectors as columns, and zeros after them."""
     for i in range(width):
         floats(float_at(out, i * columns), columns)[time:] = ZERO
+    whole_time, whole_width = time // LANES * LANES, width // LANES * LANES
+    for t in range(0, whole_time, LANES):
+        for i in range(0, whole_width, LANES):
+            _transpose(float_at(source + next_token * t, i), next_token, float_at(out, i * columns + t), 4 * columns)
     for t in range(time):
         x = floats(source + next_token * t, width)
-        for i in range(width):
+        for i in range(whole_width if t < whole_time else 0, width):
             floats(float_at(out, i * columns + t), 1)[0] = x[i]
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from textwright.models.layers import kernel_low_rank
 from textwright.models.layers.linear import Linear
 
 
@@ -147,10 +148,21 @@ class _MergedLinear(torch.autograd.Function):
             grad_out @ torch.addmm(weight, b, a) if of_x else None,
             outs.T @ ins if of_weight else None,
             outs.sum(0) if of_bias else None,
-            (outs @ b).T @ ins if of_a else None,
-            # Turned, this product of few rows takes two thirds of the time on a CPU.
-            ((ins @ a.T).T @ outs).T if of_b else None,
+            *_gradients(outs, ins, a, b, (of_a, of_b)),
         )
+
+
+def _gradients(
+    grad_out: Tensor, x: Tensor, a: Tensor, b: Tensor, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """dA and dB, where they are wanted."""
+    if all(wanted) and kernel_low_rank.suits(grad_out, x, len(a)):
+        return kernel_low_rank.low_rank_gradients(grad_out, x, a, b)
+    return (
+        (grad_out @ b).T @ x if wanted[0] else None,
+        # Turned, this product of few rows takes two thirds of the time on a CPU.
+        ((x @ a.T).T @ grad_out).T if wanted[1] else None,
+    )
 
 
 def lora_layers(module: nn.Module) -> Iterator[tuple[str, LoraLinear]]:

@@ -3,8 +3,9 @@
 from torch import nn
 
 from textwright.kernels.torch_threads import suit
-from textwright.models.layers import kernel_attention, kernel_gelu
+from textwright.models.layers import kernel_attention, kernel_gelu, kernel_low_rank
 from textwright.models.layers.attention import Attention
+from textwright.models.layers.low_rank import LoraLinear
 from textwright.models.layers.mlp import ACTIVATIONS, MLP, GatedMLP
 
 
@@ -15,3 +16,5 @@ def load_kernels(model: nn.Module) -> None:
             kernel_attention.load()
         if isinstance(layer, MLP | GatedMLP) and layer.activation is ACTIVATIONS["gelu_tanh"] and suit(layer.up.weight):
             kernel_gelu.load()
+        if isinstance(layer, LoraLinear) and suit(layer.weight):
+            kernel_low_rank.load()

@@ -1,0 +1,115 @@
+"""The gradients of products of low rank, for training on a CPU in float32.
+
+::
+
+    u = dout B        v = x A'        dA = u' x        dB' = v' dout           x: [tokens, in], dout: [tokens, out]
+
+All four take little to compute and much to read, so a block of tokens is read once for all of them. The blocks of a
+share are added up one after the other, and threads take shares as they come to them: the same sums, whoever takes one.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import carray, from_dtype
+
+from textwright.kernels import CACHE_LINE
+from textwright.kernels.llvm_ir import LANES
+from textwright.kernels.numba_intrinsics import (
+    atomic_add,
+    callback,
+    check_address,
+    float_at,
+    floats,
+    jit,
+    line_at,
+    pointer_to,
+)
+from textwright.kernels.row_microkernels import COLUMNS, OTHERS, make_dots_microkernel, make_rows_microkernel
+
+JOB = np.dtype(
+    [
+        (name, np.int64)
+        for name in ("taken", "shares", "tokens", "ins", "outs", "x", "grad_out", "a", "b", "sums", "work")
+    ]
+)
+"""How many shares are taken, counts, and addresses. A is [8, in] and B' [8, out], as are the sums of a share; its work
+is a block's u and v."""
+TAKEN = JOB.fields["taken"][1]  # type: ignore[index]
+VECTORS, BLOCK = 3, 24
+"""Tokens that are projected at once; and those that are read once."""
+WORK = 2 * BLOCK * LANES
+"""Floats of a share for what is found of a block."""
+ZERO = np.float32(0)
+_dots3, _dots1 = map(make_dots_microkernel, (VECTORS, 1))
+_add = make_rows_microkernel(OTHERS, adds=True)
+_pointer_to_job = pointer_to(from_dtype(JOB))
+
+
+@jit
+def job_at(address: int) -> Any:
+    """A ``JOB`` at an address, as a record."""
+    check_address(address)
+    return carray(_pointer_to_job(address), (1,))[0]
+
+
+@jit
+def project(vectors: int, count: int, width: int, others: int, out: int) -> None:
+    """So many vectors times eight others: a line each, whose second half repeats the first."""
+    done, lines = 0, width // LANES
+    while done < count:
+        here, place = float_at(vectors, done * width), line_at(out, done)
+        if done + VECTORS <= count:
+            _dots3(here, 4 * width, others, 4 * width, lines, place)
+            done += VECTORS
+        else:
+            _dots1(here, 0, others, 4 * width, lines, place)
+            done += 1
+
+
+@jit
+def add(weights: int, vectors: int, count: int, width: int, out: int) -> None:
+    """To each of eight rows: the sum of vectors, each times its weight for the row."""
+    for column in range(0, width, COLUMNS):
+        here, place = float_at(vectors, column), float_at(out, column)
+        _add(weights, CACHE_LINE, 4, here, 4 * width, count, place, 4 * width)
+
+
+@jit
+def do_share(job: Any, share: int) -> None:
+    """The sums of the blocks of a share."""
+    ins, outs = job.ins, job.outs
+    size = OTHERS * (ins + outs)
+    of_a = float_at(job.sums, share * size)
+    of_b = float_at(of_a, OTHERS * ins)
+    sums = floats(of_a, size)
+    for i in range(len(sums)):
+        sums[i] = ZERO
+    u = float_at(job.work, WORK * share)
+    v = line_at(u, BLOCK)
+    num_blocks = (job.tokens + BLOCK - 1) // BLOCK
+    for block in range(num_blocks * share // job.shares, num_blocks * (share + 1) // job.shares):
+        first = block * BLOCK
+        count = min(BLOCK, job.tokens - first)
+        x, grad_out = float_at(job.x, first * ins), float_at(job.grad_out, first * outs)
+        project(grad_out, count, outs, job.b, u)
+        project(x, count, ins, job.a, v)
+        add(u, x, count, ins, of_a)
+        add(v, grad_out, count, outs, of_b)
+
+
+@jit
+def do_job(address: int) -> None:
+    """A thread's part of a job: shares, as long as there are some."""
+    job = job_at(address)
+    while True:
+        share = atomic_add(address + TAKEN, 1)
+        if share >= job.shares:
+            return
+        do_share(job, share)
+
+
+@callback
+def entry(address: int) -> None:
+    """``do_job``, for the threads that torch computes with."""
+    do_job(address)
