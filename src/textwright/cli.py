@@ -55,6 +55,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("report:report", "Make the report of a run or an evaluation, or of several side by side."),
     "generate": ("generate:generate", "Continue prompts."),
     "chat": ("chat:chat", "Talk with a model."),
+    "doctor": ("doctor:doctor", "See what this machine is, and whether everything holds on it."),
     "embed": ("embed:embed", "Turn texts into vectors."),
     "classify train": ("classify:train", "Train a classifier on a model's vectors."),
     "classify apply": ("classify:apply", "Say what kind texts are."),
