@@ -2,10 +2,15 @@
 
 import hashlib
 import os
+import re
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from textwright.core.kernel_build import KERNEL_BUILD
+
+_PACKAGE = Path(__file__).parents[1]
+_IMPORTED = re.compile(rb"^from textwright\.(?!core\b)([\w.]+) import ", re.MULTILINE)
 
 
 def cache_folder() -> Path:
@@ -32,42 +37,58 @@ def keep_compiled_code() -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
-def kernel_folder(*sources: Path) -> Path:
-    """Where compiled kernels are kept: a folder for each build, each state of their sources, and each place of them.
+def keep_kernels() -> bool:
+    """See that Numba keeps what it compiles of textwright's functions in ``kernel_folder``; false where that cannot be.
+    It comes before they are told to be compiled."""
+    from textwright.core.kernel_locator import register
 
-    Numba compiles a function anew when its own file has changed, and not when one that it calls has; and it knows a
-    file by its path, so another installation compiles its own.
-
-    Args:
-        sources: the folder of the kernels' sources, and those of what they call.
-    """
-    folders = list(dict.fromkeys(sources))
-    contents = b"".join(path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py")))
-    contents += b"checks bounds" if KERNEL_BUILD.checks_bounds else b""
-    return cache_folder() / "kernels" / hashlib.sha256(os.fsencode(folders[0].resolve()) + contents).hexdigest()[:16]
+    register()
+    return _can_keep_kernels()
 
 
-def keep_kernels(*sources: Path) -> bool:
-    """See that Numba keeps what it is told to compile next in ``kernel_folder``; false where that cannot be.
-
-    Args:
-        sources: see there. Each folder of kernels has its own, so this comes before each of their functions.
-    """
-    import numba
-
-    folder = _made_kernel_folder(*sources)
-    if folder is None:
-        return False
-    numba.config.CACHE_DIR = str(folder)
-    return True
+def is_ours(source: Path) -> bool:
+    """Whether a file is one of textwright's."""
+    return _PACKAGE in source.parents
 
 
 @cache
-def _made_kernel_folder(*sources: Path) -> Path | None:
-    folder = kernel_folder(*sources)
+def kernel_folder(source: Path) -> Path:
+    """Where what is compiled of a file is kept: a folder for each state of it, and of what it imports.
+
+    So it lasts where textwright is installed anew, in another place or in a release that changed other kernels. Numba
+    by itself knows a file by its path, and compiles a function anew when its own file has changed, and not when one
+    that it calls has.
+
+    Args:
+        source: one of textwright's with functions that are compiled.
+    """
+    told = b"".join(path.read_bytes() for path in sorted(_imported(source)))
+    told += f"{KERNEL_BUILD.checks_bounds} {version('numba')} {version('llvmlite')}".encode()
+    return cache_folder() / "kernels" / f"{source.stem}-{hashlib.sha256(told).hexdigest()[:16]}"
+
+
+def _imported(source: Path) -> set[Path]:
+    """A file, and what it imports of textwright's, and what that does; but for ``core``: nothing of it is compiled."""
+    found, left = set[Path](), [source]
+    while left:
+        path = left.pop()
+        if path not in found:
+            found.add(path)
+            modules = (_PACKAGE.joinpath(*name.decode().split(".")) for name in _IMPORTED.findall(path.read_bytes()))
+            left += [file for base in modules for file in _files_of(base) if file.is_file()]
+    return found
+
+
+def _files_of(base: Path) -> tuple[Path, Path]:
+    return base.with_suffix(".py"), base / "__init__.py"
+
+
+@cache
+def _can_keep_kernels() -> bool:
+    folder = cache_folder() / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
     except (OSError, RuntimeError):
-        return None
-    return folder
+        return False
+    return True

@@ -98,7 +98,8 @@ class FillInMiddle(Config):
                     expected=f"{', '.join(self.texts)} among its added tokens, to fill in the middle",
                     fix="use the tokenizer that the model was trained with",
                 )
-        return FimTokens(*(known[text] for text in self.texts), order=self.order)
+        prefix, suffix, middle = (known[text] for text in self.texts)
+        return FimTokens(prefix, suffix, middle, self.order)
 
 
 KNOWN_SENTINELS = (

@@ -3,7 +3,6 @@
 import inspect
 import platform
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from numba.extending import intrinsic
 
 from textwright.core.caches import keep_kernels
 from textwright.core.kernel_build import KERNEL_BUILD
-from textwright.kernels import CACHE_LINE, FOLDER
+from textwright.kernels import CACHE_LINE
 
 Floats = npt.NDArray[np.float32]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,14 +47,13 @@ def jit_into_its_caller(function: F) -> F:
 def callback(function: Callable[[int], None]) -> Any:
     """Compiled at once, for programs of other languages: it has an ``address``."""
     bare = inspect.unwrap(function)
-    return cfunc("void(int64)", cache=keep_kernels(Path(inspect.getfile(bare)).parent, FOLDER))(bare)
+    return cfunc("void(int64)", cache=keep_kernels())(bare)
 
 
 def _compiled(function: F, fastmath: set[str], **options: Any) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
     bare = inspect.unwrap(function)
-    keeps = keep_kernels(Path(inspect.getfile(bare)).parent, FOLDER)
-    options |= {"nogil": True, "error_model": "numpy", "cache": keeps, "boundscheck": CHECKS_BOUNDS}
+    options |= {"nogil": True, "error_model": "numpy", "cache": keep_kernels(), "boundscheck": CHECKS_BOUNDS}
     compiled: F = njit(fastmath=fastmath, **options)(bare)
     return compiled
 

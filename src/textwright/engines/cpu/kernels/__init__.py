@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from textwright.kernels import folder_of
+from textwright.core.caches import kernel_folder
 
 COMPILING = (
     "preparing the kernels for this processor, once: a quarter of a minute, on older processors up to three minutes"
@@ -11,4 +11,4 @@ COMPILING = (
 
 def are_compiled() -> bool:
     """Whether they are in the cache."""
-    return any(folder_of(Path(__file__).parent).glob("**/*.nbc"))
+    return any(kernel_folder(Path(__file__).with_name("forward.py")).glob("*.nbc"))

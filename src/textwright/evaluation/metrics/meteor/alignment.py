@@ -13,7 +13,6 @@ Source: Denkowski and Lavie 2014, "Meteor Universal"; where its program does oth
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -74,8 +73,8 @@ class Matches(NamedTuple):
 def compiled(function: F) -> F:
     """At the first call, without the interpreter's lock, and kept on disk."""
     # Under test every function is wrapped to check its types; Numba wants it bare.
-    bare, keeps = inspect.unwrap(function), keep_kernels(Path(__file__).parent)
-    made: F = njit(nogil=True, cache=keeps, boundscheck=KERNEL_BUILD.checks_bounds)(bare)
+    bare = inspect.unwrap(function)
+    made: F = njit(nogil=True, cache=keep_kernels(), boundscheck=KERNEL_BUILD.checks_bounds)(bare)
     return made
 
 
