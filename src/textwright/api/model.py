@@ -9,13 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.api.config import fine_tune_options
 from textwright.api.draft_model import DraftModel
-from textwright.api.fit_run import teach
 from textwright.api.given import formatted, given_ids, given_prompts, given_texts
 from textwright.api.given_examples import Examples
 from textwright.api.hub import check_is_no_typo, download
-from textwright.api.taught import Taught
 from textwright.checkpoint.adapter import add_adapter, read_adapter
 from textwright.checkpoint.model_files import AdaptedFrom, ModelFiles
 from textwright.checkpoint.model_folder import load_folder, read_dialogue, read_prompt_format, save_model
@@ -266,6 +263,11 @@ class Model:
             InputError: no text at all, what is no text, a pair longer than the context, or values that cannot be.
             KeyboardInterrupt: Ctrl-C, once the step in hand was finished, and saved where there is a run.
         """
+        # A second of imports, which who only writes text does not need.
+        from textwright.api.config import fine_tune_options
+        from textwright.api.fit_run import teach
+        from textwright.api.taught import Taught
+
         options = fine_tune_options(settings, "the arguments of fit")
         taught = Taught(self.network, self.tokenizer, self.dialogue, self.prompt_format)
         base = None if self._files is None else str(self._files.folder.absolute())
