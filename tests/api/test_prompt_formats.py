@@ -99,6 +99,15 @@ def test_a_model_folder_remembers_it(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "plain" / "textwright.json").read_text()).keys().isdisjoint({"fim", "control"})
 
 
+def test_a_model_that_was_taught_before_there_was_an_order_reads_the_prefix_first(tmp_path: Path) -> None:
+    tiny(KNOWN).save(tmp_path / "model")
+    path = tmp_path / "model" / "textwright.json"
+    told = json.loads(path.read_text())
+    del told["fim"]["order"]
+    path.write_text(json.dumps(told))
+    assert tw.load(tmp_path / "model").prompt_format.fim == FillInMiddle(order="psm")
+
+
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
