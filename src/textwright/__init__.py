@@ -14,7 +14,6 @@ with ``FineTuneOptions``. How well a model does a task: ``evaluate_task``, which
 mend is raised as ``InputError``; every error raised on purpose is a ``TextwrightError``.
 """
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from textwright.api import __all__ as _names
@@ -56,12 +55,16 @@ if TYPE_CHECKING:
     from textwright.api import train_classifier as train_classifier
     from textwright.api import verify as verify
 
-__version__ = version("textwright")
 __all__ = [*_names]
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import; `import textwright` and `textwright --help` should not wait for it.
+    # torch takes seconds to import, and metadata of packages a tenth of one; `import textwright` and
+    # `textwright --help` should not wait for them.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("textwright")
     if name in __all__:
         from textwright import api
 
@@ -71,4 +74,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), "__version__", *__all__])

@@ -32,7 +32,6 @@ from cyclopts import (
 )
 from cyclopts.argument import Argument
 
-from textwright import __version__
 from textwright.core.errors import InputError, TextwrightError, nearest, unknown_name
 from textwright.core.kinds import words_of
 from textwright.core.renamed import new_option
@@ -94,7 +93,7 @@ def build_app() -> App:
     app = App(
         name="textwright",
         help="From raw text to a text generator you can trust, on the machine you have.",
-        version=__version__,
+        version=_version,
         help_format="plaintext",
         result_action="return_value",
         exit_on_error=False,
@@ -113,6 +112,12 @@ def build_app() -> App:
             f"{__name__}:{verb}", name=name, help=text, help_format="plaintext"
         )
     return app
+
+
+def _version() -> str:
+    from textwright import __version__
+
+    return str(__version__)
 
 
 def _default_shown(value: Any) -> Any:
