@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textwright.bench import checks
 from textwright.bench.checks import VOCABULARY, Check, checks_on
-from textwright.bench.machine import cpu_features, describe_machine
+from textwright.bench.machine import cpu_features, describe_machine, measure_machine
 from textwright.commands.doctor import Diagnosis, doctor
 from textwright.core.errors import InputError
 from textwright.models import contract
@@ -103,6 +103,30 @@ def test_what_fails_is_said_and_ends_with_3(found: Diagnosis, capsys: pytest.Cap
     assert f"2 of {len(failed.checks)} checks do not hold" in said.err
     assert "no kernel image" in said.out
     assert "and more" not in said.out
+
+
+def test_a_device_that_does_nothing_right_is_told_of_and_not_a_crash(
+    found: Diagnosis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("no kernel image\nand more of it")
+
+    monkeypatch.setattr("textwright.bench.machine.product_rates", fail)
+    rates = measure_machine(CPU)
+    assert rates == {"error": "no kernel image"}
+    failed = Diagnosis(found.machine, rates, found.checks)
+    assert failed.exit_code == 3
+    failed.show()
+    assert "FAILS: no kernel image" in capsys.readouterr().out
+    monkeypatch.setattr(checks, "_smallest", fail)
+    broken = [check.run() for check in checks_on(CPU) if "a model on cpu" in check.name]
+    assert [(check.ok, check.error) for check in broken] == [(False, "no kernel image")] * len(FAMILIES)
+
+
+def test_a_gradient_that_is_zero_but_for_rounding_does_not_count_as_wrong() -> None:
+    small_ones, exact = torch.full((3,), 1e-9), torch.full((3,), 1e-17)
+    assert contract.difference(small_ones, exact) > 1e6
+    assert contract.difference(small_ones, exact, least=1e-3) < 1e-5
 
 
 def test_two_runs_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ MOST: dict[DecodingPrecision, float] = {"float32": 1e-4, "bfloat16": 2e-2, "int8
 """Differences that are allowed, over the largest number."""
 TEXTS = [f"Number {n} is {'even' if n % 2 == 0 else 'odd'}." for n in range(64)]
 STEPS = 6
+ERRORS = (TextwrightError, RuntimeError, ValueError, AssertionError, OSError, ImportError)
+"""What a machine on which something is amiss ends a check with."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Check:
         difference, error = None, None
         try:
             difference = self.work()
-        except (TextwrightError, RuntimeError, ValueError, AssertionError, OSError, ImportError) as raised:
+        except ERRORS as raised:
             error = str(raised).strip().partition("\n")[0] or type(raised).__name__
         return Checked(self.name, self.most, difference, error, time.perf_counter() - begun_s)
 
@@ -61,13 +63,20 @@ class Check:
 def checks_on(device: torch.device) -> Iterator[Check]:
     """All checks of the device where models compute."""
     for family in FAMILIES:
-        yield from _checks_of(family, device)
+        try:
+            yield from list(_checks_of(family, device))
+        except ERRORS as raised:
+            yield Check(f"{family}: a model on {device}", 0.0, partial(_fail, raised))
     yield Check("training: the same bits twice", 0.0, partial(_trained_twice, device, "float32"))
     if has_bfloat16_products(device):
         yield Check("training: the same bits twice, in bfloat16", 0.0, partial(_trained_twice, device, "bfloat16"))
         yield Check("training: bfloat16's loss beside float32's", MOST["bfloat16"], partial(_loss_in_bfloat16, device))
     if has_compiler(device):
         yield Check("torch.compile", MOST["float32"], partial(_compiled, device))
+
+
+def _fail(error: Exception) -> float:
+    raise error
 
 
 def _checks_of(family: str, device: torch.device) -> Iterator[Check]:

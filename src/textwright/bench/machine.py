@@ -57,13 +57,19 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def measure_machine(device: torch.device) -> dict[str, Any]:
-    """How fast it goes: products in both precisions, and reading memory; a few seconds."""
-    rates = product_rates(device)
+    """How fast it goes: products in both precisions, and reading memory; a few seconds.
+
+    Where the device does not even do that, ``error`` says why, and nothing else is there.
+    """
+    try:
+        rates, bytes_per_s = product_rates(device), memory_rate(device)
+    except RuntimeError as raised:
+        return {"error": str(raised).strip().partition("\n")[0] or type(raised).__name__}
     return {
         "float32_flops_per_s": rates.float32,
         "bfloat16_flops_per_s": rates.bfloat16,
         "faster": rates.faster,
-        "memory_bytes_per_s": memory_rate(device),
+        "memory_bytes_per_s": bytes_per_s,
     }
 
 

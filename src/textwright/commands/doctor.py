@@ -24,7 +24,7 @@ class Diagnosis(Result):
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(check.ok for check in self.checks) else FAILED
+        return FAILED if "error" in self.rates or not all(check.ok for check in self.checks) else 0
 
     def as_json(self) -> dict[str, Any]:
         rows = [asdict(check) | {"ok": check.ok} for check in self.checks]
@@ -74,7 +74,6 @@ def _facts(machine: dict[str, Any], rates: dict[str, Any]) -> dict[str, str]:
     """Lines for people."""
     gpu, versions, compiler = machine["gpu"], machine["versions"], machine["compiler"]
     features = " ".join(machine["cpu_features"]) or machine["cpu_capability"]
-    float32, bfloat16 = (rates[f"{name}_flops_per_s"] / 1e9 for name in ("float32", "bfloat16"))
     total = f"{machine['memory_bytes'] / 1e9:.1f} GB, " if machine["memory_bytes"] else ""
     lost = "" if machine["cache_can_be_written"] else ", which cannot be written: they are compiled at each start"
     return {
@@ -82,9 +81,7 @@ def _facts(machine: dict[str, Any], rates: dict[str, Any]) -> dict[str, str]:
         "threads": f"{machine['threads']}, on {machine['usable_cores']} of {machine['cores']} cores",
         "memory": f"{total}{machine['free_memory_bytes'] / 1e9:.1f} GB free",
         "GPU": "none that torch sees" if gpu is None else _gpu(gpu),
-        f"products on {machine['device']}": f"float32 {float32:,.0f}, bfloat16 {bfloat16:,.0f} GFLOP/s; "
-        f"{rates['faster']} is the faster",
-        f"memory of {machine['device']}": f"read at {rates['memory_bytes_per_s'] / 1e9:,.1f} GB/s",
+        f"rates of {machine['device']}": _rates(rates),
         "compiler": compiler or "none, so training is not compiled, about a tenth slower; g++ would change that",
         "training kernels": "ours" if machine["training_kernels"] else "torch's own",
         "compiled code": f"kept in {machine['cache']}{lost}",
@@ -92,6 +89,16 @@ def _facts(machine: dict[str, Any], rates: dict[str, Any]) -> dict[str, str]:
         "system": machine["system"],
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items() if number),
     }
+
+
+def _rates(rates: dict[str, Any]) -> str:
+    if "error" in rates:
+        return f"FAILS: {rates['error']}"
+    float32, bfloat16, memory = (
+        rates[name] / 1e9 for name in ("float32_flops_per_s", "bfloat16_flops_per_s", "memory_bytes_per_s")
+    )
+    products = f"products in float32 {float32:,.0f}, in bfloat16 {bfloat16:,.0f} GFLOP/s"
+    return f"{products}, of which {rates['faster']} is the faster; memory is read at {memory:,.1f} GB/s"
 
 
 def _gpu(gpu: dict[str, Any]) -> str:

@@ -51,7 +51,6 @@ def is_ours(source: Path) -> bool:
     return _PACKAGE in source.parents
 
 
-@cache
 def kernel_folder(source: Path) -> Path:
     """Where what is compiled of a file is kept: a folder for each state of it, and of what it imports.
 
@@ -62,9 +61,13 @@ def kernel_folder(source: Path) -> Path:
     Args:
         source: one of textwright's with functions that are compiled.
     """
-    told = b"".join(path.read_bytes() for path in sorted(_imported(source)))
-    told += f"{KERNEL_BUILD.checks_bounds} {version('numba')} {version('llvmlite')}".encode()
-    return cache_folder() / "kernels" / f"{source.stem}-{hashlib.sha256(told).hexdigest()[:16]}"
+    told = f"{_sources_sha256(source)} {KERNEL_BUILD.checks_bounds} {version('numba')} {version('llvmlite')}"
+    return cache_folder() / "kernels" / f"{source.stem}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+@cache
+def _sources_sha256(source: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_imported(source)))).hexdigest()
 
 
 def _imported(source: Path) -> set[Path]:

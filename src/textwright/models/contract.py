@@ -17,6 +17,8 @@ from textwright.models.protocols import Decoder
 
 ROWS, TIME = 3, 12
 """Of the texts that are read."""
+SMALL = 1e-3
+"""Of the largest gradient: what is smaller in all of a parameter counts as this."""
 
 
 def random_ids(vocab_size: int, rows: int = ROWS, time: int = TIME, seed: int = 0) -> Tensor:
@@ -24,10 +26,16 @@ def random_ids(vocab_size: int, rows: int = ROWS, time: int = TIME, seed: int = 
     return torch.randint(0, vocab_size, (rows, time), generator=torch.Generator().manual_seed(seed))
 
 
-def difference(found: Tensor, expected: Tensor) -> float:
-    """How far apart they are."""
+def difference(found: Tensor, expected: Tensor, least: float = 0.0) -> float:
+    """How far apart they are.
+
+    Args:
+        found: any numbers.
+        expected: as many.
+        least: what the largest of those expected counts as where it is smaller.
+    """
     found, expected = found.double().cpu(), expected.double().cpu()
-    return float((found - expected).abs().max() / expected.abs().max())
+    return float((found - expected).abs().max() / max(float(expected.abs().max()), least))
 
 
 @torch.no_grad()
@@ -120,8 +128,11 @@ def learns_otherwise(model: LanguageModel, reference: LanguageModel, rows: int, 
         (model, model.loss(hidden, mine.target_ids, mine.loss_weight)),
         (reference, F.cross_entropy(logits.flatten(0, 1), true.target_ids.flatten(), reduction="sum")),
     )
-    found = [[loss.detach()[None], *_gradients(one, loss)] for one, loss in losses]
-    return max(difference(*pair) for pair in zip(*found, strict=True))
+    found = [_gradients(one, loss) for one, loss in losses]
+    # Some gradients are zero but for rounding, as those of the biases of keys are.
+    least = SMALL * max(float(gradient.abs().max()) for gradient in found[1])
+    of_loss = difference(losses[0][1].detach(), losses[1][1].detach())
+    return max(of_loss, *(difference(mine, exact, least) for mine, exact in zip(*found, strict=True)))
 
 
 def _gradients(model: LanguageModel, loss: Tensor) -> list[Tensor]:
