@@ -56,7 +56,7 @@ def measured(rows: int, heads: int, length: int, width: int, turns: int, *, pack
         parts = (part.unflatten(-1, (heads, width)).transpose(1, 2) for part in product.split(heads * width, -1))
         return torch.autograd.grad(function(*parts), product, grad_out)[0]
 
-    return in_turns(lambda: step(of_torch), lambda: step(ours), turns, 1e-3)
+    return in_turns(lambda: step(of_torch), lambda: step(ours), turns, rtol=1e-3, atol=1e-4)
 
 
 def starts_of(rows: int, length: int) -> Tensor:

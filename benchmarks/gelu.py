@@ -10,25 +10,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from kernel_turns import in_turns, parser_of, say
+from kernel_turns import in_turns, measure
 from torch import Tensor
 
-from textwright.core.device import processor_name
-from textwright.kernels.torch_threads import suit
 from textwright.models.layers.kernel_gelu import gelu_tanh
 
 SHAPES = ((256, 1024), (2048, 1024), (2048, 1792), (1024, 3072))
-
-
-def main() -> None:
-    """Time each shape, and print what both took."""
-    parser = parser_of(__doc__, ("TOKENS", "WIDTH"))
-    options = parser.parse_args()
-    if not suit(torch.zeros(1)):
-        parser.error(f"no kernel for {processor_name()}")
-    for shape in options.shape or SHAPES:
-        row = {"shape": list(shape), "processor": processor_name()} | measured(*shape, options.turns)
-        say(f"{tuple(shape)}", row, options.json)
 
 
 def measured(tokens: int, width: int, turns: int) -> dict[str, Any]:
@@ -39,8 +26,10 @@ def measured(tokens: int, width: int, turns: int) -> dict[str, Any]:
     def step(function: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.autograd.grad(function(x), x, grad_out)[0]
 
-    return in_turns(lambda: step(lambda x: F.gelu(x, approximate="tanh")), lambda: step(gelu_tanh), turns, 1e-5)
+    return in_turns(
+        lambda: step(lambda x: F.gelu(x, approximate="tanh")), lambda: step(gelu_tanh), turns, rtol=1e-5, atol=1e-5
+    )
 
 
 if __name__ == "__main__":
-    main()
+    measure(__doc__, {"TOKENS WIDTH": SHAPES}, measured)

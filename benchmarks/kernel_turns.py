@@ -4,33 +4,57 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from textwright.core.allocator import keep_freed_memory
+from textwright.core.device import processor_name
+from textwright.kernels.torch_threads import suit
 
 
-def parser_of(document: str | None, shapes: tuple[str, ...]) -> argparse.ArgumentParser:
+def parser_of(document: str | None, names: Sequence[str]) -> argparse.ArgumentParser:
     """The options of all of them.
 
     Args:
         document: of the module.
-        shapes: what the numbers of a shape are called.
+        names: what the numbers of a shape are called.
     """
     parser = argparse.ArgumentParser(description=(document or "").splitlines()[0])
     parser.add_argument("--turns", type=int, default=20)
-    parser.add_argument("--shape", nargs=len(shapes), type=int, action="append", metavar=shapes)
+    parser.add_argument("--shape", nargs=len(names), type=int, action="append", metavar=tuple(names))
     parser.add_argument("--json", action="store_true")
-    keep_freed_memory()
     return parser
 
 
-def in_turns(torchs: Callable[[], Any], ours: Callable[[], Any], turns: int, tolerance: float) -> dict[str, Any]:
+def measure(
+    document: str | None, shapes: dict[str, Sequence[Sequence[int]]], measured: Callable[..., dict[str, Any]]
+) -> None:
+    """Time each shape, and print what both took.
+
+    Args:
+        document: of the module.
+        shapes: what their numbers are called, joined by spaces, and those that are timed when none is asked for.
+        measured: takes the numbers and the turns.
+    """
+    ((names, known),) = shapes.items()
+    parser = parser_of(document, names.split())
+    options = parser.parse_args()
+    if not suit(torch.zeros(1)):
+        parser.error(f"no kernel for {processor_name()}")
+    for shape in options.shape or known:
+        row = {"shape": list(shape), "processor": processor_name()} | measured(*shape, options.turns)
+        say(f"{tuple(shape)}", row, options.json)
+
+
+def in_turns(
+    torchs: Callable[[], Any], ours: Callable[[], Any], turns: int, *, rtol: float, atol: float
+) -> dict[str, Any]:
     """Medians of milliseconds, and of torch's over ours with its quartiles; both find the same."""
+    keep_freed_memory()
     functions = {"torch": torchs, "ours": ours}
-    torch.testing.assert_close(ours(), torchs(), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(ours(), torchs(), rtol=rtol, atol=atol)
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(turns):
         for name, function in functions.items():

@@ -14,8 +14,7 @@ points), and each is made into tokens by itself, so that what is asked is cut in
 it is learned, the three sentinel tokens too.
 
 Source: Bavarian et al. 2022, "Efficient training of language models to fill in the middle", arXiv:2207.14255, section
-3: both orders (of suffix, prefix, middle the second variant), and places by character. Appendix B compares them with
-places at lines.
+3: both orders (of suffix, prefix, middle the second variant), and places by character.
 """
 
 import re
