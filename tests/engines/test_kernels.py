@@ -33,6 +33,7 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
 from textwright.engines.cpu.kernels.layout import ACTIVATIONS, CACHE_LINE, KERNEL_ARGS, ModelDims
 from textwright.engines.cpu.kernels.thread_pool import aligned, kernel_args_at
 from textwright.engines.cpu.packing import KINDS, pack_floats, pack_int8
+from textwright.kernels import reductions
 from textwright.kernels.numba_intrinsics import floats
 
 Array = npt.NDArray[Any]
@@ -149,9 +150,9 @@ def test_greatest_values_and_sizes(size: int) -> None:
     for place in range(size):
         values = -np.abs(normal(size)) - np.float32(1)
         values[place] = -0.5
-        assert elementwise.max_value(values) == -0.5
+        assert reductions.max_value(values) == -0.5
         values[place] = -100
-        assert elementwise.max_abs(values) == 100
+        assert reductions.max_abs(values) == 100
 
 
 @pytest.mark.parametrize("has_positions", [False, True])

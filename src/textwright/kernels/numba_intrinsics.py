@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, from_dtype, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -25,23 +25,19 @@ CHECKS_BOUNDS = KERNEL_BUILD.checks_bounds
 """Of this build; where it does not, nothing is left of the checks."""
 PAGE = 4096
 """Bytes at the beginning of memory, where nothing ever is."""
+MAXIMUM = "llvm.maxnum.f32"
 PAUSES = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}
 
 
 def jit(function: F) -> F:
     """Compiled at the first call, without the interpreter's lock, and kept on disk."""
-    return _compiled(function, FAST)
-
-
-def jit_without_nan(function: F) -> F:
-    """The same, for what may do as it likes with NaN."""
-    return _compiled(function, FAST | {"nnan"})
+    return _compiled(function)
 
 
 def jit_into_its_caller(function: F) -> F:
     """The same, for what is called in one place: it becomes a part of that, instead of being compiled by itself, and
     with all that it calls once more for each function between the two."""
-    return _compiled(function, FAST, inline="always")
+    return _compiled(function, inline="always")
 
 
 def callback(function: Callable[[int], None]) -> Any:
@@ -50,11 +46,11 @@ def callback(function: Callable[[int], None]) -> Any:
     return cfunc("void(int64)", cache=keep_kernels())(bare)
 
 
-def _compiled(function: F, fastmath: set[str], **options: Any) -> F:
+def _compiled(function: F, **options: Any) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
     bare = inspect.unwrap(function)
     options |= {"nogil": True, "error_model": "numpy", "cache": keep_kernels(), "boundscheck": CHECKS_BOUNDS}
-    compiled: F = njit(fastmath=fastmath, **options)(bare)
+    compiled: F = njit(fastmath=FAST, **options)(bare)
     return compiled
 
 
@@ -71,6 +67,20 @@ def pointer_to(kind: Any) -> Any:
         return signature, make
 
     return pointer
+
+
+def record_at(dtype: np.dtype[Any]) -> Any:
+    """A compiled function that gives what is at an address as a record with such fields."""
+    kind = from_dtype(dtype)
+
+    @intrinsic
+    def record(_: Any, address: Any) -> Any:
+        def make(context: Any, builder: ir.IRBuilder, _: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(kind))  # a record is known by its address
+
+        return kind(types.int64), make
+
+    return record
 
 
 _pointer_to_floats, _pointer_to_bytes, _pointer_to_ints = map(pointer_to, (types.float32, types.int8, types.int64))
@@ -149,6 +159,18 @@ def shorts(address: int, count: int) -> npt.NDArray[np.int16]:
     """``count`` int16 at an address, as an array: the bits of bfloat16."""
     check_address(address)
     return carray(_pointer_to_shorts(address), (count,))
+
+
+@intrinsic
+def greater(_: Any, one: Any, other: Any) -> Any:
+    """The greater of two float32 that are numbers. In a loop a compiler looks at sixteen at once, which with Python's
+    ``max`` it does not (Numba 0.68, LLVM 22), whatever ``fastmath`` says."""
+
+    def make(_: Any, builder: ir.IRBuilder, __: Any, arguments: Any) -> Any:
+        maximum = cgutils.get_or_insert_function(builder.module, ir.FunctionType(FLOAT, [FLOAT, FLOAT]), MAXIMUM)
+        return builder.call(maximum, arguments, fastmath=("nnan", "nsz"))
+
+    return types.float32(types.float32, types.float32), make
 
 
 @intrinsic

@@ -18,7 +18,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype
 
 from textwright.kernels.llvm_ir import LANES
 from textwright.kernels.numba_intrinsics import (
@@ -29,7 +28,7 @@ from textwright.kernels.numba_intrinsics import (
     floats,
     ints32,
     jit,
-    pointer_to,
+    record_at,
 )
 from textwright.kernels.row_microkernels import (
     COLUMNS,
@@ -60,7 +59,7 @@ STORED, ADDED = np.bool_(False), np.bool_(True)
 _rows8, _row1 = (make_rows_microkernel(rows, adds=False) for rows in (TILE, 1))
 _rows8_added, _row1_added = (make_rows_microkernel(rows, adds=True) for rows in (TILE, 1))
 _transpose, _softmax, _score_gradient = make_transpose(), make_softmax(), make_score_gradient()
-_pointer_to_job = pointer_to(from_dtype(JOB))
+job_at = record_at(JOB)
 
 
 def padded(time: int) -> int:
@@ -76,13 +75,6 @@ def filled_up(width: int) -> int:
 def work_bytes(time: int, width: int) -> int:
     """Memory of a thread, for heads of so many numbers."""
     return 4 * (SUMS + TILE * filled_up(width) + padded(time) * (7 * filled_up(width) + 2 * BLOCK))
-
-
-@jit
-def job_at(address: int) -> Any:
-    """A ``JOB`` at an address, as a record."""
-    check_address(address)
-    return carray(_pointer_to_job(address), (1,))[0]
 
 
 @jit
@@ -321,6 +313,7 @@ def dot(one: int, other: int, count: int) -> Any:
 @jit
 def do_job(address: int) -> None:
     """A thread's part of a job: heads, as long as there are some."""
+    check_address(address)
     job = job_at(address)
     work = job.work + job.work_bytes * atomic_add(address + ARRIVED, 1)
     while True:

@@ -9,10 +9,8 @@ Source: Hendrycks and Gimpel 2016 (arXiv:1606.08415). Threads take pieces of the
 """
 
 import math
-from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype
 
 from textwright.kernels.exponential import exponential
 from textwright.kernels.numba_intrinsics import (
@@ -23,7 +21,7 @@ from textwright.kernels.numba_intrinsics import (
     float_at,
     floats,
     jit,
-    pointer_to,
+    record_at,
 )
 
 JOB = np.dtype([(name, np.int64) for name in ("taken", "is_backward", "count", "x", "grad_out", "out")])
@@ -34,14 +32,7 @@ PIECE = 4096
 FLAT = np.float32(8)
 """From here on the slope is 1, and below its negative 0, but for 1e-19."""
 ONE, FACTOR, CUBIC = np.float32(1), np.float32(2 * math.sqrt(2 / math.pi)), np.float32(0.044715)
-_pointer_to_job = pointer_to(from_dtype(JOB))
-
-
-@jit
-def job_at(address: int) -> Any:
-    """A ``JOB`` at an address, as a record."""
-    check_address(address)
-    return carray(_pointer_to_job(address), (1,))[0]
+job_at = record_at(JOB)
 
 
 @jit
@@ -67,6 +58,7 @@ def backward(x: Floats, grad_out: Floats, out: Floats) -> None:
 @jit
 def do_job(address: int) -> None:
     """A thread's part of a job: pieces, as long as there are some."""
+    check_address(address)
     job = job_at(address)
     while True:
         first = PIECE * atomic_add(address + TAKEN, 1)

@@ -11,7 +11,6 @@ share are added up one after the other, and threads take shares as they come to 
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype
 
 from textwright.kernels import CACHE_LINE
 from textwright.kernels.llvm_ir import LANES
@@ -23,7 +22,7 @@ from textwright.kernels.numba_intrinsics import (
     floats,
     jit,
     line_at,
-    pointer_to,
+    record_at,
 )
 from textwright.kernels.row_microkernels import COLUMNS, OTHERS, make_dots_microkernel, make_rows_microkernel
 
@@ -43,14 +42,7 @@ WORK = 2 * BLOCK * LANES
 ZERO = np.float32(0)
 _dots3, _dots1 = map(make_dots_microkernel, (VECTORS, 1))
 _add = make_rows_microkernel(OTHERS, adds=True)
-_pointer_to_job = pointer_to(from_dtype(JOB))
-
-
-@jit
-def job_at(address: int) -> Any:
-    """A ``JOB`` at an address, as a record."""
-    check_address(address)
-    return carray(_pointer_to_job(address), (1,))[0]
+job_at = record_at(JOB)
 
 
 @jit
@@ -101,6 +93,7 @@ def do_share(job: Any, share: int) -> None:
 @jit
 def do_job(address: int) -> None:
     """A thread's part of a job: shares, as long as there are some."""
+    check_address(address)
     job = job_at(address)
     while True:
         share = atomic_add(address + TAKEN, 1)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from textwright.engines.cpu.kernels.attention_microkernels import KEYS_PER_TILE, make_scores, make_weighted_sum
-from textwright.engines.cpu.kernels.elementwise import ZERO, apply_rope, max_value, rms_norm
+from textwright.engines.cpu.kernels.elementwise import ZERO, apply_rope, rms_norm
 from textwright.engines.cpu.kernels.gemm_inputs import rounded_to_bfloat16
 from textwright.engines.cpu.kernels.gemm_microkernels import BFLOAT16, FLOAT32
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, KEY_NORM, QUERY_NORM, ModelDims
@@ -19,6 +19,7 @@ from textwright.kernels.numba_intrinsics import (
     row_of,
     shorts,
 )
+from textwright.kernels.reductions import max_value
 
 _scores, _scores_bf16 = make_scores(FLOAT32), make_scores(BFLOAT16)
 _weighted_sum4, _weighted_sum1 = make_weighted_sum(FLOAT32, 4), make_weighted_sum(FLOAT32, 1)

@@ -14,7 +14,6 @@ from textwright.kernels.numba_intrinsics import (
     floats,
     ints,
     jit,
-    jit_without_nan,
     matrix_of,
     row_of,
 )
@@ -145,21 +144,3 @@ def _silu(v: float) -> float:
 @jit
 def _gelu(v: float) -> float:
     return np.float32(0.5) * v * (ONE + np.float32(math.erf(v * ROOT_HALF)))  # type: ignore[return-value]
-
-
-@jit_without_nan
-def max_value(values: Floats) -> float:
-    """The greatest of some numbers; of NaN it knows nothing, and so it looks at sixteen at once."""
-    top = values[0]
-    for i in range(len(values)):
-        top = max(top, values[i])
-    return top
-
-
-@jit_without_nan
-def max_abs(values: Floats) -> float:
-    """The greatest of their sizes."""
-    top = ZERO
-    for i in range(len(values)):
-        top = max(top, abs(values[i]))
-    return top  # type: ignore[return-value]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from textwright.engines.cpu.kernels.elementwise import ZERO, max_abs
+from textwright.engines.cpu.kernels.elementwise import ZERO
 from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
 from textwright.engines.cpu.kernels.gemm_microkernels import (
     BFLOAT16,
@@ -31,6 +31,7 @@ from textwright.kernels.numba_intrinsics import (
     shorts,
     small_ints,
 )
+from textwright.kernels.reductions import max_abs
 
 MIN_DECODED = 24 if WIDE else 2
 """Inputs for which weights are decoded first."""

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import carray, from_dtype
 
 from textwright.engines.cpu.kernels.forward import run_forward, run_head
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, FORWARD, HEAD, KERNEL_ARGS
@@ -28,7 +27,7 @@ from textwright.kernels.numba_intrinsics import (
     check_address,
     jit,
     pause,
-    pointer_to,
+    record_at,
     sched_yield,
 )
 
@@ -41,15 +40,7 @@ MAX_SPINS = 20_000
 SLEEP_S = 0.02
 """After so long a sleeping worker looks at the sequence number by itself."""
 
-
-_pointer_to_kernel_args = pointer_to(from_dtype(KERNEL_ARGS))
-
-
-@jit
-def kernel_args_at(address: int) -> Any:
-    """A job's ``KERNEL_ARGS`` at an address, as a record."""
-    check_address(address)
-    return carray(_pointer_to_kernel_args(address), (1,))[0]
+kernel_args_at = record_at(KERNEL_ARGS)
 
 
 class ThreadPool:
@@ -187,7 +178,9 @@ def do_jobs(control: int, kernel_args: int, thread: int, num_threads: int, seen:
             continue
         seen += 1
         spins = 0
-        args = kernel_args_at(atomic_load(control + ARGUMENTS))
+        address = atomic_load(control + ARGUMENTS)
+        check_address(address)
+        args = kernel_args_at(address)
         if args.kernel == FORWARD:
             run_forward(args, control + BARRIER, thread, num_threads)
         elif args.kernel == HEAD:
