@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from textwright.data.batch import Batch
+from textwright.kernels.torch_threads import suit
 from textwright.models.language_model import LanguageModel
 from textwright.models.layer_groups import lowest_trained
 from textwright.models.layers.cross_entropy import MAX_LOGIT_BYTES
@@ -139,7 +140,9 @@ def training_bytes(
             copies += 2 * model.head_weight.numel()  # a frozen head is cast once, and has no gradient
     item = 2 if config.precision == "bfloat16" else 4
     num_logits = min(MAX_LOGIT_BYTES // item, config.micro_batch_size * config.sequence_length * vocab_size)
-    logits = num_logits * (2 * item if config.compile else item + 4)
+    # Compiled, a gradient beside them; the kernel's is in their place; else all is computed in float32.
+    by_kernel = config.precision == "float32" and isinstance(model, LanguageModel) and suit(model.head_weight)
+    logits = num_logits * (2 * item if config.compile else item if by_kernel else item + 4)
     at_loss = (
         activations.of(config.micro_batch_size)
         + logits

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from textwright.models.layers import kernel_cross_entropy
+
 LossAndGrad = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Logits [chunk, vocabulary], target ids and weights [chunk] to the weighted loss and the gradient of the logits."""
 MAX_LOGIT_BYTES = 2**27
@@ -90,6 +92,8 @@ def loss_and_grad(
     logits: Float[Tensor, "chunk vocabulary"], targets: Int[Tensor, " chunk"], weights: Float[Tensor, " chunk"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "chunk vocabulary"]]:
     """The weighted loss of some positions, and its gradient in the logits' type; in place as far as it can be."""
+    if kernel_cross_entropy.suits(logits):
+        return kernel_cross_entropy.loss_and_grad(logits, targets, weights)
     log_probs = torch.log_softmax(logits, dim=1, dtype=_at_least_float32(logits.dtype))
     loss = -(weights @ log_probs.gather(1, targets[:, None]).squeeze(1))
     # The gradient of weight x -log softmax(z)[target] is weight x (softmax(z) - one_hot(target)).
