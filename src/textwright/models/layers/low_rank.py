@@ -127,25 +127,25 @@ class LoraLinear(Linear):
 class _MergedLinear(torch.autograd.Function):
     """One product with W + B A instead of three with W, A and B, both ways.
 
-    The sum is kept from one to the other, as activations are: a copy of the matrix, until then::
+    The sum is made for each of them and not kept: it costs a rank's part of a product, and to keep it would be a copy
+    of every frozen matrix::
 
         out = x (W + B A)' + bias      dx = dout (W + B A)      dA = (dout B)' x      dB = dout' (x A')
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
-        merged = torch.addmm(weight, b, a)
-        ctx.save_for_backward(x, merged if ctx.needs_input_grad[0] else None, a, b)
-        return F.linear(x, merged, bias)
+        ctx.save_for_backward(x, weight, a, b)
+        return F.linear(x, torch.addmm(weight, b, a), bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        x, merged, a, b = ctx.saved_tensors
+        x, weight, a, b = ctx.saved_tensors
         of_x, of_weight, of_bias, of_a, of_b = ctx.needs_input_grad
         outs, ins = grad_out.flatten(0, -2), x.flatten(0, -2)
         return (
-            grad_out @ merged if of_x else None,
+            grad_out @ torch.addmm(weight, b, a) if of_x else None,
             outs.T @ ins if of_weight else None,
             outs.sum(0) if of_bias else None,
             *_gradients(outs, ins, a, b, (of_a, of_b)),
