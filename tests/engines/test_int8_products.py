@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from textwright.engines.cpu.kernels import gemm_microkernels
-from textwright.engines.cpu.kernels.gemm_microkernels import BLOCK_LINES, INT8
+from textwright.engines.cpu.kernels.layout import BLOCK_LINES, INT8
 
 NUM_LINES = BLOCK_LINES + 1
 NUM_BLOCKS = 2

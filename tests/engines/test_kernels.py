@@ -18,20 +18,25 @@ from textwright.engines.cpu.kernels import attention, elementwise, gemm, gemm_in
 from textwright.engines.cpu.kernels.attention_microkernels import KEYS_PER_TILE, make_scores, make_weighted_sum
 from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
 from textwright.engines.cpu.kernels.gemm_microkernels import (
-    BFLOAT16,
-    BLOCK,
-    DECODED_INPUTS,
-    DECODED_PANELS,
-    FLOAT32,
-    INT8,
-    INTERLEAVE,
-    VALUES_PER_LINE,
     make_decoded_microkernel,
     make_gemm_microkernel,
     make_panel_decoder,
 )
-from textwright.engines.cpu.kernels.layout import ACTIVATIONS, CACHE_LINE, KERNEL_ARGS, ModelDims
-from textwright.engines.cpu.kernels.thread_pool import aligned, kernel_args_at
+from textwright.engines.cpu.kernels.jobs import kernel_args_at
+from textwright.engines.cpu.kernels.layout import (
+    ACTIVATIONS,
+    BFLOAT16,
+    BLOCK,
+    CACHE_LINE,
+    FLOAT32,
+    INT8,
+    INTERLEAVE,
+    KERNEL_ARGS,
+    VALUES_PER_LINE,
+    ModelDims,
+)
+from textwright.engines.cpu.kernels.thread_pool import aligned
+from textwright.engines.cpu.kernels.tiles import DECODED_INPUTS, DECODED_PANELS
 from textwright.engines.cpu.packing import KINDS, pack_floats, pack_int8
 from textwright.kernels import reductions
 from textwright.kernels.numba_intrinsics import floats

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.engines.test_cpu_decoder import fed, plain_logits, some_ids
 from tests.generation.conftest import make_model
 from textwright.engines.cpu.decoder import CPUDecoder
-from textwright.engines.cpu.kernels.exponent_codec import INPUT_SHIFT
+from textwright.engines.cpu.kernels.layout import INPUT_SHIFT
 from textwright.engines.cpu.packing import DecodingPrecision, fits, pack_floats, pack_int8, quantize_rows
 
 

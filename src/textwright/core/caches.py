@@ -43,7 +43,7 @@ def keep_kernels() -> bool:
     from textwright.core.kernel_locator import register
 
     register()
-    return _can_keep_kernels()
+    return keeps_kernels()
 
 
 def is_ours(source: Path) -> bool:
@@ -87,7 +87,8 @@ def _files_of(base: Path) -> tuple[Path, Path]:
 
 
 @cache
-def _can_keep_kernels() -> bool:
+def keeps_kernels() -> bool:
+    """Whether compiled kernels can be kept: in a folder that only this user can write, which is made."""
     folder = cache_folder() / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,3 +2,5 @@
 
 CACHE_LINE = 64
 """Bytes of a line of the processor's cache, and of a vector of sixteen floats."""
+LANES = 16
+"""Numbers of 32 bits side by side in one."""

@@ -8,10 +8,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from textwright.kernels import LANES as LANES
 from textwright.kernels.numba_intrinsics import FLOAT, I8, I32, I64
 
-LANES = 16
-"""Numbers of 32 bits side by side."""
 FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(I32, LANES)
 SHORTS = ir.VectorType(ir.IntType(16), LANES)
 

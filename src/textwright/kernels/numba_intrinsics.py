@@ -34,6 +34,11 @@ def jit(function: F) -> F:
     return _compiled(function)
 
 
+def jit_entry(function: F) -> F:
+    """The same, for what Python calls by ``machine_code``, which keeps it."""
+    return _compiled(function, cache=keep_kernels() and CHECKS_BOUNDS)
+
+
 def jit_into_its_caller(function: F) -> F:
     """The same, for what is called in one place: it becomes a part of that, instead of being compiled by itself, and
     with all that it calls once more for each function between the two."""
@@ -49,7 +54,8 @@ def callback(function: Callable[[int], None]) -> Any:
 def _compiled(function: F, **options: Any) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
     bare = inspect.unwrap(function)
-    options |= {"nogil": True, "error_model": "numpy", "cache": keep_kernels(), "boundscheck": CHECKS_BOUNDS}
+    options = {"cache": keep_kernels()} | options
+    options |= {"nogil": True, "error_model": "numpy", "boundscheck": CHECKS_BOUNDS}
     compiled: F = njit(fastmath=FAST, **options)(bare)
     return compiled
 

@@ -11,30 +11,31 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from textwright.core.kernel_build import KERNEL_BUILD
 from textwright.data.batch import Batch
 from textwright.engines.config import DecodingPrecision
 from textwright.engines.cpu.cache import SlotCache
-from textwright.engines.cpu.kernels.gemm import SUMS
-from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, VALUES_PER_LINE
 from textwright.engines.cpu.kernels.layout import (
     ACTIVATIONS,
     CACHE_LINE,
+    FLOAT32,
     FORWARD,
     HEAD,
     KERNEL_ARGS,
+    LANES,
     MAX_TOKENS,
     PARTS,
     STAGES,
     TENSORS,
+    VALUES_PER_LINE,
     ModelDims,
 )
 from textwright.engines.cpu.kernels.thread_pool import ThreadPool
+from textwright.engines.cpu.kernels.tiles import SUMS
 from textwright.engines.cpu.large_pages import LargePages
 from textwright.engines.cpu.packing import KINDS, fits, pack_floats, pack_int8
 from textwright.engines.cpu.workspace import Workspace
 from textwright.engines.engine_thread import ENGINE, T
-from textwright.kernels.llvm_ir import LANES
-from textwright.kernels.numba_intrinsics import CHECKS_BOUNDS
 from textwright.models.gpt.network import GPT
 from textwright.models.kv_cache import check_slots
 from textwright.models.layers.low_rank import merged_state
@@ -190,7 +191,7 @@ class CPUDecoder:
         self._kernel_args[0]["kernel"] = kernel
         self._taken.fill(0)
         self._pool.run(self._args_address)
-        if CHECKS_BOUNDS:
+        if KERNEL_BUILD.checks_bounds:
             self._workspace.check_guards()
 
     def _suitable_threads(self, model: GPT) -> int:
@@ -283,7 +284,7 @@ class CPUDecoder:
             "query": threads * head_size,
             "head_out": threads * head_size,
         }
-        self._workspace = Workspace(sizes, guarded=CHECKS_BOUNDS)
+        self._workspace = Workspace(sizes, guarded=KERNEL_BUILD.checks_bounds)
         for name, address in self._workspace.addresses.items():
             args[name] = address
 

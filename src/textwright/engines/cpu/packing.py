@@ -15,24 +15,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textwright.engines.config import DecodingPrecision
-from textwright.engines.cpu.kernels.exponent_codec import (
-    COLUMNS,
-    INPUT_SHIFT,
-    choose_base_exponents,
-    encode_bfloat16,
-    encode_float32,
-    extract_outliers,
-)
-from textwright.engines.cpu.kernels.gemm_microkernels import (
+from textwright.engines.cpu.kernels.layout import (
     BFLOAT16,
     CHUNK_LINES,
+    COLUMNS,
     FLOAT32,
     FLOAT_INTERLEAVE,
+    INPUT_SHIFT,
     INT8,
     INTERLEAVE,
+    LANES,
     VALUES_PER_LINE,
 )
-from textwright.kernels.llvm_ir import LANES
+from textwright.kernels.machine_code import KeptFunction
+
+_CODEC = "textwright.engines.cpu.kernels.exponent_codec"
+choose_base_exponents, extract_outliers, encode_float32, encode_bfloat16 = (
+    KeptFunction(_CODEC, name, 5)
+    for name in ("choose_base_exponents", "extract_outliers", "encode_float32", "encode_bfloat16")
+)
 
 KINDS: dict[DecodingPrecision, int] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "int8": INT8}
 
@@ -47,18 +48,18 @@ def pack_floats(weight: Float[Tensor, "rows columns"], precision: DecodingPrecis
     """
     rows = len(weight)
     rounded = weight.float() if precision == "float32" else weight.bfloat16().float()
-    bits = _interleave(rounded, KINDS[precision], 1)[..., 0].view(torch.int32)  # [panels, columns, 16]
-    shape = len(bits), bits.shape[1] // COLUMNS, CHUNK_LINES[KINDS[precision]], LANES
-    panels = torch.empty(shape, dtype=torch.int32)
-    bases, counts = torch.empty(len(bits), LANES, dtype=torch.int32), torch.empty(len(bits), dtype=torch.int64)
-    words = bits.numpy().view("uint32")
-    choose_base_exponents(words, bases.numpy(), counts.numpy())
+    bits = _interleave(rounded, KINDS[precision], 1)[..., 0]  # [panels, columns, 16]
+    num_panels, num_columns, _ = bits.shape
+    panels = torch.empty(num_panels, num_columns // COLUMNS, CHUNK_LINES[KINDS[precision]], LANES, dtype=torch.int32)
+    bases, counts = torch.empty(3, num_panels, LANES, dtype=torch.int32), torch.empty(num_panels, dtype=torch.int64)
+    words = bits.data_ptr(), num_panels, num_columns, bases.data_ptr()
+    choose_base_exponents(*words, counts.data_ptr())
     starts = nn.functional.pad(counts.cumsum(0), (1, 0)).int()
     entries = torch.empty(int(starts[-1]), 2, dtype=torch.int32)
-    extract_outliers(words, bases.numpy(), entries.numpy().view("uint32"))
+    extract_outliers(*words, entries.data_ptr())
     encode = encode_float32 if precision == "float32" else encode_bfloat16
-    encode(words, bases.numpy(), panels.numpy().view("uint32"))
-    factors = torch.exp2((bases.flatten()[:rows] - INPUT_SHIFT).float())
+    encode(*words, panels.data_ptr())
+    factors = torch.exp2((bases[0].flatten()[:rows] - INPUT_SHIFT).float())
     pairs = panels.view(-1, FLOAT_INTERLEAVE, *panels.shape[1:]).permute(0, 2, 3, 1, 4).contiguous()
     return pairs, factors, torch.cat([starts, entries.flatten()])
 

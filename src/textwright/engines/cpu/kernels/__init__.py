@@ -1,9 +1,5 @@
 """Compiled code for decoding on a CPU."""
 
-from pathlib import Path
-
-from textwright.core.caches import kernel_folder
-
 COMPILING = (
     "preparing the kernels for this processor, once: a quarter of a minute, on older processors up to three minutes"
 )
@@ -11,4 +7,6 @@ COMPILING = (
 
 def are_compiled() -> bool:
     """Whether they are in the cache."""
-    return any(kernel_folder(Path(__file__).with_name("forward.py")).glob("*.nbc"))
+    from textwright.engines.cpu.kernels.thread_pool import do_jobs
+
+    return do_jobs.is_kept

@@ -5,10 +5,16 @@ from typing import Any
 from textwright.engines.cpu.kernels.attention_microkernels import KEYS_PER_TILE, make_scores, make_weighted_sum
 from textwright.engines.cpu.kernels.elementwise import ZERO, apply_rope, rms_norm
 from textwright.engines.cpu.kernels.gemm_inputs import rounded_to_bfloat16
-from textwright.engines.cpu.kernels.gemm_microkernels import BFLOAT16, FLOAT32
-from textwright.engines.cpu.kernels.layout import CACHE_LINE, KEY_NORM, QUERY_NORM, ModelDims
+from textwright.engines.cpu.kernels.layout import (
+    BFLOAT16,
+    CACHE_LINE,
+    FLOAT32,
+    KEY_NORM,
+    LANES,
+    QUERY_NORM,
+    ModelDims,
+)
 from textwright.kernels.exponential import exponential
-from textwright.kernels.llvm_ir import LANES
 from textwright.kernels.numba_intrinsics import (
     check_index,
     float_at,

@@ -9,8 +9,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from textwright.engines.cpu.kernels.gemm_microkernels import FLOAT32, dot_bf16
-from textwright.engines.cpu.kernels.layout import CACHE_LINE
+from textwright.engines.cpu.kernels.gemm_microkernels import dot_bf16
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, FLOAT32
 from textwright.kernels.llvm_ir import (
     FLOATS,
     INTS,

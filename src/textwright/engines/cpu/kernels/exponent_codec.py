@@ -31,9 +31,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
+from numba import carray, types
 
-from textwright.kernels.llvm_ir import INTS, LANES
-from textwright.kernels.numba_intrinsics import bits_of_float, float_of_bits, jit
+from textwright.engines.cpu.kernels.layout import BFLOAT16, CHUNK_LINES, COLUMNS, FLOAT32, INPUT_SHIFT, LANES
+from textwright.kernels.llvm_ir import INTS
+from textwright.kernels.numba_intrinsics import (
+    bits_of_float,
+    check_address,
+    float_of_bits,
+    ints,
+    ints32,
+    jit,
+    jit_entry,
+    pointer_to,
+)
 
 Words = npt.NDArray[np.uint32]
 
@@ -43,39 +54,58 @@ HEADROOM_ABOVE_MEAN = 6
 """The window ends so far above the mean of a row's exponents, if it has any so large."""
 MAX_BASE = 200
 """Where a window may begin, so that its factor is a number; only absurd weights are larger."""
-INPUT_SHIFT = 96
 INPUT_FACTOR = np.float32(2.0**INPUT_SHIFT)
-COLUMNS = 8
-FLOAT32_LINES, BFLOAT16_LINES = 7, 3
-"""Lines of memory that eight columns become, of eight words or of four."""
 SIGN, MANTISSA = 0x80000000, 0x007FFFFF
+_pointer_to_words, _pointer_to_bases = map(pointer_to, (types.uint32, types.int32))
 
 
-@jit
-def choose_base_exponents(bits: Words, bases: Any, counts: Any) -> None:
+@jit_entry
+def choose_base_exponents(bits_at: int, num_panels: int, num_columns: int, bases_at: int, counts_at: int) -> int:
     """Where the window of each row begins, and how many outliers each panel has.
 
     Args:
-        bits: of float32, [panels, columns, 16].
-        bases: int32 [panels, 16], written.
-        counts: int64 [panels], written.
+        bits_at: the address of float32, [panels, columns, 16].
+        num_panels: of them.
+        num_columns: of each.
+        bases_at: of int32 [3, panels, 16], of which the first are written; the others are for working.
+        counts_at: of int64 [panels], written.
     """
-    for panel in range(len(bits)):
-        most, total, full = np.zeros(LANES, np.int32), np.zeros(LANES, np.int32), np.zeros(LANES, np.int32)
-        for column in range(bits.shape[1]):
+    bits, counts = words_at(bits_at, num_panels, num_columns), ints(counts_at, num_panels)
+    most, total = bases_of(bases_at, num_panels, 0), bases_of(bases_at, num_panels, 1)
+    full = bases_of(bases_at, num_panels, 2)
+    for panel in range(num_panels):
+        for lane in range(LANES):
+            most[panel, lane], total[panel, lane], full[panel, lane] = 0, 0, 0
+        for column in range(num_columns):
             for lane in range(LANES):
                 exponent = np.int32(bits[panel, column, lane] >> np.uint32(23) & np.uint32(255))
-                most[lane] = max(most[lane], exponent)
-                total[lane] += exponent
-                full[lane] += exponent > 0
+                most[panel, lane] = max(most[panel, lane], exponent)
+                total[panel, lane] += exponent
+                full[panel, lane] += exponent > 0
         for lane in range(LANES):
-            last = min(most[lane], total[lane] // max(1, full[lane]) + HEADROOM_ABOVE_MEAN)
-            bases[panel, lane] = min(MAX_BASE, max(0, last - EXPONENTS))
+            mean = total[panel, lane] // max(1, full[panel, lane])
+            last = min(most[panel, lane], mean + HEADROOM_ABOVE_MEAN)
+            most[panel, lane] = min(MAX_BASE, max(0, last - EXPONENTS))
         count = 0
-        for column in range(bits.shape[1]):
+        for column in range(num_columns):
             for lane in range(LANES):
-                count += is_outlier(bits[panel, column, lane], bases[panel, lane])
+                count += is_outlier(bits[panel, column, lane], most[panel, lane])
         counts[panel] = count
+    return 0
+
+
+@jit
+def words_at(address: int, num_panels: int, num_columns: int) -> Words:
+    """Words of panels at an address, uint32 [panels, columns, 16]."""
+    check_address(address)
+    return carray(_pointer_to_words(address), (num_panels, num_columns, LANES))
+
+
+@jit
+def bases_of(address: int, num_panels: int, part: int) -> Any:
+    """The ``part``-th of tables of int32 [panels, 16] at an address."""
+    check_address(address)
+    return carray(_pointer_to_bases(address + 4 * LANES * num_panels * part), (num_panels, LANES))
 
 
 @jit
@@ -85,27 +115,35 @@ def is_outlier(bits: np.uint32, base: np.int32) -> bool:
     return bool((bits & np.uint32(0x7FFFFFFF)) != 0 and (code < 1 or code > EXPONENTS))
 
 
-@jit
-def extract_outliers(bits: Words, bases: Any, entries: Any) -> None:
+@jit_entry
+def extract_outliers(bits_at: int, num_panels: int, num_columns: int, bases_at: int, entries_at: int) -> int:
     """Move outliers to a list, panel after panel, and leave zeros.
 
     Args:
-        bits: as above, changed.
-        bases: as above.
-        entries: uint32 [outliers, 2], written: 16 x column + lane, and the bits of the weight times 2^(96 - base).
+        bits_at: as above, changed.
+        num_panels: as above.
+        num_columns: as above.
+        bases_at: as above.
+        entries_at: the address of uint32 [outliers, 2], written: 16 x column + lane, and the bits of the weight times
+            2^(96 - base).
+
+    Returns:
+        How many there are.
     """
-    n = 0
-    for panel in range(len(bits)):
-        for column in range(bits.shape[1]):
+    bits, bases, n = words_at(bits_at, num_panels, num_columns), bases_of(bases_at, num_panels, 0), 0
+    for panel in range(num_panels):
+        for column in range(num_columns):
             for lane in range(LANES):
                 weight = bits[panel, column, lane]
                 base = bases[panel, lane]
                 if is_outlier(weight, base):
+                    entry = ints32(entries_at + 8 * n, 2)
                     scaled = float_of_bits(np.int32(weight)) * 2.0 ** (INPUT_SHIFT - base)
-                    entries[n, 0] = LANES * column + lane
-                    entries[n, 1] = bits_of_float(np.float32(scaled))
+                    entry[0] = LANES * column + lane
+                    entry[1] = bits_of_float(np.float32(scaled))
                     bits[panel, column, lane] = 0
                     n += 1
+    return n
 
 
 @jit
@@ -115,44 +153,53 @@ def encode_exponent(bits: np.uint32, base: np.int32) -> np.uint32:
     return np.uint32(code if bits & np.uint32(0x7FFFFFFF) else 0)
 
 
-@jit
-def encode_float32(bits: Words, bases: Any, out: Words) -> None:
+@jit_entry
+def encode_float32(bits_at: int, num_panels: int, num_columns: int, bases_at: int, out_at: int) -> int:
     """Write panels without outliers, uint32 [panels, columns, 16], as [panels, columns / 8, 7, 16]."""
-    for panel in range(len(bits)):
-        for chunk in range(bits.shape[1] // COLUMNS):
-            columns, to = bits[panel, COLUMNS * chunk : COLUMNS * (chunk + 1)], out[panel, chunk]
+    lines = CHUNK_LINES[FLOAT32]
+    bits, bases = words_at(bits_at, num_panels, num_columns), bases_of(bases_at, num_panels, 0)
+    out = words_at(out_at, num_panels, num_columns // COLUMNS * lines)
+    for panel in range(num_panels):
+        for chunk in range(num_columns // COLUMNS):
+            first, to = COLUMNS * chunk, lines * chunk
             for lane in range(LANES):
-                to[0, lane] = 0
+                out[panel, to, lane] = 0
             for k in range(COLUMNS):
                 for lane in range(LANES):
-                    to[0, lane] |= encode_exponent(columns[k, lane], bases[panel, lane]) << np.uint32(4 * k)
+                    code = encode_exponent(bits[panel, first + k, lane], bases[panel, lane])
+                    out[panel, to, lane] |= code << np.uint32(4 * k)
             for half in range(2):
                 for k in range(3):
                     for lane in range(LANES):
-                        kept = columns[4 * half + k, lane] & np.uint32(SIGN | MANTISSA)
-                        fourth = columns[4 * half + 3, lane]
+                        kept = bits[panel, first + 4 * half + k, lane] & np.uint32(SIGN | MANTISSA)
+                        fourth = bits[panel, first + 4 * half + 3, lane]
                         rest = fourth >> np.uint32(8) & np.uint32(0x800000) | fourth & np.uint32(MANTISSA)
                         piece = rest >> np.uint32(8 * k) & np.uint32(255)
-                        to[1 + 3 * half + k, lane] = kept | piece << np.uint32(23)
+                        out[panel, to + 1 + 3 * half + k, lane] = kept | piece << np.uint32(23)
+    return 0
 
 
-@jit
-def encode_bfloat16(bits: Words, bases: Any, out: Words) -> None:
+@jit_entry
+def encode_bfloat16(bits_at: int, num_panels: int, num_columns: int, bases_at: int, out_at: int) -> int:
     """Write panels without outliers, uint32 [panels, columns, 16], whose lower halves are zero, as [panels,
     columns / 8, 3, 16]."""
-    for panel in range(len(bits)):
-        for chunk in range(bits.shape[1] // COLUMNS):
-            columns, to = bits[panel, COLUMNS * chunk : COLUMNS * (chunk + 1)], out[panel, chunk]
-            for line in range(BFLOAT16_LINES):
+    lines = CHUNK_LINES[BFLOAT16]
+    bits, bases = words_at(bits_at, num_panels, num_columns), bases_of(bases_at, num_panels, 0)
+    out = words_at(out_at, num_panels, num_columns // COLUMNS * lines)
+    for panel in range(num_panels):
+        for chunk in range(num_columns // COLUMNS):
+            first, to = COLUMNS * chunk, lines * chunk
+            for line in range(lines):
                 for lane in range(LANES):
-                    to[line, lane] = 0
+                    out[panel, to + line, lane] = 0
             for k in range(COLUMNS):
                 at, place = np.uint32(4 * (k // 2) + 16 * (k % 2)), np.uint32(8 * (k % 4 // 2) + 16 * (k % 2))
                 for lane in range(LANES):
-                    weight = columns[k, lane]
-                    to[0, lane] |= encode_exponent(weight, bases[panel, lane]) << at
+                    weight = bits[panel, first + k, lane]
+                    out[panel, to, lane] |= encode_exponent(weight, bases[panel, lane]) << at
                     half = weight >> np.uint32(24) & np.uint32(0x80) | weight >> np.uint32(16) & np.uint32(0x7F)
-                    to[1 + k // 4, lane] |= half << place
+                    out[panel, to + 1 + k // 4, lane] |= half << place
+    return 0
 
 
 def decode_float32(b: ir.IRBuilder, word: Callable[[int], Any]) -> Iterator[Any]:

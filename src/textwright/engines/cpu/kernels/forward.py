@@ -131,9 +131,18 @@ def keep_wanted(dims: ModelDims, args: Any) -> None:
         check_index(n, args.count)
         if i < n:
             slots[i], positions[i] = slots[n], positions[n]
-            row_of(args.residual, i, dims.hidden_size)[:] = row_of(args.residual, n, dims.hidden_size)
-            row_of(args.qkv, i, qkv_size)[:] = row_of(args.qkv, n, qkv_size)
+            move_row(args.residual, n, i, dims.hidden_size)
+            move_row(args.qkv, n, i, qkv_size)
     args.count = len(wanted)
+
+
+@jit
+def move_row(base: int, source: int, target: int, width: int) -> None:
+    """A row of a matrix to where another one was."""
+    # Number by number: slices may differ in length for all that Numba knows, and it would bring along how to say so.
+    given, taken = row_of(base, source, width), row_of(base, target, width)
+    for k in range(width):
+        taken[k] = given[k]
 
 
 @jit_into_its_caller

@@ -5,17 +5,8 @@ from typing import Any
 import numpy as np
 
 from textwright.engines.cpu.kernels.elementwise import ZERO
-from textwright.engines.cpu.kernels.exponent_codec import INPUT_SHIFT
 from textwright.engines.cpu.kernels.gemm_inputs import input_tile, is_decoded, num_lines
 from textwright.engines.cpu.kernels.gemm_microkernels import (
-    BFLOAT16,
-    BLOCK_LINES,
-    DECODED_INPUTS,
-    DECODED_PANELS,
-    FLOAT32,
-    INT8,
-    INTERLEAVE,
-    VALUES_PER_LINE,
     WEIGHT_LINES,
     make_decoded_microkernel,
     make_epilogue,
@@ -23,8 +14,20 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     make_panel_decoder,
     make_prefetch,
 )
-from textwright.engines.cpu.kernels.layout import CACHE_LINE, MAX_TOKENS, ModelDims
-from textwright.kernels.llvm_ir import LANES
+from textwright.engines.cpu.kernels.layout import (
+    BFLOAT16,
+    BLOCK_LINES,
+    CACHE_LINE,
+    FLOAT32,
+    INPUT_SHIFT,
+    INT8,
+    INTERLEAVE,
+    LANES,
+    MAX_TOKENS,
+    VALUES_PER_LINE,
+    ModelDims,
+)
+from textwright.engines.cpu.kernels.tiles import DECODED_AT, DECODED_COLUMNS, DECODED_INPUTS, DECODED_PANELS, SUMS
 from textwright.kernels.numba_intrinsics import (
     atomic_add,
     bits_of_float,
@@ -42,12 +45,6 @@ MIN_TAKEN, ROWS_TAKEN = 24, 32
 """Inputs from which rows are taken as threads come to them, and how many at once: as many as any kind interleaves."""
 MAX_INPUTS = 16
 """Of a tile."""
-DECODED_COLUMNS = 128
-"""Of panels that are decoded at once: with a tile's inputs they stay in the cache next to the core."""
-DECODED_AT = DECODED_PANELS * MAX_TOKENS
-"""Lines of sums, after which a thread has what is decoded."""
-SUMS = (DECODED_AT + DECODED_PANELS * DECODED_COLUMNS) * LANES
-"""Floats of a thread: both."""
 _f32_1, _f32_4, _f32_16 = (make_gemm_microkernel(FLOAT32, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1)))
 _bf16_1, _bf16_4, _bf16_16 = (
     make_gemm_microkernel(BFLOAT16, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1))

@@ -6,19 +6,18 @@ import numpy as np
 
 from textwright.engines.cpu.kernels.elementwise import ZERO
 from textwright.engines.cpu.kernels.exponent_codec import INPUT_FACTOR
-from textwright.engines.cpu.kernels.gemm_microkernels import (
+from textwright.engines.cpu.kernels.layout import (
     BFLOAT16,
     BLOCK,
     BLOCK_LINES,
-    DECODED_INPUTS,
+    CACHE_LINE,
     FLOAT32,
-    HAS_BFLOAT16,
     INT8,
+    LANES,
     VALUES_PER_LINE,
-    WIDE,
+    ModelDims,
 )
-from textwright.engines.cpu.kernels.layout import CACHE_LINE, ModelDims
-from textwright.kernels.llvm_ir import LANES
+from textwright.engines.cpu.kernels.tiles import DECODED_INPUTS, HAS_BFLOAT16, WIDE
 from textwright.kernels.numba_intrinsics import (
     bits_of_float,
     float_at,

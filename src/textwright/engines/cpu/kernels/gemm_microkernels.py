@@ -30,22 +30,33 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import llvmlite.binding
 from llvmlite import ir
 from numba.core import cgutils
 
-from textwright.engines.cpu.kernels.exponent_codec import (
-    BFLOAT16_LINES,
-    FLOAT32_LINES,
-    decode_bfloat16,
-    decode_float32,
+from textwright.engines.cpu.kernels.exponent_codec import decode_bfloat16, decode_float32
+from textwright.engines.cpu.kernels.layout import (
+    BFLOAT16,
+    BLOCK_LINES,
+    CACHE_LINE,
+    CHUNK_LINES,
+    CHUNK_STEPS,
+    FLOAT32,
+    INT8,
+    INTERLEAVE,
+    LANES,
+    VALUES_PER_LINE,
 )
-from textwright.engines.cpu.kernels.layout import CACHE_LINE
+from textwright.engines.cpu.kernels.tiles import (
+    DECODED_PANELS,
+    HAS_BFLOAT16,
+    HAS_VNNI,
+    MAX_TOTALS,
+    VECTORS_PER_LINE,
+)
 from textwright.kernels.llvm_ir import (
     BFLOATS,
     FLOATS,
     INTS,
-    LANES,
     broadcast,
     call,
     fma,
@@ -61,37 +72,14 @@ from textwright.kernels.llvm_ir import (
 )
 from textwright.kernels.numba_intrinsics import FLOAT, I32, I64
 
-FLOAT32, BFLOAT16, INT8 = 0, 1, 2
-VALUES_PER_LINE = (16, 32, 64)
-"""By the kind of weights."""
 _STEPS = CACHE_LINE // 4
 """In a line."""
-CHUNK_STEPS, CHUNK_LINES = (8, 4, 1), (FLOAT32_LINES, BFLOAT16_LINES, 1)
-"""By the kind of weights: steps of a panel that lie together, and the lines of memory that they take."""
 WEIGHT_LINES = tuple(_STEPS // steps * lines for steps, lines in zip(CHUNK_STEPS, CHUNK_LINES, strict=True))
 """Lines of memory of a line of all sixteen rows of a panel."""
-BLOCK_LINES = 4
-BLOCK = BLOCK_LINES * VALUES_PER_LINE[INT8]
-"""int8 inputs that share a scale."""
-FLOAT_INTERLEAVE = 2
-INTERLEAVE = (FLOAT_INTERLEAVE, FLOAT_INTERLEAVE, 1)
-"""Panels whose lines alternate, by the kind of weights."""
 PREFETCH_BYTES = 4096
 """Bytes ahead that a panel is asked for: beyond the page of memory at whose end a processor stops to foresee."""
-_FEATURES = llvmlite.binding.get_host_cpu_features()
-HAS_VNNI, HAS_BFLOAT16 = (bool(_FEATURES.get(name)) for name in ("avx512vnni", "avx512bf16"))
-"""Whether the processor multiplies and adds, in each lane at once, four pairs of bytes, or two of bfloat16."""
-
-
-WIDE = bool(_FEATURES.get("avx512f"))
-VECTORS_PER_LINE, MAX_TOTALS = (1, 24) if WIDE else (2, 12)
-"""The processor's own vectors for sixteen floats, and how many it can add up in without putting some aside."""
 GROUP = 4
 """int8 inputs of a tile that are multiplied at once where not all sums have a register."""
-DECODED_PANELS, DECODED_INPUTS = (2, 8) if WIDE else (1, 6)
-"""Of a tile of decoded weights. Registers of sixteen floats: sixteen sums, and ten numbers are read for sixteen
-products, where one panel would ask for seventeen, more than a processor reads meanwhile. Of eight: twelve sums, two
-vectors of weights and an input fill sixteen registers."""
 
 
 def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callable[..., None]:

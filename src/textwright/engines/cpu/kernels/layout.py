@@ -5,9 +5,31 @@ from typing import NamedTuple
 import numpy as np
 
 from textwright.kernels import CACHE_LINE as CACHE_LINE
+from textwright.kernels import LANES as LANES
 
 MAX_TOKENS = 256
 """Read at once by the kernels."""
+
+FLOAT32, BFLOAT16, INT8 = 0, 1, 2
+"""Kinds of weights."""
+VALUES_PER_LINE = (16, 32, 64)
+"""By the kind of weights."""
+COLUMNS = 8
+"""Of a row of floats that lie together."""
+CHUNK_STEPS, CHUNK_LINES = (8, 4, 1), (7, 3, 1)
+"""By the kind of weights: steps of a panel that lie together, and the lines of memory that they take."""
+BLOCK_LINES = 4
+BLOCK = BLOCK_LINES * VALUES_PER_LINE[INT8]
+"""int8 inputs that share a scale."""
+FLOAT_INTERLEAVE = 2
+INTERLEAVE = (FLOAT_INTERLEAVE, FLOAT_INTERLEAVE, 1)
+"""Panels whose lines alternate, by the kind of weights."""
+INPUT_SHIFT = 96
+"""Inputs of floats are 2 to the power of it as large as they are; see ``exponent_codec``."""
+
+SEQUENCE, CLOSED, ARGUMENTS, BARRIER = 0, 8, 16, CACHE_LINE
+"""Places in the control block of a pool of threads, in bytes. Words that threads write to in a step stand on lines of
+their own."""
 
 
 class ModelDims(NamedTuple):

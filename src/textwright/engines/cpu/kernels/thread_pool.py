@@ -18,29 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textwright.engines.cpu.kernels.forward import run_forward, run_head
-from textwright.engines.cpu.kernels.layout import CACHE_LINE, FORWARD, HEAD, KERNEL_ARGS
-from textwright.kernels.numba_intrinsics import (
-    atomic_add,
-    atomic_load,
-    atomic_store,
-    check_address,
-    jit,
-    pause,
-    record_at,
-    sched_yield,
-)
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, CLOSED, SEQUENCE
+from textwright.kernels.machine_code import KeptFunction
 
-SEQUENCE, CLOSED, ARGUMENTS, BARRIER = 0, 8, 16, CACHE_LINE
-"""Places in the control block, in bytes. Words that threads write to in a step stand on lines of their own."""
-SPINS_ALONE = 200
-"""Spins of a waiting worker, after which it lets other threads have its core between them."""
-MAX_SPINS = 20_000
-"""After so many it sleeps; a few milliseconds, longer where others want its core."""
 SLEEP_S = 0.02
 """After so long a sleeping worker looks at the sequence number by itself."""
 
-kernel_args_at = record_at(KERNEL_ARGS)
+do_jobs = KeptFunction("textwright.engines.cpu.kernels.jobs", "do_jobs", 5)
 
 
 class ThreadPool:
@@ -87,6 +71,7 @@ class ThreadPool:
 
     def _start(self) -> "_Crew":
         """Start the workers; whatever comes in between, none is left behind."""
+        do_jobs.prepare()  # compiled once, not by each thread
         control = aligned(3 * CACHE_LINE // 8, np.int64)
         workers: list[_Worker] = []
         try:
@@ -155,39 +140,6 @@ def _shutdown(workers: list[_Worker], control: npt.NDArray[np.int64]) -> None:
     control[CLOSED // 8] = 1
     for worker in workers:
         worker.wake()
-
-
-@jit
-def do_jobs(control: int, kernel_args: int, thread: int, num_threads: int, seen: int) -> int:
-    """Do a thread's part of jobs; returns the sequence number of the last.
-
-    The first thread says which job, raises the sequence number and does that one job. In one compiled call: a
-    KeyboardInterrupt between the two would leave the others at a barrier. A worker does jobs until none has come for a
-    while, or the pool is closed.
-    """
-    if thread == 0:
-        atomic_store(control + ARGUMENTS, kernel_args)
-        atomic_add(control + SEQUENCE, 1)
-    spins = 0
-    while spins < MAX_SPINS and atomic_load(control + CLOSED) == 0:
-        if atomic_load(control + SEQUENCE) == seen:
-            pause()
-            spins += 1
-            if spins > SPINS_ALONE:
-                sched_yield()
-            continue
-        seen += 1
-        spins = 0
-        address = atomic_load(control + ARGUMENTS)
-        check_address(address)
-        args = kernel_args_at(address)
-        if args.kernel == FORWARD:
-            run_forward(args, control + BARRIER, thread, num_threads)
-        elif args.kernel == HEAD:
-            run_head(args, control + BARRIER, thread, num_threads)
-        if thread == 0:
-            break
-    return seen
 
 
 def aligned(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
