@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,10 @@ def load_folder(folder: Path, *, device: str = "cpu") -> tuple[LanguageModel, To
     """
     if not folder.is_dir():
         raise InputError(f"there is no model folder {folder}", fix="check the path")
-    model, tokenizer = load_model(folder, device=device), load_tokenizer(folder)
+    with ThreadPoolExecutor(1) as reader:  # weights are copied without the interpreter's lock
+        reading = reader.submit(load_tokenizer, folder)
+        model = load_model(folder, device=device)
+        tokenizer = reading.result()
     if tokenizer.vocab_size > model.vocab_size:
         raise InputError(
             f"the tokenizer has {tokenizer.vocab_size:,} tokens, the model {model.vocab_size:,}",

@@ -14,6 +14,9 @@ CHARACTER_OF_BYTE: dict[int, str] = {
     byte: chr(byte if byte in _PRINTABLE else 0x100 + _SHIFTED.index(byte)) for byte in range(256)
 }
 BYTE_OF_CHARACTER: dict[str, int] = {character: byte for byte, character in CHARACTER_OF_BYTE.items()}
+_LATIN = {ord(character): byte for character, byte in BYTE_OF_CHARACTER.items()}
+_LATIN |= dict.fromkeys(_SHIFTED, 256)
+"""By characters of the alphabet, Latin-1's of the same byte; by what only Latin-1 has, a character of neither."""
 
 
 def to_text(raw: bytes) -> str:
@@ -23,11 +26,16 @@ def to_text(raw: bytes) -> str:
 
 def to_bytes(text: str) -> bytes:
     """The bytes that a text in the alphabet stands for. Raises KeyError for a character that is not in it."""
-    return bytes(BYTE_OF_CHARACTER[character] for character in text)
+    try:
+        return text.translate(_LATIN).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise KeyError(text[error.start]) from None
 
 
 def alphabet_bytes(token: str) -> bytes:
     """What a token of any kind adds to a text, as the tokenizers library decodes it: its bytes in the alphabet, or in
     UTF-8 where a character is not of it."""
-    is_in_it = BYTE_OF_CHARACTER.keys() >= set(token)
-    return to_bytes(token) if is_in_it else token.encode()
+    try:
+        return to_bytes(token)
+    except KeyError:
+        return token.encode()

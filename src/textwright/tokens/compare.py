@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-import json
+import marshal
 import random
 from importlib.metadata import version
 from pathlib import Path
@@ -88,4 +88,5 @@ def note_equal(tokenizer: Tokenizer) -> None:
 
 def _path(tokenizer: Tokenizer) -> Path:
     asked = [VERSION, version("tokenizers"), version("tiktoken"), tokenizer.json]
-    return cache_folder() / "tokenizers" / hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
+    # JSON would take a tenth of a second. In the first version of this format equal things always look alike.
+    return cache_folder() / "tokenizers" / hashlib.sha256(marshal.dumps(asked, 0)).hexdigest()[:32]

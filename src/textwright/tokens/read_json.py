@@ -3,11 +3,12 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from textwright.core.errors import InputError
 from textwright.tokens.added_tokens import AddedToken, Splitter, read_added_tokens, shown_id, with_added
-from textwright.tokens.byte_alphabet import BYTE_OF_CHARACTER, alphabet_bytes, to_bytes
+from textwright.tokens.byte_alphabet import alphabet_bytes, to_bytes
 from textwright.tokens.compare import find_difference, is_known_equal, note_equal
 from textwright.tokens.edges import Edges, Named, find_edges
 from textwright.tokens.fast import (
@@ -45,6 +46,11 @@ class _File:
     def model(self) -> dict[str, Any]:
         found: dict[str, Any] = self.content["model"]
         return found
+
+    @cached_property
+    def merges(self) -> list[Sequence[str]]:
+        """Of a BPE: pairs of tokens, if it is whole; older files write each as a text."""
+        return [merge.split(" ") if isinstance(merge, str) else merge for merge in self.model["merges"]]
 
     @property
     def kind(self) -> str:
@@ -159,14 +165,15 @@ def _fast(file: _File) -> Tokenizer:
         if file.model.get(key):
             raise _NotFastError(f"{key} = {file.model[key]!r}")
     pattern, is_nfc, special = _pattern(file), _is_nfc(file), {token.content for token in file.added if token.special}
-    id_of = {_bytes_of(token): index for token, index in file.vocabulary.items() if token not in special}
+    bytes_of = {token: _bytes_of(token) for token in file.vocabulary if token not in special}
+    id_of = {raw: file.vocabulary[token] for token, raw in bytes_of.items()}
     if any(bytes([byte]) not in id_of for byte in range(256)):
         raise _NotFastError("a vocabulary without all 256 bytes")
     if {part["type"] for part in file.parts("decoder", "decoders")} - {"ByteLevel"}:
         raise _NotFastError("its decoder")
     added_bytes = {token.id: alphabet_bytes(token.content) for token in plain}
     token_bytes = _table(size, {index: raw for raw, index in id_of.items()} | added_bytes)
-    merges = _merges(file.model["merges"])
+    merges = file.merges
     if not merges and not plain and pattern is None and not is_nfc:
         return ByteTokenizer(token_bytes, end_id, file.content, eos_text)
     if pattern is None and merges:
@@ -178,7 +185,7 @@ def _fast(file: _File) -> Tokenizer:
         file.content,
         # Without merges it does not matter where a text is cut.
         pattern=pattern if pattern is not None else GPT2_PATTERN,
-        ranks=_ranks(merges, id_of, ignores_merges=bool(file.model.get("ignore_merges"))),
+        ranks=_ranks(merges, bytes_of, id_of, ignores_merges=bool(file.model.get("ignore_merges"))),
         id_of=id_of,
         is_nfc=is_nfc,
         splitter=splitter,
@@ -215,35 +222,42 @@ def _check_ids(ids: dict[str, Any], where: str) -> None:
         token_of[index] = token
 
 
-def _merges(merges: Sequence[str | list[str]]) -> list[tuple[str, ...]]:
-    return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
-
-
 def _check_merges(file: _File) -> None:
     """The pairs that are merged are of tokens that there are, and make no special one."""
     special = {token.content for token in file.added if token.special}
     prefix = file.model.get("continuing_subword_prefix") or ""
-    for merge in _merges(file.model["merges"]):
-        named = f"the merge {' '.join(map(repr, merge))}"
+    vocabulary = file.vocabulary
+    for merge in file.merges:
         if len(merge) != 2:
-            raise InputError(named, where=file.where, expected="two tokens")
+            raise InputError(_named(merge), where=file.where, expected="two tokens")
         left, right = merge
         whole = left + right.removeprefix(prefix)
-        for token in (left, right, whole):
-            if token not in file.vocabulary:
-                raise InputError(f"{named}: {token!r} is no token of the vocabulary", where=file.where)
+        if not (left in vocabulary and right in vocabulary and whole in vocabulary):
+            missing = next(token for token in (left, right, whole) if token not in vocabulary)
+            raise InputError(f"{_named(merge)}: {missing!r} is no token of the vocabulary", where=file.where)
         if whole in special:
-            given = f"{named} makes the special token {whole!r} of text"
+            given = f"{_named(merge)} makes the special token {whole!r} of text"
             raise InputError(given, where=file.where, expected="special tokens that no text gives")
 
 
+def _named(merge: Sequence[str]) -> str:
+    return f"the merge {' '.join(map(repr, merge))}"
+
+
 def _bytes_of(token: str) -> bytes:
-    if not BYTE_OF_CHARACTER.keys() >= set(token):
-        raise _NotFastError(f"the token {token!r}, which is not in GPT-2's alphabet for bytes")
-    return to_bytes(token)
+    try:
+        return to_bytes(token)
+    except KeyError:
+        raise _NotFastError(f"the token {token!r}, which is not in GPT-2's alphabet for bytes") from None
 
 
-def _ranks(merges: Sequence[tuple[str, ...]], id_of: Mapping[bytes, int], *, ignores_merges: bool) -> dict[bytes, int]:
+def _ranks(
+    merges: Sequence[Sequence[str]],
+    bytes_of: Mapping[str, bytes],
+    id_of: Mapping[bytes, int],
+    *,
+    ignores_merges: bool,
+) -> dict[bytes, int]:
     """The order in which tokens are merged, the bytes before all.
 
     In a vocabulary that was trained each token is made by one merge, after its halves. One that was put together by
@@ -255,9 +269,8 @@ def _ranks(merges: Sequence[tuple[str, ...]], id_of: Mapping[bytes, int], *, ign
         raw: rank for rank, raw in enumerate(sorted((raw for raw in id_of if len(raw) == 1), key=id_of.__getitem__))
     }
     for left, right in merges:
-        left_bytes, right_bytes = to_bytes(left), to_bytes(right)
-        whole = left_bytes + right_bytes
-        if whole in ranks or left_bytes not in ranks or right_bytes not in ranks:
+        left_bytes, right_bytes = bytes_of.get(left), bytes_of.get(right)
+        if left_bytes not in ranks or right_bytes not in ranks or (whole := left_bytes + right_bytes) in ranks:
             raise _NotFastError("merges that make a token in several ways, or before its halves")
         ranks[whole] = len(ranks)
     if ignores_merges and any(raw not in ranks for raw in id_of):
