@@ -6,7 +6,9 @@ result has ``--json``, and one that shows how it goes takes ``live``, the consol
 program waits for JSON.
 """
 
+import atexit
 import functools
+import gc
 import inspect
 import os
 import signal
@@ -32,6 +34,7 @@ from cyclopts import (
 )
 from cyclopts.argument import Argument
 
+from textwright.core.collecting import without_collecting
 from textwright.core.errors import InputError, TextwrightError, nearest, unknown_name
 from textwright.core.kinds import words_of
 from textwright.core.renamed import new_option
@@ -129,7 +132,9 @@ def __getattr__(name: str) -> Callable[..., int]:
     if name not in VERBS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, function = VERBS[name][0].partition(":")
-    return _for_command_line(getattr(import_module(f"textwright.commands.{module}"), function))
+    with without_collecting():
+        command = getattr(import_module(f"textwright.commands.{module}"), function)
+    return _for_command_line(command)
 
 
 def _for_command_line(command: Callable[..., Result | None]) -> Callable[..., int]:
@@ -170,6 +175,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     # One thread pool a process; oneDNN and the tokenizers' own pools only get in each other's way.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    atexit.register(gc.freeze)  # at the end the system takes all memory back: looking through it takes half a second
     try:
         _check_verb(arguments)
         code = build_app()(list(_with_standard_input(arguments)))

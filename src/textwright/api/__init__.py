@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textwright.core.collecting import without_collecting
 from textwright.core.renamed import CLASSES
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
-        return getattr(import_module(f"textwright.{_PLACES[name]}"), name)
+        with without_collecting():  # most places import torch
+            return getattr(import_module(f"textwright.{_PLACES[name]}"), name)
     now = f"; it is now {CLASSES[name]}" if name in CLASSES else ""
     raise AttributeError(f"module 'textwright.api' has no attribute {name!r}{now}")
 

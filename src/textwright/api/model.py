@@ -15,7 +15,7 @@ from textwright.api.given_examples import Examples
 from textwright.api.hub import check_is_no_typo, download
 from textwright.checkpoint.adapter import add_adapter, read_adapter
 from textwright.checkpoint.model_files import AdaptedFrom, ModelFiles
-from textwright.checkpoint.model_folder import load_folder, read_dialogue, read_prompt_format, save_model
+from textwright.checkpoint.model_folder import lay_by_rows, load_folder, read_dialogue, read_prompt_format, save_model
 from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
@@ -76,13 +76,29 @@ class Model:
             files: what the network was read from; what takes time to make of it is kept beside them.
             adapted: what it was read from, where that is a base and an adapter.
         """
-        self.network = network
+        self._network = network
+        self._lies_by_rows = all(parameter.is_contiguous() for parameter in network.parameters())
         self.tokenizer = tokenizer
         self.dialogue, self.prompt_format = dialogue, prompt_format or PromptFormat()
         self._num_changes = 0
         self._fast_precisions: dict[str, DecodingPrecision] = {}
         self._decoders: dict[tuple[str, str], tuple[_Version, Decoder]] = {}
         self._files, self._adapted, self._version_of_files = files, adapted, self._version
+
+    @property
+    def network(self) -> LanguageModel:
+        """The torch module, its weights row by row in memory: what the model's file has the other way round is copied
+        once somebody asks for the module. Decoding by our kernels does not."""
+        if not self._lies_by_rows:
+            before = self._version
+            lay_by_rows(self._network)
+            self._lies_by_rows = True
+            if self._version_of_files == before:
+                self._version_of_files = self._version
+            self._decoders = {
+                key: (self._version, made) for key, (was, made) in self._decoders.items() if was == before
+            }
+        return self._network
 
     def changed(self) -> None:
         """Say that the weights were changed by hand, so that what was made of the old ones is made anew.
@@ -154,14 +170,15 @@ class Model:
     @checks_kinds
     def decoder(self, engine: EngineConfig) -> Decoder:
         """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
-        name = choose_engine(self.network, engine)
+        name = choose_engine(self._network, engine)
+        network = self._network if name == "cpu" else self.network
         version = self._version
         precision = self._precision(name, engine)
         kept = self._decoders.get((name, precision))
         if kept is None or kept[0] != version:
             if name == "cpu" and not are_compiled():
                 stderr_console().print(COMPILING)
-            kept = (version, make_decoder(self.network, name, precision, self.files))
+            kept = (version, make_decoder(network, name, precision, self.files))
             self._decoders[name, precision] = kept
         return kept[1]
 
@@ -170,7 +187,7 @@ class Model:
         if engine.precision != "auto":
             return engine.precision
         if engine_name not in self._fast_precisions:
-            chosen = choose_decoding_precision(self.network, engine_name)
+            chosen = choose_decoding_precision(self._network, engine_name)
             self._fast_precisions[engine_name] = chosen
         return self._fast_precisions[engine_name]
 
@@ -199,14 +216,14 @@ class Model:
             return Speculation(PromptLookup(), num_speculative_tokens)
         self._check_tokenizer(draft)
         engine = engine or EngineConfig()
-        if choose_engine(draft.network, engine) == "cpu":
+        if choose_engine(draft._network, engine) == "cpu":
             engine = engine.model_copy(update={"precision": "int8"})
         return Speculation(DraftModel(draft, engine, self.tokenizer.vocab_size), num_speculative_tokens)
 
     @property
     def _version(self) -> "_Version":
         """Another value once the weights have changed: what was declared, and what torch tells of."""
-        tensors = tuple((tensor.data_ptr(), tensor._version) for tensor in self.network.parameters())
+        tensors = tuple((tensor.data_ptr(), tensor._version) for tensor in self._network.parameters())
         return self._num_changes, tensors
 
     def _check_tokenizer(self, other: "Model") -> None:
@@ -354,12 +371,12 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.network.parameters()).device
+        return next(self._network.parameters()).device
 
     def __repr__(self) -> str:
-        parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        family = self.network.config.family
-        return f"Model({family}, {parameters:,} parameters, vocabulary {self.network.vocab_size:,}, {self.device})"
+        parameters = sum(parameter.numel() for parameter in self._network.parameters())
+        family = self._network.config.family
+        return f"Model({family}, {parameters:,} parameters, vocabulary {self._network.vocab_size:,}, {self.device})"
 
 
 @checks_kinds
@@ -384,7 +401,7 @@ def load(source: Path | str, *, adapter: Path | str | None = None, device: str =
     elif is_run(folder):
         raise InputError(f"{folder} is a run", expected="a model folder", fix=f"name its model: {Run(folder).model}")
     files = ModelFiles.of(folder)  # before they are read: what is put in their place meanwhile is not what was read
-    network, tokenizer = load_folder(folder, device=str(choose_device(device)))
+    network, tokenizer = load_folder(folder, device=str(choose_device(device)), lays_by_rows=added is not None)
     for note in tokenizer.notes:
         stderr_console().print(f"{folder}: {note}")
     if added is not None:

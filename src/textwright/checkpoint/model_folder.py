@@ -11,7 +11,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from textwright.checkpoint.safetensors_folder import SINGLE, other_format, read_tensors
 from textwright.checkpoint.safetensors_writer import write_safetensors
+from textwright.core.collecting import without_collecting
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
 from textwright.core.files import TEMPORARY, atomic_folder, sha256_file, write_atomically
@@ -157,8 +157,13 @@ def _is_no_models(path: Path) -> bool:
     return len(path.parts) > 1 or not WRITTEN_BY_MODELS.fullmatch(path.name)
 
 
-def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
+def load_model(folder: Path, *, device: str = "cpu", lays_by_rows: bool = True) -> LanguageModel:
     """The model in a folder, in float32.
+
+    Args:
+        folder: ours, or one in Hugging Face's format.
+        device: where its weights go.
+        lays_by_rows: copy matrices that are stored the other way round; else ``lay_by_rows`` does it later.
 
     Raises:
         InputError: whatever there is cannot be read exactly, by the name of the file, key or tensor.
@@ -172,25 +177,30 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
     tensors = adapter.from_hf(read, config, where)
     model = as_language_model(build_uninitialised(config))
     _check_shapes(model, tensors, adapter, where)
-    model.load_state_dict({name: _plain(tensor) for name, tensor in tensors.items()}, assign=True)
+    as_float32 = _by_rows if lays_by_rows or device != "cpu" else _as_stored
+    model.load_state_dict({name: as_float32(tensor) for name, tensor in tensors.items()}, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     model.foreign_config = foreign
     return model.to(device)
 
 
-def load_folder(folder: Path, *, device: str = "cpu") -> tuple[LanguageModel, Tokenizer]:
+def load_folder(folder: Path, *, device: str = "cpu", lays_by_rows: bool = True) -> tuple[LanguageModel, Tokenizer]:
     """The model and its tokenizer.
+
+    Args:
+        folder: as of ``load_model``, and so are the others.
+        device: see there.
+        lays_by_rows: see there.
 
     Raises:
         InputError: as ``load_model``; or the tokenizer has more tokens than the model.
     """
     if not folder.is_dir():
         raise InputError(f"there is no model folder {folder}", fix="check the path")
-    with ThreadPoolExecutor(1) as reader:  # weights are copied without the interpreter's lock
-        reading = reader.submit(load_tokenizer, folder)
-        model = load_model(folder, device=device)
-        tokenizer = reading.result()
+    model = load_model(folder, device=device, lays_by_rows=lays_by_rows)
+    with without_collecting():
+        tokenizer = load_tokenizer(folder)
     if tokenizer.vocab_size > model.vocab_size:
         raise InputError(
             f"the tokenizer has {tokenizer.vocab_size:,} tokens, the model {model.vocab_size:,}",
@@ -331,9 +341,20 @@ def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter, dict[st
     return adapter.read_config(foreign, str(path), ours), adapter, foreign
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    """In float32, row by row in memory. What was stored the other way round is copied: training reads it end to end."""
+def lay_by_rows(model: LanguageModel) -> None:
+    """Copy matrices that do not lie row by row in memory: training reads them from end to end."""
+    for parameter in model.parameters():
+        parameter.data = _by_rows(parameter.data)
+
+
+def _by_rows(tensor: Tensor) -> Tensor:
+    """In float32, row by row in memory."""
     return tensor.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
+
+
+def _as_stored(tensor: Tensor) -> Tensor:
+    """In float32, and where it is already, if it is one; what is copied anyway lies row by row afterwards."""
+    return tensor if tensor.dtype == torch.float32 else _by_rows(tensor)
 
 
 def _check_values(tensors: dict[str, Tensor], adapter: HuggingFaceAdapter, where: str) -> None:

@@ -223,10 +223,11 @@ class CPUDecoder:
         self.packed |= zip(names, packed, strict=True)
         return [*(self._keep_alive(tensor) for tensor in packed), 0]
 
-    def _keep_alive(self, tensor: Tensor) -> int:
-        """Keep a tensor where it is, or where the kernels can read it: whole lines at addresses that begin one."""
+    def _keep_alive(self, tensor: Tensor, *, in_lines: bool = True) -> int:
+        """Keep a tensor where it is, or where the kernels can read it: whole lines at addresses that begin one; number
+        by number they read anywhere."""
         held = tensor.contiguous()
-        if held.data_ptr() % CACHE_LINE:
+        if in_lines and held.data_ptr() % CACHE_LINE:
             held = held.clone()
         self._kept_alive.append(held)
         return held.data_ptr()
@@ -241,7 +242,7 @@ class CPUDecoder:
         self._weight_table, self._attention_scales = np.array(addresses, np.int64), np.array(scales, np.float32)
         args["weight_table"] = self._weight_table.ctypes.data
         args["attention_scales"] = self._attention_scales.ctypes.data
-        args["token_embedding"] = self._keep_alive(model.token_embedding.weight.detach().float())
+        args["token_embedding"] = self._keep_alive(model.token_embedding.weight.detach().float(), in_lines=False)
         for part, address in zip(PARTS, self._packed_matrix("head", model.head_weight), strict=True):
             args[f"head{part}"] = address
         args["final_norm"] = self._keep_alive(model.final_norm.get_parameter("weight").detach().float())
@@ -254,7 +255,7 @@ class CPUDecoder:
             positions = model.position_embedding.state_dict(keep_vars=True).get("weight")
             if positions is None:
                 positions = model.position_embedding.get_buffer("weight")
-            args["position_embedding"] = self._keep_alive(positions.detach().float())
+            args["position_embedding"] = self._keep_alive(positions.detach().float(), in_lines=False)
             args["final_norm_bias"] = self._keep_alive(model.final_norm.get_parameter("bias").detach().float())
 
     def _allocate_workspace(self) -> None:

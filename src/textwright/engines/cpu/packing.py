@@ -104,4 +104,4 @@ def _interleave(numbers: Tensor, kind: int, together: int) -> Tensor:
     rows, columns = numbers.shape
     per_line = VALUES_PER_LINE[kind]
     padded = nn.functional.pad(numbers, (0, -columns % per_line, 0, -rows % (INTERLEAVE[kind] * LANES)))
-    return padded.view(-1, LANES, padded.shape[1] // together, together).transpose(1, 2).contiguous()
+    return padded.reshape(-1, LANES, padded.shape[1] // together, together).transpose(1, 2).contiguous()
