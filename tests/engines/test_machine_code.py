@@ -15,8 +15,8 @@ from textwright.api.model import Model, load
 from textwright.engines.config import EngineConfig
 from textwright.engines.cpu import packing
 from textwright.engines.cpu.kernels.thread_pool import do_jobs
-from textwright.kernels import machine_code
-from textwright.kernels.machine_code import KeptFunction
+from textwright.kernels import kept_function, machine_code
+from textwright.kernels.kept_function import KeptFunction
 from textwright.kernels.numba_intrinsics import jit_entry
 from textwright.models.language_model import LanguageModel
 from textwright.tokens import Tokenizer
@@ -58,9 +58,9 @@ def refusal(one: int, other: int) -> int:
 
 def kept(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> KeptFunction:
     """A function of this file, kept in a folder."""
-    monkeypatch.setattr(machine_code, "kernel_folder", lambda _: folder)
+    monkeypatch.setattr(kept_function, "kernel_folder", lambda _: folder)
     made = KeptFunction(__name__, name, 2)
-    monkeypatch.setattr(machine_code, "import_module", lambda _: sys.modules[__name__])
+    monkeypatch.setattr(kept_function, "import_module", lambda _: sys.modules[__name__])
     return made
 
 

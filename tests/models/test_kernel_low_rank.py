@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from textwright.kernels.torch_threads import suit
-from textwright.kernels.training_low_rank import BLOCK
+from textwright.kernels.training_jobs import LOW_RANK_BLOCK as BLOCK
 from textwright.models.layers import kernel_low_rank
 from textwright.models.layers.kernel_low_rank import LEAST, low_rank_gradients, suits
 from textwright.models.layers.linear import Linear

@@ -1,116 +1,22 @@
-"""Compiled functions kept as machine code, which a later process calls without loading their compiler.
+"""Compiled functions as machine code in files.
 
-::
-
-    first       kernels' module ──Numba──> LLVM's language ──what the function does not use left out──> machine code
-    from then   a file ──llvmlite──> an address
-
-To import Numba and its types takes a second, and 125 MB; to read the file, a fiftieth of a second. Numba's own cache
-keeps machine code too, but needs all of Numba to read it.
-
-A file is a line of JSON, then the code. The line says which symbols of the process the code needs: none of Numba's, or
-it would not be kept. Source of how a compiled function is called: Numba's documentation, "Notes on Numba's calling
-convention": a status is returned, the result is written to an address.
+A file is a line of JSON, then the code. The line says what the code needs of the process, and what its hash is. How a
+function of Numba's is called: a status is returned, the result is written to an address. Source: its documentation,
+"Notes on Numba's calling convention" (0.68).
 """
 
-import ctypes
 import hashlib
 import json
 import os
-import re
-import threading
-from functools import cache, cached_property
-from importlib import import_module
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from llvmlite import binding
 
-from textwright.core.caches import keeps_kernels, kernel_folder
 from textwright.core.files import write_atomically
-from textwright.core.kernel_build import KERNEL_BUILD
-
-FAILED = -(2**63)
-"""What a kept function returns where Numba would raise an exception; of ours only the build that checks bounds does."""
-_NUMBAS = re.compile("NRT_|numba_|_?Py")
-"""How symbols begin that only Numba's own runtime defines."""
-_PACKAGE = Path(__file__).parents[1]
-_LOCK = threading.RLock()
-
-
-class KeptFunction:
-    """A function that takes so many int64 and returns one, by its module and name; neither is imported before it must.
-
-    The build that checks bounds has it from Numba alone, exceptions and all.
-    """
-
-    def __init__(self, module: str, name: str, num_arguments: int) -> None:
-        """
-        Args:
-            module: one of textwright's.
-            name: of a function there, made by ``jit_entry``.
-            num_arguments: all int64.
-        """
-        self.module, self.name, self.num_arguments = module, name, num_arguments
-
-    def __call__(self, *arguments: int) -> int:
-        """Call it, without the interpreter's lock.
-
-        Raises:
-            RuntimeError: it failed.
-        """
-        found: int = self._callable(*arguments)
-        if found == FAILED:
-            raise RuntimeError(f"the kernel {self.name} failed")
-        return found
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is there in machine code."""
-        return self._path.exists()
-
-    def prepare(self) -> None:
-        """Have it read, or compiled, now."""
-        self._callable  # noqa: B018
-
-    @cached_property
-    def _callable(self) -> Any:
-        with _LOCK:
-            if KERNEL_BUILD.checks_bounds:
-                return self._dispatcher
-            code = read_code(self._path)
-            if code is None:
-                code = self._compile()
-            if code is None:  # a processor or system on which it needs something of Numba's
-                return self._dispatcher
-            kinds = [ctypes.c_int64] * self.num_arguments
-            return ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(load(code, self._symbol))
-
-    @property
-    def _symbol(self) -> str:
-        return f"{self.module}.{self.name}"
-
-    @property
-    def _dispatcher(self) -> Any:
-        return getattr(import_module(self.module), self.name)
-
-    @cached_property
-    def _path(self) -> Path:
-        source = _PACKAGE.joinpath(*self.module.split(".")[1:]).with_suffix(".py")
-        return kernel_folder(source) / f"{self.name}-{_processor_sha256()[:16]}.machine-code"
-
-    def _compile(self) -> bytes | None:
-        code, needs = compile_to_machine_code(self._dispatcher, self._symbol, self.num_arguments)
-        if any(_NUMBAS.match(name) for name in needs):
-            return None
-        if keeps_kernels():
-            told = {"needs": needs, "sha256": hashlib.sha256(code).hexdigest()}
-            try:
-                self._path.parent.mkdir(exist_ok=True)
-                write_atomically(self._path, json.dumps(told).encode() + b"\n" + code)
-            except OSError:  # the next process compiles it once more
-                pass
-        return code
+from textwright.kernels.kept_function import FAILED
 
 
 def read_code(path: Path) -> bytes | None:
@@ -124,6 +30,13 @@ def read_code(path: Path) -> bytes | None:
         return None
     _engine()
     return code if is_whole and all(map(binding.address_of_symbol, needs)) else None
+
+
+def write_code(path: Path, code: bytes, needs: Sequence[str]) -> None:
+    """The way back. Raises OSError where it cannot be written."""
+    told = {"needs": needs, "sha256": hashlib.sha256(code).hexdigest()}
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(told).encode() + b"\n" + code)
 
 
 def load(code: bytes, symbol: str) -> int:
@@ -212,7 +125,7 @@ def _target_machine() -> Any:
 
 
 @cache
-def _processor_sha256() -> str:
+def processor_sha256() -> str:
     """What code is compiled for: the processor, and what a user told Numba of it."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
     told = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), sorted(settings.items())]

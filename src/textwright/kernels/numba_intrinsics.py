@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import carray, cfunc, from_dtype, njit, types
+from numba import carray, from_dtype, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -43,12 +43,6 @@ def jit_into_its_caller(function: F) -> F:
     """The same, for what is called in one place: it becomes a part of that, instead of being compiled by itself, and
     with all that it calls once more for each function between the two."""
     return _compiled(function, inline="always")
-
-
-def callback(function: Callable[[int], None]) -> Any:
-    """Compiled at once, for programs of other languages: it has an ``address``."""
-    bare = inspect.unwrap(function)
-    return cfunc("void(int64)", cache=keep_kernels())(bare)
 
 
 def _compiled(function: F, **options: Any) -> F:

@@ -22,9 +22,10 @@ from textwright.kernels.llvm_ir import (
     zeros,
 )
 from textwright.kernels.numba_intrinsics import FLOAT, I64
+from textwright.kernels.processor import WIDE
 
-COLUMNS = 2 * LANES
-"""Of a product."""
+MOST_ROWS = 6
+"""Whose sums of a line have a register each where those are of eight floats: twelve of sixteen."""
 OTHERS = 8
 """Rows that each of some is multiplied with at once."""
 LEAST, MOST = -87.0, 88.0
@@ -51,25 +52,35 @@ def make_rows_microkernel(num_rows: int, *, adds: bool) -> Callable[..., None]:
         out: Any,
         next_out: Any,
     ) -> None:
-        places = [
-            [b.add(b.add(out, b.mul(next_out, i64(row))), i64(CACHE_LINE * part)) for part in range(2)]
-            for row in range(num_rows)
-        ]
-        totals = [
-            [cgutils.alloca_once_value(b, load(b, place, FLOATS) if adds else zeros(FLOATS)) for place in some]
-            for some in places
-        ]
-        starts = [b.add(rows, b.mul(next_row, i64(row))) for row in range(num_rows)]
-        with cgutils.for_range(b, count, intp=I64) as loop:
-            line, offset = b.add(matrix, b.mul(loop.index, next_line)), b.mul(loop.index, next_number)
-            parts = [load(b, b.add(line, i64(CACHE_LINE * part)), FLOATS) for part in range(2)]
-            for start, some in zip(starts, totals, strict=True):
-                number = broadcast(b, load(b, b.add(start, offset), FLOAT))
-                for total, part in zip(some, parts, strict=True):
-                    b.store(fma(b, b.load(total), part, number), total)
-        for some, where in zip(totals, places, strict=True):
-            for total, place in zip(some, where, strict=True):
-                store(b, b.load(total), place)
+        def tile(at_once: range, parts: range) -> None:
+            """Some of the rows times some of the columns' lines, whose sums stay in registers."""
+            places = [
+                [b.add(b.add(out, b.mul(next_out, i64(row))), i64(CACHE_LINE * part)) for part in parts]
+                for row in at_once
+            ]
+            totals = [
+                [cgutils.alloca_once_value(b, load(b, place, FLOATS) if adds else zeros(FLOATS)) for place in some]
+                for some in places
+            ]
+            starts = [b.add(rows, b.mul(next_row, i64(row))) for row in at_once]
+            with cgutils.for_range(b, count, intp=I64) as loop:
+                line, offset = b.add(matrix, b.mul(loop.index, next_line)), b.mul(loop.index, next_number)
+                vectors = [load(b, b.add(line, i64(CACHE_LINE * part)), FLOATS) for part in parts]
+                for start, some in zip(starts, totals, strict=True):
+                    number = broadcast(b, load(b, b.add(start, offset), FLOAT))
+                    for total, vector in zip(some, vectors, strict=True):
+                        b.store(fma(b, b.load(total), vector, number), total)
+            for some, where in zip(totals, places, strict=True):
+                for total, place in zip(some, where, strict=True):
+                    store(b, b.load(total), place)
+
+        if WIDE:
+            tile(range(num_rows), range(2))
+            return
+        size = -(-num_rows // -(-num_rows // MOST_ROWS))
+        for part in range(2):
+            for first in range(0, num_rows, size):
+                tile(range(first, min(first + size, num_rows)), range(part, part + 1))
 
     return multiply
 

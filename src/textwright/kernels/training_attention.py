@@ -22,59 +22,39 @@ import numpy as np
 from textwright.kernels.llvm_ir import LANES
 from textwright.kernels.numba_intrinsics import (
     atomic_add,
-    callback,
     check_address,
     float_at,
     floats,
     ints32,
     jit,
+    jit_entry,
     record_at,
 )
 from textwright.kernels.row_microkernels import (
-    COLUMNS,
     make_rows_microkernel,
     make_score_gradient,
     make_softmax,
     make_transpose,
 )
-
-TENSORS = ("query", "key", "value", "out", "grad_out", "grad_query", "grad_key", "grad_value")
-JOB = np.dtype(
-    [
-        *((name, np.int64) for name in ("taken", "arrived", "is_backward", "rows", "heads", "time", "width")),
-        *((name, np.int64) for name in ("starts", "logsumexp", "scale", "work", "work_bytes")),
-        *((f"{name}{of}", np.int64) for name in TENSORS for of in ("", "_row", "_head", "_token")),
-    ]
+from textwright.kernels.training_jobs import (
+    ATTENTION,
+    BLOCK,
+    COLUMNS,
+    SUMS,
+    TILE,
+    filled_up,
+    padded,
 )
-"""Addresses, counts, and how many bytes it is from a tensor's row, head or token to the next. ``taken`` counts heads,
-``arrived`` threads."""
-TAKEN, ARRIVED = (JOB.fields[name][1] for name in ("taken", "arrived"))  # type: ignore[index]
-TILE, BLOCK = 8, 32
-"""Rows of a product, and queries that are taken at once."""
-SUMS = 64
-"""Floats of a thread for what is found of a row."""
+
+TAKEN, ARRIVED = (ATTENTION.fields[name][1] for name in ("taken", "arrived"))  # type: ignore[index]
 HIDDEN, ZERO = np.float32(-1e30), np.float32(0)
 STORED, ADDED = np.bool_(False), np.bool_(True)
 """Not Python's own: for each of those that a function is called with, Numba compiles the function anew."""
 _rows8, _row1 = (make_rows_microkernel(rows, adds=False) for rows in (TILE, 1))
 _rows8_added, _row1_added = (make_rows_microkernel(rows, adds=True) for rows in (TILE, 1))
 _transpose, _softmax, _score_gradient = make_transpose(), make_softmax(), make_score_gradient()
-job_at = record_at(JOB)
-
-
-def padded(time: int) -> int:
-    """Columns of a matrix of scores: whole tiles, wherever they begin."""
-    return (time + 2 * COLUMNS - 1) // COLUMNS * COLUMNS
-
-
-def filled_up(width: int) -> int:
-    """Columns of a head's vectors: whole tiles."""
-    return (width + COLUMNS - 1) // COLUMNS * COLUMNS
-
-
-def work_bytes(time: int, width: int) -> int:
-    """Memory of a thread, for heads of so many numbers."""
-    return 4 * (SUMS + TILE * filled_up(width) + padded(time) * (7 * filled_up(width) + 2 * BLOCK))
+job_at = record_at(ATTENTION)
+padded_columns, whole_tiles = jit(padded), jit(filled_up)
 
 
 @jit
@@ -310,8 +290,8 @@ def dot(one: int, other: int, count: int) -> Any:
     return total
 
 
-@jit
-def do_job(address: int) -> None:
+@jit_entry
+def do_job(address: int) -> int:
     """A thread's part of a job: heads, as long as there are some."""
     check_address(address)
     job = job_at(address)
@@ -319,18 +299,9 @@ def do_job(address: int) -> None:
     while True:
         taken = atomic_add(address + TAKEN, 1)
         if taken >= job.rows * job.heads:
-            return
+            return 0
         row, head = taken // job.heads, taken % job.heads
         if job.is_backward:
             backward_head(job, row, head, work)
         else:
             forward_head(job, row, head, work)
-
-
-padded_columns, whole_tiles = jit(padded), jit(filled_up)
-
-
-@callback
-def entry(address: int) -> None:
-    """``do_job``, for the threads that torch computes with."""
-    do_job(address)

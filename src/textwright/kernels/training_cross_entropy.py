@@ -16,26 +16,23 @@ from textwright.kernels.exponential import exponential
 from textwright.kernels.numba_intrinsics import (
     Floats,
     atomic_add,
-    callback,
     check_address,
     check_index,
     floats,
     ints,
     jit,
+    jit_entry,
     record_at,
     row_of,
 )
 from textwright.kernels.reductions import max_value
+from textwright.kernels.training_jobs import CROSS_ENTROPY
 
-JOB = np.dtype(
-    [(name, np.int64) for name in ("taken", "positions", "vocabulary", "logits", "targets", "weights", "losses")]
-)
-"""How many positions are taken; counts; and addresses, of float32 but for the targets, which are int64."""
-TAKEN = JOB.fields["taken"][1]  # type: ignore[index]
+TAKEN = CROSS_ENTROPY.fields["taken"][1]  # type: ignore[index]
 ZERO, LEAST = np.float32(0), np.float32(-60)
 """What is so far below the largest logit counts as nothing beside its 1; as small a gradient would only slow what is
 multiplied with it."""
-job_at = record_at(JOB)
+job_at = record_at(CROSS_ENTROPY)
 
 
 @jit
@@ -65,8 +62,8 @@ def to_gradient(z: Floats, target: int, weight: float) -> float:
     return weight * (np.float32(math.log(total)) + (most - right))
 
 
-@jit
-def do_job(address: int) -> None:
+@jit_entry
+def do_job(address: int) -> int:
     """A thread's part of a job: positions, as long as there are some."""
     check_address(address)
     job = job_at(address)
@@ -75,12 +72,6 @@ def do_job(address: int) -> None:
     while True:
         position = atomic_add(address + TAKEN, 1)
         if position >= job.positions:
-            return
+            return 0
         logits = row_of(job.logits, position, job.vocabulary)
         losses[position] = to_gradient(logits, targets[position], weights[position])
-
-
-@callback
-def entry(address: int) -> None:
-    """``do_job``, for the threads that torch computes with."""
-    do_job(address)

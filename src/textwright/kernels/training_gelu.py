@@ -16,23 +16,22 @@ from textwright.kernels.exponential import exponential
 from textwright.kernels.numba_intrinsics import (
     Floats,
     atomic_add,
-    callback,
     check_address,
     float_at,
     floats,
     jit,
+    jit_entry,
     record_at,
 )
+from textwright.kernels.training_jobs import GELU
 
-JOB = np.dtype([(name, np.int64) for name in ("taken", "is_backward", "count", "x", "grad_out", "out")])
-"""How many pieces are taken; how many numbers there are; and the addresses of what is read and of what is written."""
-TAKEN = JOB.fields["taken"][1]  # type: ignore[index]
+TAKEN = GELU.fields["taken"][1]  # type: ignore[index]
 PIECE = 4096
 """Numbers that a thread takes at once."""
 FLAT = np.float32(8)
 """From here on the slope is 1, and below its negative 0, but for 1e-19."""
 ONE, FACTOR, CUBIC = np.float32(1), np.float32(2 * math.sqrt(2 / math.pi)), np.float32(0.044715)
-job_at = record_at(JOB)
+job_at = record_at(GELU)
 
 
 @jit
@@ -55,24 +54,18 @@ def backward(x: Floats, grad_out: Floats, out: Floats) -> None:
         out[i] = grad_out[i] * (p + v * slope * e * p * p)  # 1 - p is e p, which loses no digits
 
 
-@jit
-def do_job(address: int) -> None:
+@jit_entry
+def do_job(address: int) -> int:
     """A thread's part of a job: pieces, as long as there are some."""
     check_address(address)
     job = job_at(address)
     while True:
         first = PIECE * atomic_add(address + TAKEN, 1)
         if first >= job.count:
-            return
+            return 0
         count = min(PIECE, job.count - first)
         x, out = floats(float_at(job.x, first), count), floats(float_at(job.out, first), count)
         if job.is_backward:
             backward(x, floats(float_at(job.grad_out, first), count), out)
         else:
             forward(x, out)
-
-
-@callback
-def entry(address: int) -> None:
-    """``do_job``, for the threads that torch computes with."""
-    do_job(address)

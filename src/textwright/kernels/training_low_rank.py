@@ -16,33 +16,24 @@ from textwright.kernels import CACHE_LINE
 from textwright.kernels.llvm_ir import LANES
 from textwright.kernels.numba_intrinsics import (
     atomic_add,
-    callback,
     check_address,
     float_at,
     floats,
     jit,
+    jit_entry,
     line_at,
     record_at,
 )
-from textwright.kernels.row_microkernels import COLUMNS, OTHERS, make_dots_microkernel, make_rows_microkernel
+from textwright.kernels.row_microkernels import OTHERS, make_dots_microkernel, make_rows_microkernel
+from textwright.kernels.training_jobs import COLUMNS, LOW_RANK, LOW_RANK_BLOCK, LOW_RANK_WORK
 
-JOB = np.dtype(
-    [
-        (name, np.int64)
-        for name in ("taken", "shares", "tokens", "ins", "outs", "x", "grad_out", "a", "b", "sums", "work")
-    ]
-)
-"""How many shares are taken, counts, and addresses. A is [8, in] and B' [8, out], as are the sums of a share; its work
-is a block's u and v."""
-TAKEN = JOB.fields["taken"][1]  # type: ignore[index]
-VECTORS, BLOCK = 3, 24
-"""Tokens that are projected at once; and those that are read once."""
-WORK = 2 * BLOCK * LANES
-"""Floats of a share for what is found of a block."""
+TAKEN = LOW_RANK.fields["taken"][1]  # type: ignore[index]
+VECTORS = 3
+"""Tokens that are projected at once."""
 ZERO = np.float32(0)
 _dots3, _dots1 = map(make_dots_microkernel, (VECTORS, 1))
 _add = make_rows_microkernel(OTHERS, adds=True)
-job_at = record_at(JOB)
+job_at = record_at(LOW_RANK)
 
 
 @jit
@@ -77,12 +68,12 @@ def do_share(job: Any, share: int) -> None:
     sums = floats(of_a, size)
     for i in range(len(sums)):
         sums[i] = ZERO
-    u = float_at(job.work, WORK * share)
-    v = line_at(u, BLOCK)
-    num_blocks = (job.tokens + BLOCK - 1) // BLOCK
+    u = float_at(job.work, LOW_RANK_WORK * share)
+    v = line_at(u, LOW_RANK_BLOCK)
+    num_blocks = (job.tokens + LOW_RANK_BLOCK - 1) // LOW_RANK_BLOCK
     for block in range(num_blocks * share // job.shares, num_blocks * (share + 1) // job.shares):
-        first = block * BLOCK
-        count = min(BLOCK, job.tokens - first)
+        first = block * LOW_RANK_BLOCK
+        count = min(LOW_RANK_BLOCK, job.tokens - first)
         x, grad_out = float_at(job.x, first * ins), float_at(job.grad_out, first * outs)
         project(grad_out, count, outs, job.b, u)
         project(x, count, ins, job.a, v)
@@ -90,19 +81,13 @@ def do_share(job: Any, share: int) -> None:
         add(v, grad_out, count, outs, of_b)
 
 
-@jit
-def do_job(address: int) -> None:
+@jit_entry
+def do_job(address: int) -> int:
     """A thread's part of a job: shares, as long as there are some."""
     check_address(address)
     job = job_at(address)
     while True:
         share = atomic_add(address + TAKEN, 1)
         if share >= job.shares:
-            return
+            return 0
         do_share(job, share)
-
-
-@callback
-def entry(address: int) -> None:
-    """``do_job``, for the threads that torch computes with."""
-    do_job(address)

@@ -27,7 +27,7 @@ from textwright.engines.cpu.kernels.layout import (
     LANES,
     VALUES_PER_LINE,
 )
-from textwright.kernels.machine_code import KeptFunction
+from textwright.kernels.kept_function import KeptFunction
 
 _CODEC = "textwright.engines.cpu.kernels.exponent_codec"
 choose_base_exponents, extract_outliers, encode_float32, encode_bfloat16 = (

@@ -1,8 +1,5 @@
 """Causal attention by kernels of our own, for training on a CPU in float32: of packed documents, and of short rows."""
 
-from functools import cache
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,7 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textwright.kernels.torch_threads import run, suit
+from textwright.kernels.torch_threads import TrainingKernel, suit
+from textwright.kernels.training_jobs import ATTENTION, attention_work_bytes
+
+KERNEL = TrainingKernel("textwright.kernels.training_attention", ATTENTION)
 
 WIDTHS = 8
 """The width of a head is a multiple of it."""
@@ -20,12 +20,6 @@ WIDTHS = 8
 def suits(weight: Tensor, head_dim: int) -> bool:
     """Whether there are kernels for a model that now computes in a weight's type and on its device."""
     return head_dim % WIDTHS == 0 and suit(weight)
-
-
-@cache
-def load() -> ModuleType:
-    """The kernels: compiled, which takes a second or two, or read from where they are kept."""
-    return import_module("textwright.kernels.training_attention")
 
 
 def causal_attention(
@@ -121,18 +115,16 @@ _attend.register_autograd(_gradients, setup_context=_keep)
 
 def _do(tensors: dict[str, Tensor], starts: Tensor, logsumexp: Tensor, scale: float, *, is_backward: bool) -> None:
     """Fill in a job and have it done."""
-    kernels = load()
     rows, heads, time, width = tensors["query"].shape
     num_threads = max(1, min(torch.get_num_threads(), rows * heads))
-    work, factor = torch.empty(num_threads * kernels.work_bytes(time, width) // 4), np.array([scale], np.float32)
+    work, factor = torch.empty(num_threads * attention_work_bytes(time, width) // 4), np.array([scale], np.float32)
     told = {"rows": rows, "heads": heads, "time": time, "width": width, "is_backward": int(is_backward)}
     told |= {"starts": starts.data_ptr(), "logsumexp": logsumexp.data_ptr(), "scale": factor.ctypes.data}
     told |= {"work": work.data_ptr(), "work_bytes": work.nbytes // num_threads}
     for name, tensor in tensors.items():
         row, head, token, _ = tensor.stride()
         told |= {name: tensor.data_ptr(), f"{name}_row": 4 * row, f"{name}_head": 4 * head, f"{name}_token": 4 * token}
-    job = np.array([told.get(name, 0) for name in kernels.JOB.names or ()], np.int64)
-    run(kernels.entry.address, job.ctypes.data, num_threads)
+    KERNEL.do(told, num_threads)
 
 
 def _like(query: Tensor) -> Tensor:

@@ -1,15 +1,13 @@
 """Cross-entropy with its gradient by a kernel of our own, for training on a CPU in float32."""
 
-from functools import cache
-from importlib import import_module
-from types import ModuleType
-
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from textwright.kernels.torch_threads import run, suit
+from textwright.kernels.torch_threads import TrainingKernel, suit
+from textwright.kernels.training_jobs import CROSS_ENTROPY
+
+KERNEL = TrainingKernel("textwright.kernels.training_cross_entropy", CROSS_ENTROPY)
 
 LEAST = 1 << 16
 """Logits: of fewer torch's own are as fast, as they take less to call."""
@@ -18,12 +16,6 @@ LEAST = 1 << 16
 def suits(logits: Tensor) -> bool:
     """Whether the kernel is the faster for these."""
     return logits.numel() >= LEAST and suit(logits)
-
-
-@cache
-def load() -> ModuleType:
-    """The kernel: compiled, which takes a second or two, or read from where it is kept."""
-    return import_module("textwright.kernels.training_cross_entropy")
 
 
 def loss_and_grad(
@@ -36,7 +28,7 @@ def loss_and_grad(
         targets: of the vocabulary.
         weights: float32.
     """
-    kernel, (positions, vocabulary) = load(), logits.shape
+    positions, vocabulary = logits.shape
     if positions and not 0 <= int(targets.min()) <= int(targets.max()) < vocabulary:
         raise IndexError(f"a target is not among the {vocabulary:,} tokens that there are logits of")
     logits, targets, weights = logits.contiguous(), targets.long().contiguous(), weights.float().contiguous()
@@ -44,6 +36,5 @@ def loss_and_grad(
     tensors = {"logits": logits, "targets": targets, "weights": weights, "losses": losses}
     told = {"positions": positions, "vocabulary": vocabulary}
     told |= {name: tensor.data_ptr() for name, tensor in tensors.items()}
-    job = np.array([told.get(name, 0) for name in kernel.JOB.names or ()], np.int64)
-    run(kernel.entry.address, job.ctypes.data, torch.get_num_threads())
+    KERNEL.do(told, torch.get_num_threads())
     return losses.sum(), logits

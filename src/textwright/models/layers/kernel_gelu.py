@@ -1,17 +1,16 @@
 """GELU in its tanh form by a kernel of our own, for training on a CPU in float32."""
 
-from functools import cache
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textwright.kernels.torch_threads import run, suit
+from textwright.kernels.torch_threads import TrainingKernel, suit
+from textwright.kernels.training_jobs import GELU
+
+KERNEL = TrainingKernel("textwright.kernels.training_gelu", GELU)
 
 LEAST = 1 << 16
 """Numbers: of fewer torch's own is as fast, as it takes less to call."""
@@ -20,12 +19,6 @@ LEAST = 1 << 16
 def suits(x: Tensor) -> bool:
     """Whether the kernel is the faster for these numbers."""
     return x.numel() >= LEAST and suit(x)
-
-
-@cache
-def load() -> ModuleType:
-    """The kernel: compiled, which takes a second or two, or read from where it is kept."""
-    return import_module("textwright.kernels.training_gelu")
 
 
 def gelu_tanh(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -89,11 +82,10 @@ _gelu.register_autograd(_gradient, setup_context=_keep)
 
 def _do(x: Tensor, grad_out: Tensor | None) -> Tensor:
     """Fill in a job and have it done."""
-    kernel, out = load(), x.new_empty(x.shape)
+    out = x.new_empty(x.shape)
     x, grad_out = x.contiguous(), None if grad_out is None else grad_out.contiguous()
     told = {"count": x.numel(), "x": x.data_ptr(), "out": out.data_ptr()}
     if grad_out is not None:
         told |= {"is_backward": 1, "grad_out": grad_out.data_ptr()}
-    job = np.array([told.get(name, 0) for name in kernel.JOB.names or ()], np.int64)
-    run(kernel.entry.address, job.ctypes.data, torch.get_num_threads())
+    KERNEL.do(told, torch.get_num_threads())
     return out

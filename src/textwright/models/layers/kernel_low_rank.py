@@ -1,16 +1,14 @@
 """The gradients of products of low rank by a kernel of our own, for training on a CPU in float32."""
 
-from functools import cache
-from importlib import import_module
-from types import ModuleType
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from textwright.kernels.torch_threads import run, suit
+from textwright.kernels.torch_threads import TrainingKernel, suit
+from textwright.kernels.training_jobs import LOW_RANK, LOW_RANK_BLOCK, LOW_RANK_WORK
+
+KERNEL = TrainingKernel("textwright.kernels.training_low_rank", LOW_RANK)
 
 WIDTHS, RANK = 32, 8
 """What comes in and goes out has a multiple of so many numbers; of a higher rank torch's own products are as fast."""
@@ -22,12 +20,6 @@ def suits(grad_out: Tensor, x: Tensor, rank: int) -> bool:
     """Whether the kernel is the faster for such gradients."""
     is_whole = x.shape[-1] % WIDTHS == 0 == grad_out.shape[-1] % WIDTHS
     return rank <= RANK and is_whole and x.numel() + grad_out.numel() >= LEAST and suit(x)
-
-
-@cache
-def load() -> ModuleType:
-    """The kernel: compiled, which takes a second or two, or read from where it is kept."""
-    return import_module("textwright.kernels.training_low_rank")
 
 
 def low_rank_gradients(
@@ -51,17 +43,16 @@ def low_rank_gradients(
 
 def _compute(grad_out: Tensor, x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Of A and of B', [8, in] and [8, out]."""
-    kernel, (rank, ins), outs = load(), a.shape, len(b)
+    (rank, ins), outs = a.shape, len(b)
     grad_out, x = grad_out.contiguous(), x.contiguous()
     a, b = (F.pad(matrix, (0, 0, 0, RANK - rank)).contiguous() for matrix in (a, b.T))
-    num_threads = max(1, min(torch.get_num_threads(), len(x) // kernel.BLOCK))
+    num_threads = max(1, min(torch.get_num_threads(), len(x) // LOW_RANK_BLOCK))
     sums = x.new_empty(num_threads, RANK * (ins + outs))
-    work = x.new_empty(num_threads * kernel.WORK)
+    work = x.new_empty(num_threads * LOW_RANK_WORK)
     told = {"shares": num_threads, "tokens": len(x), "ins": ins, "outs": outs}
     tensors = {"x": x, "grad_out": grad_out, "a": a, "b": b, "sums": sums, "work": work}
     told |= {name: tensor.data_ptr() for name, tensor in tensors.items()}
-    job = np.array([told.get(name, 0) for name in kernel.JOB.names or ()], np.int64)
-    run(kernel.entry.address, job.ctypes.data, num_threads)
+    KERNEL.do(told, num_threads)
     total = sums.sum(0)
     return total[: RANK * ins].view(RANK, ins), total[RANK * ins :].clone().view(RANK, outs)
 

@@ -14,10 +14,10 @@ def load_kernels(model: nn.Module) -> None:
     """Have the kernels there that a model now computes with."""
     for layer in model.modules():
         if isinstance(layer, LanguageModel) and suit(layer.head_weight):
-            kernel_cross_entropy.load()
+            kernel_cross_entropy.KERNEL.prepare()
         if isinstance(layer, Attention) and kernel_attention.suits(layer.qkv.weight, layer.head_dim):
-            kernel_attention.load()
+            kernel_attention.KERNEL.prepare()
         if isinstance(layer, MLP | GatedMLP) and layer.activation is ACTIVATIONS["gelu_tanh"] and suit(layer.up.weight):
-            kernel_gelu.load()
+            kernel_gelu.KERNEL.prepare()
         if isinstance(layer, LoraLinear) and suit(layer.weight):
-            kernel_low_rank.load()
+            kernel_low_rank.KERNEL.prepare()

@@ -17,7 +17,7 @@ from textwright.engines.cpu.kernels.layout import (
     VALUES_PER_LINE,
     ModelDims,
 )
-from textwright.engines.cpu.kernels.tiles import DECODED_INPUTS, HAS_BFLOAT16, WIDE
+from textwright.engines.cpu.kernels.tiles import DECODED_INPUTS
 from textwright.kernels.numba_intrinsics import (
     bits_of_float,
     float_at,
@@ -30,6 +30,7 @@ from textwright.kernels.numba_intrinsics import (
     shorts,
     small_ints,
 )
+from textwright.kernels.processor import HAS_BFLOAT16, WIDE
 from textwright.kernels.reductions import max_abs
 
 MIN_DECODED = 24 if WIDE else 2

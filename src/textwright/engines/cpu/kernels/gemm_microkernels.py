@@ -46,13 +46,7 @@ from textwright.engines.cpu.kernels.layout import (
     LANES,
     VALUES_PER_LINE,
 )
-from textwright.engines.cpu.kernels.tiles import (
-    DECODED_PANELS,
-    HAS_BFLOAT16,
-    HAS_VNNI,
-    MAX_TOTALS,
-    VECTORS_PER_LINE,
-)
+from textwright.engines.cpu.kernels.tiles import DECODED_PANELS, MAX_TOTALS, VECTORS_PER_LINE
 from textwright.kernels.llvm_ir import (
     BFLOATS,
     FLOATS,
@@ -71,6 +65,7 @@ from textwright.kernels.llvm_ir import (
     zeros,
 )
 from textwright.kernels.numba_intrinsics import FLOAT, I32, I64
+from textwright.kernels.processor import HAS_BFLOAT16, HAS_VNNI
 
 _STEPS = CACHE_LINE // 4
 """In a line."""

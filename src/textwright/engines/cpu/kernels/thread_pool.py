@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textwright.engines.cpu.kernels.layout import CACHE_LINE, CLOSED, SEQUENCE
-from textwright.kernels.machine_code import KeptFunction
+from textwright.kernels.kept_function import KeptFunction
 
 SLEEP_S = 0.02
 """After so long a sleeping worker looks at the sequence number by itself."""
