@@ -11,8 +11,9 @@ from torch import Tensor
 
 from textwright.bench import checks
 from textwright.bench.checks import VOCABULARY, Check, checks_on
-from textwright.bench.machine import cpu_features, describe_machine, measure_machine
+from textwright.bench.machine import cpu_features, describe_machine, measure_machine, product_rates
 from textwright.commands.doctor import Diagnosis, doctor
+from textwright.core.device import PrecisionRates
 from textwright.core.errors import InputError
 from textwright.models import contract
 from textwright.models.catalog import FAMILIES, build
@@ -155,3 +156,11 @@ def test_a_machine_without_a_compiler_or_a_sandbox_is_described(monkeypatch: pyt
 def test_a_device_that_is_not_there_is_one_line() -> None:
     with pytest.raises(InputError, match="device 'gpu'; expected auto, cpu, cuda or cuda:N"):
         doctor(device="gpu")
+
+
+def test_float32_is_timed_by_large_products_where_bfloat16_is_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small products reach a third of what large ones do."""
+    monkeypatch.setattr("textwright.bench.machine.measure_products", lambda *_: PrecisionRates(3e6, 1e5))
+    rates = product_rates(CPU)
+    assert rates.float32 > 1e8
+    assert rates.bfloat16 == 1e5

@@ -49,7 +49,7 @@ def _compiled(function: F, **options: Any) -> F:
     # Under test every function is wrapped to check its types; Numba wants it bare.
     bare = inspect.unwrap(function)
     options = {"cache": keep_kernels()} | options
-    options |= {"nogil": True, "error_model": "numpy", "boundscheck": CHECKS_BOUNDS}
+    options |= {"nogil": True, "error_model": "numpy", "boundscheck": CHECKS_BOUNDS, "no_cfunc_wrapper": True}
     compiled: F = njit(fastmath=FAST, **options)(bare)
     return compiled
 
