@@ -135,7 +135,7 @@ def test_weights_that_lie_the_other_way_round_are_copied_when_they_are_asked_for
     model, engine = load(tmp_path / "model"), EngineConfig(engine="cpu", precision="int8")
     expected = model.complete(["a"], engine=engine, temperature=0, max_new_tokens=8)[0].text
     decoder = model.decoder(engine)
-    assert not all(parameter.is_contiguous() for parameter in model._network.parameters())
+    assert not all(parameter.is_contiguous() for parameter in model._weights.network.parameters())
     assert all(parameter.is_contiguous() for parameter in model.network.parameters())
     assert model.decoder(engine) is decoder
     assert model.files is not None

@@ -19,10 +19,10 @@ class DraftModel:
 
     def draft(self, text: TextIndex, count: int, pick: Pick) -> Draft:
         """See ``Drafter``. Only declared changes are looked for: it is called for every few tokens."""
-        if self._model._num_changes != self._num_changes:
+        if self._model._weights.num_changes != self._num_changes:
             self._renew()
         return self._drafter.draft(text, count, pick)
 
     def _renew(self) -> None:
-        self._num_changes = self._model._num_changes
+        self._num_changes = self._model._weights.num_changes
         self._drafter = ModelDrafter(self._model.decoder(self._engine), self._vocab_size)

@@ -13,9 +13,10 @@ from textwright.api.draft_model import DraftModel
 from textwright.api.given import formatted, given_ids, given_prompts, given_texts
 from textwright.api.given_examples import Examples
 from textwright.api.hub import check_is_no_typo, download
+from textwright.api.weights import Weights
 from textwright.checkpoint.adapter import add_adapter, read_adapter
 from textwright.checkpoint.model_files import AdaptedFrom, ModelFiles
-from textwright.checkpoint.model_folder import lay_by_rows, load_folder, read_dialogue, read_prompt_format, save_model
+from textwright.checkpoint.model_folder import load_folder, read_dialogue, read_prompt_format, save_model
 from textwright.core.config import answers_old_names, read_config
 from textwright.core.console import stderr_console
 from textwright.core.device import choose_device
@@ -24,9 +25,8 @@ from textwright.core.kinds import checks_kinds
 from textwright.core.user_paths import given_path
 from textwright.data.batch import Batch
 from textwright.data.prompt_format import PromptFormat
-from textwright.engines.catalog import choose_decoding_precision, choose_engine, make_decoder
-from textwright.engines.config import DecodingPrecision, EngineConfig
-from textwright.engines.cpu.kernels import COMPILING, are_compiled
+from textwright.engines.catalog import choose_engine
+from textwright.engines.config import EngineConfig
 from textwright.evaluation.embed import embed_texts
 from textwright.evaluation.language_modelling import TextScore, score_text
 from textwright.generation.ensemble import EnsembleDecoder
@@ -41,9 +41,6 @@ from textwright.text.dialogue import DialogueFormat
 from textwright.tokens import Tokenizer
 from textwright.training.report import TrainReport
 from textwright.training.signals import obey
-
-_Version = tuple[int, tuple[tuple[int, int], ...]]
-"""How many changes were declared; and where each parameter is and how often torch saw it change."""
 
 
 class Model:
@@ -76,29 +73,15 @@ class Model:
             files: what the network was read from; what takes time to make of it is kept beside them.
             adapted: what it was read from, where that is a base and an adapter.
         """
-        self._network = network
-        self._lies_by_rows = all(parameter.is_contiguous() for parameter in network.parameters())
+        self._weights = Weights(network)
         self.tokenizer = tokenizer
         self.dialogue, self.prompt_format = dialogue, prompt_format or PromptFormat()
-        self._num_changes = 0
-        self._fast_precisions: dict[str, DecodingPrecision] = {}
-        self._decoders: dict[tuple[str, str], tuple[_Version, Decoder]] = {}
-        self._files, self._adapted, self._version_of_files = files, adapted, self._version
+        self._files, self._adapted, self._version_of_files = files, adapted, self._weights.version
 
     @property
     def network(self) -> LanguageModel:
-        """The torch module, its weights row by row in memory: what the model's file has the other way round is copied
-        once somebody asks for the module. Decoding by our kernels does not."""
-        if not self._lies_by_rows:
-            before = self._version
-            lay_by_rows(self._network)
-            self._lies_by_rows = True
-            if self._version_of_files == before:
-                self._version_of_files = self._version
-            self._decoders = {
-                key: (self._version, made) for key, (was, made) in self._decoders.items() if was == before
-            }
-        return self._network
+        """The torch module; what its file has the other way round lies row by row in memory from here on."""
+        return self._weights.by_rows()
 
     def changed(self) -> None:
         """Say that the weights were changed by hand, so that what was made of the old ones is made anew.
@@ -106,8 +89,7 @@ class Model:
         ``fit`` says so itself. Many changes show by themselves, such as ``parameter.mul_(2)`` or ``load_state_dict``;
         torch does not tell of others, such as ``parameter.data.mul_(2)`` or what is written through NumPy.
         """
-        self._num_changes += 1
-        self._decoders.clear()
+        self._weights.changed()
 
     @checks_kinds
     def generate(self, prompt: str, *, max_new_tokens: int = 100, **sampling: Any) -> str:
@@ -170,26 +152,7 @@ class Model:
     @checks_kinds
     def decoder(self, engine: EngineConfig) -> Decoder:
         """What decodes this model: made once for each engine and precision, and anew when the weights have changed."""
-        name = choose_engine(self._network, engine)
-        network = self._network if name == "cpu" else self.network
-        version = self._version
-        precision = self._precision(name, engine)
-        kept = self._decoders.get((name, precision))
-        if kept is None or kept[0] != version:
-            if name == "cpu" and not are_compiled():
-                stderr_console().print(COMPILING)
-            kept = (version, make_decoder(network, name, precision, self.files))
-            self._decoders[name, precision] = kept
-        return kept[1]
-
-    def _precision(self, engine_name: str, engine: EngineConfig) -> DecodingPrecision:
-        """As asked for; ``auto`` is measured once."""
-        if engine.precision != "auto":
-            return engine.precision
-        if engine_name not in self._fast_precisions:
-            chosen = choose_decoding_precision(self._network, engine_name)
-            self._fast_precisions[engine_name] = chosen
-        return self._fast_precisions[engine_name]
+        return self._weights.decoder(engine, self.files)
 
     @answers_old_names
     @checks_kinds
@@ -216,15 +179,9 @@ class Model:
             return Speculation(PromptLookup(), num_speculative_tokens)
         self._check_tokenizer(draft)
         engine = engine or EngineConfig()
-        if choose_engine(draft._network, engine) == "cpu":
+        if choose_engine(draft._weights.network, engine) == "cpu":
             engine = engine.model_copy(update={"precision": "int8"})
         return Speculation(DraftModel(draft, engine, self.tokenizer.vocab_size), num_speculative_tokens)
-
-    @property
-    def _version(self) -> "_Version":
-        """Another value once the weights have changed: what was declared, and what torch tells of."""
-        tensors = tuple((tensor.data_ptr(), tensor._version) for tensor in self._network.parameters())
-        return self._num_changes, tensors
 
     def _check_tokenizer(self, other: "Model") -> None:
         if other.tokenizer.fingerprint != self.tokenizer.fingerprint:
@@ -355,28 +312,31 @@ class Model:
         save_model(self.network, self.tokenizer, Path(folder), **written)
         if dtype == "float32":  # in the others the folder holds weights that were rounded, and memory does not
             self._files, self._adapted = ModelFiles.of(Path(folder)), None
-            self._version_of_files = self._version
+            self._version_of_files = self._weights.version
 
     @property
     def files(self) -> ModelFiles | None:
         """What the model was read from, where both are as they were."""
-        is_as_read = self._version == self._version_of_files and self._files is not None and self._files.are_unchanged()
+        is_as_read = (
+            self._weights.version == self._version_of_files and self._files is not None and self._files.are_unchanged()
+        )
         return self._files if is_as_read else None
 
     @property
     def adapted(self) -> AdaptedFrom | None:
         """The folders of the base and of the adapter that the model was read from, where it is as it was."""
-        return self._adapted if self._version == self._version_of_files else None
+        return self._adapted if self._weights.version == self._version_of_files else None
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self._network.parameters()).device
+        return next(self._weights.network.parameters()).device
 
     def __repr__(self) -> str:
-        parameters = sum(parameter.numel() for parameter in self._network.parameters())
-        family = self._network.config.family
-        return f"Model({family}, {parameters:,} parameters, vocabulary {self._network.vocab_size:,}, {self.device})"
+        network = self._weights.network
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        family = network.config.family
+        return f"Model({family}, {parameters:,} parameters, vocabulary {network.vocab_size:,}, {self.device})"
 
 
 @checks_kinds

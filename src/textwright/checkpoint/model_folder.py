@@ -19,6 +19,7 @@ from torch import Tensor
 
 from textwright.checkpoint.safetensors_folder import SINGLE, other_format, read_tensors
 from textwright.checkpoint.safetensors_writer import write_safetensors
+from textwright.checkpoint.stored_weights import as_stored, by_rows, check_shapes, check_values
 from textwright.core.collecting import without_collecting
 from textwright.core.config import read_config
 from textwright.core.errors import InputError
@@ -27,7 +28,7 @@ from textwright.core.sealed import damage_of_files, describe_files, seal, unseal
 from textwright.data.prompt_format import PromptFormat
 from textwright.models.catalog import adapter_of, build_uninitialised, find_adapter
 from textwright.models.config import ModelConfig
-from textwright.models.hugging_face import HuggingFaceAdapter, PlainAdapter
+from textwright.models.hugging_face import HuggingFaceAdapter
 from textwright.models.language_model import LanguageModel, as_language_model
 from textwright.models.network import Network
 from textwright.text.dialogue import DialogueFormat
@@ -173,11 +174,11 @@ def load_model(folder: Path, *, device: str = "cpu", lays_by_rows: bool = True) 
     config, adapter, foreign = _read_config(folder)
     where = str(folder)
     read = read_tensors(folder)
-    _check_values(read, adapter, where)
+    check_values(read, adapter, where)
     tensors = adapter.from_hf(read, config, where)
     model = as_language_model(build_uninitialised(config))
-    _check_shapes(model, tensors, adapter, where)
-    as_float32 = _by_rows if lays_by_rows or device != "cpu" else _as_stored
+    check_shapes(model, tensors, adapter, where)
+    as_float32 = by_rows if lays_by_rows or device != "cpu" else as_stored
     model.load_state_dict({name: as_float32(tensor) for name, tensor in tensors.items()}, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -339,61 +340,6 @@ def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceAdapter, dict[st
             )
         ours = content["model"] if isinstance(content.get("model"), dict) else {}
     return adapter.read_config(foreign, str(path), ours), adapter, foreign
-
-
-def lay_by_rows(model: LanguageModel) -> None:
-    """Copy matrices that do not lie row by row in memory: training reads them from end to end."""
-    for parameter in model.parameters():
-        parameter.data = _by_rows(parameter.data)
-
-
-def _by_rows(tensor: Tensor) -> Tensor:
-    """In float32, row by row in memory."""
-    return tensor.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
-
-
-def _as_stored(tensor: Tensor) -> Tensor:
-    """In float32, and where it is already, if it is one; what is copied anyway lies row by row afterwards."""
-    return tensor if tensor.dtype == torch.float32 else _by_rows(tensor)
-
-
-def _check_values(tensors: dict[str, Tensor], adapter: HuggingFaceAdapter, where: str) -> None:
-    """See that weights are numbers to compute with. One pass over memory, as the file has them."""
-    for name, tensor in tensors.items():
-        if adapter.is_buffer(name) or not tensor.numel():
-            continue
-        if not tensor.is_floating_point():
-            if isinstance(adapter, PlainAdapter):
-                continue
-            raise InputError(
-                f"the tensor {name!r} is {tensor.dtype}", where=where, expected="float32, bfloat16 or float16"
-            )
-        if not all(bound.isfinite() for bound in tensor.aminmax()):
-            raise InputError(
-                f"the tensor {name!r} has values that are not finite",
-                where=where,
-                fix="get the folder anew, or take one from before that training or conversion went wrong",
-            )
-
-
-def _check_shapes(model: LanguageModel, tensors: dict[str, Tensor], adapter: HuggingFaceAdapter, where: str) -> None:
-    expected = model.state_dict()
-
-    def foreign(name: str) -> str:
-        """The name a person finds in the file."""
-        return next(iter(adapter.to_hf({name: expected[name] if name in expected else tensors[name]}, model.config)))
-
-    for name in sorted(expected.keys() - tensors.keys()):
-        raise InputError(f"the tensor {foreign(name)!r} is missing", where=where)
-    for name in sorted(tensors.keys() - expected.keys()):
-        raise InputError(f"unexpected tensor {foreign(name)!r}", where=where)
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            raise InputError(
-                f"the tensor {foreign(name)!r} has the shape {list(tensor.shape)}",
-                where=where,
-                expected=f"{list(expected[name].shape)} by config.json",
-            )
 
 
 def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
