@@ -42,6 +42,11 @@ class TrainingKernel:
     def __init__(self, module: str, job: "np.dtype[np.void]") -> None:
         self._do_job, self._job = KeptFunction(module, "do_job", 1), job
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was compiled before."""
+        return self._do_job.is_kept
+
     def prepare(self) -> None:
         """Have it there: compiled, which takes seconds, or read from where it is kept."""
         self._do_job.prepare()

@@ -86,7 +86,9 @@ def resolve_config(
     row_tokens = config.sequence_length or model.config.context_length
     vocab_size = model.vocab_size if isinstance(model, LanguageModel) else None
     check_first_batch(batches, num_rows=config.batch_size, sequence_length=row_tokens, vocab_size=vocab_size)
-    held_bytes = _held_bytes(model_with_loss, config, device)  # before the probe: what that frees is used again
+    held_bytes = _held_bytes(
+        model_with_loss, config, device, callbacks
+    )  # before the probe: what that frees is used again
     rates = None
     precision = config.precision
     if device.type == "cpu":
@@ -321,10 +323,10 @@ def _save_and_forget(trial: TrainState, scratch: Path) -> None:
         write_checkpoint(Path(folder), 0, snapshot(tensors), facts)
 
 
-def _held_bytes(model_with_loss: ModelWithLoss, config: TrainConfig, device: torch.device) -> int:
+def _held_bytes(model_with_loss: ModelWithLoss, config: TrainConfig, device: torch.device, callbacks: Callbacks) -> int:
     """Memory in use, the kernels that a step may need among it."""
     if config.precision != "bfloat16":
-        load_kernels(model_with_loss)
+        load_kernels(model_with_loss, callbacks.on_note)
     return used_bytes(device)
 
 
