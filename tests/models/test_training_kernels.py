@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not suit(torch.zeros(1)), reason="no kernels for
 def test_compiling_is_said(is_kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     notes, prepared = list[str](), list[TrainingKernel]()
     monkeypatch.setattr(TrainingKernel, "is_kept", property(lambda _: is_kept))
-    monkeypatch.setattr(TrainingKernel, "prepare", prepared.append)
+    monkeypatch.setattr(TrainingKernel, "prepare", lambda kernel: prepared.append(kernel))
     load_kernels(build(preset("nano", vocab_size=300)), notes.append)
     assert notes == ([] if is_kept else [PREPARING])
     assert len(prepared) == len(set(prepared)) > 0

@@ -86,9 +86,7 @@ def resolve_config(
     row_tokens = config.sequence_length or model.config.context_length
     vocab_size = model.vocab_size if isinstance(model, LanguageModel) else None
     check_first_batch(batches, num_rows=config.batch_size, sequence_length=row_tokens, vocab_size=vocab_size)
-    held_bytes = _held_bytes(
-        model_with_loss, config, device, callbacks
-    )  # before the probe: what that frees is used again
+    held_bytes = _held_bytes(model_with_loss, config, device, callbacks)  # before the probe frees some
     rates = None
     precision = config.precision
     if device.type == "cpu":
