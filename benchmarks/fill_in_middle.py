@@ -1,13 +1,14 @@
 """Whether a model that was fine-tuned with ``--fim`` writes a missing line better than one that only goes on.
 
-    python benchmarks/fill_in_middle.py FOLDER [--steps 8000 1500] [--passes 4] [--seeds 0] [--write docs/finetuning.md]
+    python benchmarks/fill_in_middle.py FOLDER [--steps 2000 1300] [--passes 3] [--seeds 0] [--write docs/finetuning.md]
 
 The text is Python's standard library, of which some files are held out. A model of five million parameters is trained
 from scratch on the others, and then fine-tuned on them with ``--fim 0.9``, several times one after the other, each with
-a seed of its own: so other lines are missing each time. It is asked for lines of the held-out files
-by the task ``line_infilling``: told what stands before and after the line, and, the same model, told what stands before
-alone. Lines are drawn twice: from those that stand nowhere in the files that it learned from, and from all. Models and
-predictions that are there stay: call it again, and it goes on. A finished seed is a line of
+a seed of its own: so other lines are missing each time. It is asked for lines of the held-out files as the task
+``line_infilling`` does: told what stands before and after the line, and, the same model, told what stands before alone.
+Lines are drawn three times: of ten characters and more from those that stand nowhere in the files that it learned from
+and from all, and from all of any length, as the single lines of Bavarian et al. 2022 (arXiv:2207.14255) are drawn. Models
+and predictions that are there stay: call it again, and it goes on. A finished seed is a line of
 benchmarks/results/fill-in-middle.jsonl; --write puts them into the document.
 """
 
@@ -35,16 +36,22 @@ from textwright.tasks.base import Example
 from textwright.tasks.line_infilling import LineInfilling
 
 NAME = "fill-in-middle"
-CONTEXT, NUM_LINES = 256, 500
-"""Of the model; lines that are asked for."""
+CONTEXT, PIECE, NUM_LINES = 256, 192, 500
+"""Of the model; tokens of a piece that a line is missing of; lines that are asked for."""
 PARTS, HELD_OUT, VALIDATION = 24, range(4), 4
 """Files fall into so many parts by the hash of their names; of these lines are asked for; of that a few are looked at
 while a model trains."""
-ROOM = CONTEXT - LineInfilling.max_new_tokens - 8
+ROOM = PIECE - LineInfilling.max_new_tokens - 8
 """Tokens that prefix and suffix may have together."""
-SIZES = ("--batch-size", "8", "--precision", "float32", "--max-eval-tokens", "16384")
-FIM = ("--fim", "0.9", "--learning-rate", "0.001", "--sequence-length", str(CONTEXT))
-UNSEEN, ANY = "lines that it never read", "any lines"
+SIZES = ("--precision", "float32", "--max-eval-tokens", "16384")
+FIM = ("--batch-size", "11", "--fim", "0.9", "--learning-rate", "0.001", "--sequence-length", str(PIECE))
+UNSEEN, ANY, ANY_LENGTH = "lines that it never read", "any lines", "lines of any length"
+
+
+class LinesOfAnyLength(LineInfilling):
+    """The line nearest to the middle of each passage, and be it ``try:``."""
+
+    fewest_characters = 1
 
 
 class DrawnLines(LineInfilling):
@@ -63,8 +70,8 @@ def main() -> None:
     """Make the seeds that are not done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="where text, runs and predictions are kept")
-    parser.add_argument("--steps", nargs=2, type=int, default=(8000, 1500), metavar=("TRAIN", "FINETUNE"))
-    parser.add_argument("--passes", type=int, default=4, help="how often it is fine-tuned, with other lines missing")
+    parser.add_argument("--steps", nargs=2, type=int, default=(2000, 1300), metavar=("TRAIN", "FINETUNE"))
+    parser.add_argument("--passes", type=int, default=3, help="how often it is fine-tuned, with other lines missing")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--write", type=Path, help="a document whose table is replaced")
     options = parser.parse_args()
@@ -100,7 +107,7 @@ def measured(seed: int, texts: dict[str, Path], folder: Path, steps: Sequence[in
     """The models of a seed, and the lines that they write."""
     learned, held = texts["learned"], texts["held-out"]
     data = ["--data", str(learned), "--val-data", str(texts["validation"])]
-    shape = ["--model.preset", "tiny", "--model.context-length", str(CONTEXT), "--tokenizer", "bpe:8192"]
+    shape = ["--model.preset", "tiny", "--model.context-length", str(CONTEXT), "--tokenizer", "bpe:4096", "--batch-size", "8"]
     base = trained(folder / "base", "train", *data, *shape, *SIZES, "--steps", str(steps[0]), "--seed", str(seed))
     filling = base
     for number in range(1, passes + 1):
@@ -118,14 +125,16 @@ def draw(model: Model, learned: Path, held: Path) -> dict[str, dict[str, Any]]:
     """Lines of the held-out files that fit into the context with what stands about them, drawn by their hash."""
     read = {line.strip() for path in learned.iterdir() for line in path.read_text(errors="replace").split("\n")}
     code = {f"{path.name}:{number}" for path in held.iterdir() for number in numbers_of_code(path)}
-    fitting = [one for one in LineInfilling().examples([held]) if one.id in code and length(model, one) <= ROOM]
-    fitting.sort(key=lambda one: hash_u64("draw", one.id, one.prompt, one.completion))
-    unseen = [one for one in fitting if one.references[0] not in read]
-    counts = {"candidates": len(fitting), "also_in_what_was_learned": len(fitting) - len(unseen)}
-    return {
-        UNSEEN: {"lines": unseen[:NUM_LINES], "counts": counts},
-        ANY: {"lines": fitting[:NUM_LINES], "counts": counts},
-    }
+    drawn = dict[str, dict[str, Any]]()
+    for name, task in {ANY: LineInfilling(), ANY_LENGTH: LinesOfAnyLength()}.items():
+        fitting = [one for one in task.examples([held]) if one.id in code and length(model, one) <= ROOM]
+        fitting.sort(key=lambda one: hash_u64("draw", one.id, one.prompt, one.completion))
+        unseen = [one for one in fitting if one.references[0] not in read]
+        counts = {"candidates": len(fitting), "also_in_what_was_learned": len(fitting) - len(unseen)}
+        drawn[name] = {"lines": fitting[:NUM_LINES], "counts": counts}
+        if name == ANY:
+            drawn[UNSEEN] = {"lines": unseen[:NUM_LINES], "counts": counts}
+    return drawn
 
 
 def numbers_of_code(path: Path) -> set[int]:

@@ -20,8 +20,6 @@ from textwright.tasks.documents import document_texts
 
 PASSAGE_LINES, FEWEST_LINES = 16, 8
 """Of a passage; and of the last one of a file, which is left out where it is shorter."""
-FEWEST_CHARACTERS = 10
-"""Of a line that is worth asking for, without the white space around it."""
 
 
 class LineInfilling(Task):
@@ -30,6 +28,8 @@ class LineInfilling(Task):
     name = "line_infilling"
     summary = "write the missing line of a passage of code"
     metrics = ("accuracy", "edit_distance")
+    fewest_characters = 10
+    """Of a line that is worth asking for, without the white space around it."""
 
     def examples(self, paths: Sequence[Path]) -> Iterator[Example]:
         """An example a passage; those without a line that is long enough are left out.
@@ -42,22 +42,22 @@ class LineInfilling(Task):
             lines = text.rstrip().split("\n")
             for start in range(0, len(lines), PASSAGE_LINES):
                 passage = lines[start : start + PASSAGE_LINES]
-                place = _missing(passage)
+                place = _missing(passage, self.fewest_characters)
                 if len(passage) >= FEWEST_LINES and place is not None:
                     is_empty = False
                     yield _example(passage, place, f"{name}:{start + place + 1}", name)
         if is_empty:
             raise InputError(
-                f"no passage of {FEWEST_LINES} lines with one of {FEWEST_CHARACTERS} characters",
+                f"no passage of {FEWEST_LINES} lines with one of {self.fewest_characters} characters",
                 where=", ".join(map(str, paths[:3])),
                 expected="files of code",
             )
 
 
-def _missing(passage: Sequence[str]) -> int | None:
+def _missing(passage: Sequence[str], fewest_characters: int) -> int | None:
     """The place of the line that is asked for; never the first, so that something stands before it."""
     middle = len(passage) // 2
-    places = [place for place, line in enumerate(passage) if place and len(line.strip()) >= FEWEST_CHARACTERS]
+    places = [place for place, line in enumerate(passage) if place and len(line.strip()) >= fewest_characters]
     return min(places, key=lambda place: abs(place - middle), default=None)
 
 
