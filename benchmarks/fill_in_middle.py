@@ -7,8 +7,8 @@ from scratch on the others, and then fine-tuned on them with ``--fim 0.9``, seve
 a seed of its own: so other lines are missing each time. It is asked for lines of the held-out files as the task
 ``line_infilling`` does: told what stands before and after the line, and, the same model, told what stands before alone.
 Lines are drawn three times: of ten characters and more from those that stand nowhere in the files that it learned from
-and from all, and from all of any length, as the single lines of Bavarian et al. 2022 (arXiv:2207.14255) are drawn. Models
-and predictions that are there stay: call it again, and it goes on. A finished seed is a line of
+and from all, and from all of any length, as single lines are in Bavarian et al. 2022 (arXiv:2207.14255). Models and
+predictions that are there stay: call it again, and it goes on. A finished seed is a line of
 benchmarks/results/fill-in-middle.jsonl; --write puts them into the document.
 """
 
@@ -107,7 +107,8 @@ def measured(seed: int, texts: dict[str, Path], folder: Path, steps: Sequence[in
     """The models of a seed, and the lines that they write."""
     learned, held = texts["learned"], texts["held-out"]
     data = ["--data", str(learned), "--val-data", str(texts["validation"])]
-    shape = ["--model.preset", "tiny", "--model.context-length", str(CONTEXT), "--tokenizer", "bpe:4096", "--batch-size", "8"]
+    shape = ["--model.preset", "tiny", "--model.context-length", str(CONTEXT), "--tokenizer", "bpe:4096"]
+    shape += ["--batch-size", "8"]
     base = trained(folder / "base", "train", *data, *shape, *SIZES, "--steps", str(steps[0]), "--seed", str(seed))
     filling = base
     for number in range(1, passes + 1):
