@@ -96,9 +96,7 @@ def formatted(
             given = " and ".join(name for name, value in asked.items() if value is not None)
             raise InputError(f"{given} with token ids", where=f"prompts[{number}]", expected="a text")
         ids = prompt_format.ids(text, tokenizer, suffix=suffix, control=control, special_tokens=request.special_tokens)
-        least = max(request.sampling.min_new_tokens, prompt_format.least_tokens(tokenizer, suffix))
-        of_request = request.sampling.model_copy(update={"min_new_tokens": least})
-        found.append(replace(request, prompt=ids, shown=text, sampling=of_request))
+        found.append(replace(request, prompt=ids, shown=text))
     return found
 
 

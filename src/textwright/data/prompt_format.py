@@ -88,12 +88,6 @@ class PromptFormat(Config):
         found = sentinels.ids(tokenizer)
         return [*ids, *asked_ids(prompt, suffix, found, tokenizer, special_tokens=special_tokens)]
 
-    def least_tokens(self, tokenizer: Tokenizer, suffix: str | None) -> int:
-        """How many tokens are written at least. Where the suffix comes first, nothing but the text tells the end of the
-        prompt from the end of what fills it in, which is never empty: a model may take the one for the other."""
-        sentinels = self.sentinels(tokenizer) if suffix is not None else None
-        return int(sentinels is not None and sentinels.order == "spm")
-
     def _header(self, control: str | None, tokenizer: Tokenizer) -> list[int]:
         if control is None:
             return []

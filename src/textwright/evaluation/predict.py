@@ -160,9 +160,6 @@ class Predictor:
             sampling = sampling.model_copy(update={"seed": seed})
         if self._reads_source:
             return Request("", sampling, source=placed.example.source or placed.example.prompt)
-        least = self._prompt_format.least_tokens(self._tokenizer, placed.suffix)
-        if least > sampling.min_new_tokens:
-            sampling = sampling.model_copy(update={"min_new_tokens": least})
         return Request(list(placed.prompt_ids), sampling)
 
     def _written(self, placed: Placed, texts: list[Completion]) -> Row:
