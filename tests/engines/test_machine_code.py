@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from textwright.api.model import Model, load
+from textwright.checkpoint.stored_weights import lay_by_rows
 from textwright.engines.config import EngineConfig
 from textwright.engines.cpu import packing
 from textwright.engines.cpu.kernels.thread_pool import do_jobs
@@ -146,3 +148,22 @@ def test_weights_that_lie_the_other_way_round_are_copied_when_they_are_asked_for
     model.changed()
     assert model.files is None
     assert model.decoder(engine) is not decoder
+
+
+def test_who_looks_while_weights_are_copied_sees_no_change(
+    tmp_path: Path, gpt2: LanguageModel, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model is hashed in a thread beside other work."""
+    Model(gpt2, tokenizer).save(tmp_path / "model")
+    model, found = load(tmp_path / "model"), list[bool]()
+
+    def look(network: LanguageModel) -> None:
+        lay_by_rows(network)
+        looking.start()
+        looking.join(0.2)
+
+    looking = threading.Thread(target=lambda: found.append(model.files is not None))
+    monkeypatch.setattr("textwright.api.weights.lay_by_rows", look)
+    assert model.network is not None
+    looking.join()
+    assert found == [True]

@@ -1,5 +1,7 @@
 """A model's weights: whether they have changed, how they lie in memory, and what was made of them to decode with."""
 
+import threading
+
 from textwright.checkpoint.model_files import ModelFiles
 from textwright.checkpoint.stored_weights import lay_by_rows
 from textwright.core.console import stderr_console
@@ -28,16 +30,18 @@ class Weights:
         self._lies_by_rows = all(parameter.is_contiguous() for parameter in network.parameters())
         self._moved: tuple[_Places, _Places] | None = None
         self.num_changes = 0
+        self._moving = threading.RLock()  # a model is hashed in a thread beside other work
         self._fast_precisions: dict[str, DecodingPrecision] = {}
         self._decoders: dict[tuple[str, str], tuple[Version, Decoder]] = {}
 
     @property
     def version(self) -> Version:
         """Another value once they have changed: what was declared, and what torch tells of."""
-        places = self._places()
-        if self._moved is not None and places == self._moved[1]:
-            places = self._moved[0]
-        return self.num_changes, places
+        with self._moving:
+            places = self._places()
+            if self._moved is not None and places == self._moved[1]:
+                places = self._moved[0]
+            return self.num_changes, places
 
     def changed(self) -> None:
         """Say that they have, where torch does not tell."""
@@ -47,10 +51,11 @@ class Weights:
     def by_rows(self) -> LanguageModel:
         """The network, its matrices row by row in memory: those that its file has the other way round are copied at the
         first time. Our kernels read such a file as it is, so what only decodes by them is spared that."""
-        if not self._lies_by_rows:
-            before = self._places()
-            lay_by_rows(self.network)
-            self._lies_by_rows, self._moved = True, (before, self._places())
+        with self._moving:
+            if not self._lies_by_rows:
+                before = self._places()
+                lay_by_rows(self.network)
+                self._lies_by_rows, self._moved = True, (before, self._places())
         return self.network
 
     def decoder(self, engine: EngineConfig, files: ModelFiles | None) -> Decoder:
