@@ -2,7 +2,7 @@
 
     python benchmarks/fill_in_middle.py FOLDER [--steps 2000 1300] [--passes 3] [--seeds 0] [--write docs/finetuning.md]
 
-The text is Python's standard library, of which some files are held out. A model of five million parameters is trained
+The text is Python's standard library, of which some files are held out. A model of four million parameters is trained
 from scratch on the others, and then fine-tuned on them with ``--fim 0.9``, several times one after the other, each with
 a seed of its own: so other lines are missing each time. It is asked for lines of the held-out files as the task
 ``line_infilling`` does: told what stands before and after the line, and, the same model, told what stands before alone.

@@ -90,6 +90,20 @@ def test_what_is_kept_is_called_again(tmp_path: Path, monkeypatch: pytest.Monkey
     assert kept("scaled_sum", tmp_path, monkeypatch)(-2, 5) == -1
 
 
+def test_code_is_loaded_once_however_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, load_code = list[str](), machine_code.load
+
+    def noted(code: bytes, symbol: str) -> int:
+        loaded.append(symbol)
+        return load_code(code, symbol)
+
+    monkeypatch.setattr(machine_code, "load", noted)
+    one = kept("scaled_sum", tmp_path, monkeypatch)
+    one.prepare()
+    assert one.address
+    assert len(loaded) == 1
+
+
 @pytest.mark.parametrize("damage", ["cut", "bit", "no line", "empty"])
 def test_what_is_damaged_is_made_anew(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kept("scaled_sum", tmp_path, monkeypatch).prepare()
@@ -120,7 +134,7 @@ def test_what_needs_numbas_memory_is_left_to_numba(tmp_path: Path, monkeypatch: 
 def test_an_exception_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = kept("refusal", tmp_path, monkeypatch)
     assert one(1, 2) == 1
-    with pytest.raises((RuntimeError, ValueError)):
+    with pytest.raises(RuntimeError, match="the kernel refusal failed"):
         one(2, 2)
 
 

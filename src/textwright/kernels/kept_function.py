@@ -5,7 +5,7 @@
     first       kernels' module ──Numba──> LLVM's language ──what the function does not use left out──> machine code
     from then   a file ──llvmlite──> an address
 
-To import Numba and its types takes a second, and 125 MB; to read the file, a fiftieth of a second. Numba's own cache
+To import Numba and its types takes a second, and 90 MB; to read the file, a fiftieth of a second. Numba's own cache
 keeps machine code too, but needs all of Numba to read it.
 """
 
@@ -68,20 +68,18 @@ class KeptFunction:
     def address(self) -> int:
         """Of a function of C's calling convention, for as long as the process lives."""
         with _LOCK:
-            found = self._address_of_code()
-            if found is None:
-                found = self._by_numba.address
+            found: int = self._by_numba.address if self._code_address is None else self._code_address
         return found
 
     @cached_property
     def _callable(self) -> Any:
         with _LOCK:
-            address = self._address_of_code()
-        if address is None:
-            return self._dispatcher
-        return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * self.num_arguments)(address)
+            if self._code_address is None:
+                return self._dispatcher
+            return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * self.num_arguments)(self._code_address)
 
-    def _address_of_code(self) -> int | None:
+    @cached_property
+    def _code_address(self) -> int | None:
         """Of machine code, kept or made now; None where there is none without Numba: in the build that checks bounds,
         and where the system or the processor has it need something of Numba's."""
         if KERNEL_BUILD.checks_bounds:
