@@ -110,6 +110,14 @@ def test_that_a_text_ends_is_learned_where_it_does(tokenizer: Tokenizer) -> None
         assert places == list(range(len(ids)))
 
 
+def test_where_a_rearranged_text_ends_is_not_told_by_its_length(tokenizer: Tokenizer) -> None:
+    _, tokens = shaped([example(NOVEL * 8)], tokenizer, max_tokens=256, **FIRST | {"fim": 1.0})
+    sizes = [len(ids) for ids, _ in documents(tokens)]
+    assert max(sizes) <= 256
+    thirds = np.histogram(sizes, bins=[0, 86, 171, 257])[0]
+    assert thirds.min() > len(sizes) / 6, "a model would learn at which place texts end, and not where they meet"
+
+
 def test_what_is_rearranged_does_not_depend_on_what_else_is_there(tokenizer: Tokenizer) -> None:
     def all_ids(texts: list[str]) -> set[bytes]:
         return {ids.tobytes() for ids, _ in documents(shaped(map(example, texts), tokenizer, **FIM)[1])}

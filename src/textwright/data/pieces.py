@@ -1,7 +1,7 @@
 """Texts in pieces of so many tokens: for what must lie in one row whole, however long its document is."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -16,11 +16,18 @@ SEARCHED_OF = 2
 Spans = Sequence[tuple[int, int]]
 
 
-def cut_text(text: str, tokenizer: Tokenizer, max_tokens: int, spans: Spans = ()) -> list[str]:
+def cut_text(
+    text: str,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    spans: Spans = (),
+    drawn_tokens: Callable[[int], int] | None = None,
+) -> list[str]:
     """A text in pieces, which joined are the text.
 
     Each is as long as can be with at most ``max_tokens`` tokens of its own, and ends before white space where there is
-    some in its last half (see ``text.chunks.find_boundary``). A single character may have more.
+    some in its last half (see ``text.chunks.find_boundary``). A single character may have more. A text that has no more
+    stays whole.
 
     Args:
         text: any.
@@ -28,6 +35,8 @@ def cut_text(text: str, tokenizer: Tokenizer, max_tokens: int, spans: Spans = ()
         max_tokens: at least 1.
         spans: [start, stop) in characters, in order and apart, that are made into tokens by themselves. Where there are
             some, a piece ends after a line instead, if one does in its last half.
+        drawn_tokens: of the piece that begins with such a character, how many tokens it is to have instead, at least 1:
+            some more or fewer, and never above ``max_tokens``.
 
     Raises:
         InputError: the text is longer, and the tokenizer does not say which tokens are of which characters.
@@ -45,7 +54,8 @@ def cut_text(text: str, tokenizer: Tokenizer, max_tokens: int, spans: Spans = ()
     starts, _ = tokenizer.characters_of(text, tokenizer.encode_array(text))
     pieces, start, end = list[str](), 0, len(text.rstrip())
     while start < len(text):
-        first, size = int(np.searchsorted(starts, start)), max_tokens
+        first = int(np.searchsorted(starts, start))
+        size = max_tokens if drawn_tokens is None else min(max_tokens, drawn_tokens(start))
         while True:
             stop = len(text)
             if first + size < len(starts):
@@ -64,7 +74,9 @@ def cut_text(text: str, tokenizer: Tokenizer, max_tokens: int, spans: Spans = ()
     return pieces
 
 
-def cut_example(example: Example, tokenizer: Tokenizer, max_tokens: int) -> Iterator[Example]:
+def cut_example(
+    example: Example, tokenizer: Tokenizer, max_tokens: int, drawn_tokens: Callable[[int], int] | None = None
+) -> Iterator[Example]:
     """An example's text in pieces as ``cut_text`` has them, each an example; those of which nothing is learned are left
     out. Only the last piece of a document ends.
 
@@ -72,9 +84,10 @@ def cut_example(example: Example, tokenizer: Tokenizer, max_tokens: int) -> Iter
         example: a text without a prompt.
         tokenizer: makes the tokens.
         max_tokens: of a piece.
+        drawn_tokens: see ``cut_text``.
     """
     start, spans = 0, example.document.spans
-    for piece in cut_text(example.text, tokenizer, max_tokens, spans or ()):
+    for piece in cut_text(example.text, tokenizer, max_tokens, spans or (), drawn_tokens):
         stop = start + len(piece)
         learned = None if spans is None else _within(spans, start, stop)
         if learned is None or learned:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from textwright.core.errors import InputError
+from textwright.core.seeds import hash_u64
 from textwright.data.control import ControlCodes, ValuesSeen
 from textwright.data.examples import Example
 from textwright.data.fill_in_middle import FillInMiddle, Middle, draw_middle, is_chosen, rearranged_ids
@@ -148,9 +149,19 @@ class Shaper:
         return room
 
     def _rearranged(self, example: Example) -> Iterator[Example]:
-        """The pieces of a text that are chosen, their middle last; those between them as they are, as few as can be."""
+        """The pieces of a text that are chosen, their middle last; those between them as they are, as few as can be.
+
+        A text that fits no row is cut into pieces of any length that does, all equally likely: of pieces that fill a
+        row a model learns that texts end where rows do, and not that a middle ends where it meets the suffix.
+        """
         room, held = self._room(example), ""
-        pieces = list(cut_example(example, self._tokenizer, max(FEWEST_TOKENS, room - SPARE_TOKENS)))
+        most = max(FEWEST_TOKENS, room - SPARE_TOKENS)
+
+        def drawn_tokens(start: int) -> int:
+            chance = hash_u64("fim piece", self._seed, start, example.text[start : start + most])
+            return FEWEST_TOKENS + chance % (most - FEWEST_TOKENS + 1)
+
+        pieces = list(cut_example(example, self._tokenizer, most, drawn_tokens))
         for piece in pieces:
             middle = self._middle(piece.text, room)
             self.num_rearranged += middle is not None
