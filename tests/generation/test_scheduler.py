@@ -168,6 +168,30 @@ def test_prompts_that_begin_alike_are_read_once(gpt2: LanguageModel, tokenizer: 
     assert found[2] == generate(gpt2, tokenizer, [start + "men"], sampling)[0]
 
 
+def test_what_only_some_prompts_share_is_read_once_too(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
+    """One waits for another that waits itself, when that has more of its beginning than those who read."""
+    decoder, start, then = counting(gpt2), "it was a ", "bad day, "
+    prompts = [start + "cat", start + then + "x", start + then + "y", start + then + "you"]
+    found = generate(cast(Decoder, decoder), tokenizer, prompts, SamplingConfig(max_new_tokens=1, temperature=0))
+    assert decoder.num_read == len(start + "cat" + then + "x" + "y" + "ou")
+    alone = [generate(gpt2, tokenizer, [prompt], SamplingConfig(max_new_tokens=1, temperature=0)) for prompt in prompts]
+    assert found == [one for (one,) in alone]
+
+
+def test_texts_do_not_wait_for_each_other(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
+    """Whose window moves begins like one that waits for it; the prompt between the two is long."""
+    sampling = SamplingConfig(max_new_tokens=40, temperature=0, logit_bias={ord("a"): 100})
+    scheduler = Scheduler(gpt2, tokenizer, num_slots=4, max_prefill_tokens=7)
+    scheduler.add(Request("runs", sampling))
+    scheduler.step()  # else all prompts would be read in one step
+    for prompt in ("a" * (CONTEXT - 1), "b" * (CONTEXT - 1), "a" * 12 + "cccc"):
+        scheduler.add(Request(prompt, sampling))
+    found = dict[int, Completion]()
+    for _ in range(500):
+        finished(scheduler.step(), found)
+    assert [found[number].text for number in range(4)] == ["a" * 40] * 4
+
+
 def test_long_prompts_are_read_in_parts_beside_those_that_run(gpt2: LanguageModel, tokenizer: Tokenizer) -> None:
     scheduler = Scheduler(gpt2, tokenizer, num_slots=2, max_prefill_tokens=5)
     first = scheduler.add(Request("ab", SamplingConfig(max_new_tokens=20, temperature=0, logit_bias={256: -100})))

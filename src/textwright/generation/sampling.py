@@ -19,7 +19,11 @@ def argmax(logits: Float[Tensor, "rows vocabulary"]) -> Int[Tensor, " rows"]:
     Raises:
         InputError: the greatest is not a number.
     """
-    best, ids = logits.max(dim=-1)
+    if logits.device.type == "cpu":  # NumPy's takes a seventh of the time
+        ids = torch.from_numpy(logits.numpy().argmax(axis=-1))
+        best = logits.gather(-1, ids[..., None])
+    else:
+        best, ids = logits.max(dim=-1)
     _check_finite(best)
     return ids
 

@@ -70,6 +70,19 @@ class _Task:
     def slot(self) -> int:
         return self.decoding.slots[0]
 
+    @property
+    def held(self) -> list[int]:
+        """What the slot holds of the text, once it runs; nothing where that cannot be said."""
+        kept, start = self.decoding.num_kept, self.decoding.start
+        return [] if kept is None else self.decoding.sequences[0].ids[start : start + kept]
+
+    def waits_for(self, other: "_Task") -> bool:
+        """Whether it reads on only after another has, itself or through those that it waits for."""
+        task: _Task | None = self
+        while task is not None and task is not other:
+            task = task.leader[0] if task.leader is not None else None
+        return task is not None
+
 
 class Scheduler:
     """Decodes requests side by side; each gets the text that it gets alone.
@@ -253,24 +266,23 @@ class Scheduler:
         if task.decoding.keeps_hidden:
             return None
         best: tuple[_Task, int] | None = None
-        for other in (*self._running, *self._prefilling):
-            if other.leader is not None or other.prepared.source_key != task.prepared.source_key:
-                continue
-            runs, held = other in self._running, other.window
-            if runs:
-                kept = other.decoding.num_kept
-                if kept is None:
+        window, least = task.window, max(task.num_read, MIN_SHARED_TOKENS - 1)
+        for runs, others in ((True, self._running), (False, self._prefilling)):
+            for other in others:
+                if other.prepared.source_key != task.prepared.source_key:
                     continue
-                held = other.decoding.sequences[0].ids[other.decoding.start :][:kept]
-            same = length_in_common(held, task.window)
-            is_twin = not runs and same == len(held) == len(task.window)
-            if not is_twin:
-                same = min(same, len(task.window) - 1)
-                usable = self._decoder.can_crop or (runs and same == len(held))
-                if not usable or same < MIN_SHARED_TOKENS:
-                    continue
-            if same > max(task.num_read, best[1] if best else 0):
-                best = other, same
+                held = other.held if runs else other.window
+                if held[least : least + 1] != window[least : least + 1] and held != window:
+                    continue  # no more is shared than with the best so far
+                same = length_in_common(held, window)
+                is_twin = not runs and same == len(held) == len(window)
+                if not is_twin:
+                    same = min(same, len(window) - 1)
+                    usable = self._decoder.can_crop or (runs and same == len(held))
+                    if not usable or same < MIN_SHARED_TOKENS:
+                        continue
+                if same > max(task.num_read, best[1] if best else 0) and not other.waits_for(task):
+                    best, least = (other, same), max(least, same)
         return best
 
     def _abort(self, is_meant: Callable[[_Task], bool], reason: str) -> None:
@@ -288,11 +300,8 @@ class Scheduler:
 
     def _release(self, task: _Task) -> None:
         decoding = task.decoding
-        ids = list[int]()
-        if task in self._prefilling or task.num_read < len(task.window):
-            ids = task.window[: task.num_read]
-        elif decoding.num_kept is not None:
-            ids = decoding.sequences[0].ids[decoding.start :][: decoding.num_kept]
+        is_prompt = task in self._prefilling or task.num_read < len(task.window)
+        ids = task.window[: task.num_read] if is_prompt else task.held
         self._free.give_back(decoding.slots, self._held(task, ids))
 
     def _report(self, task: _Task) -> None:

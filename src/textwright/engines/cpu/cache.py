@@ -71,13 +71,15 @@ class SlotCache:
         layers, heads, head_dim = self._shape
         return 2 * layers * heads * head_dim * length * self._dtype.itemsize
 
-    @torch.inference_mode()
     def reserve(self, slot: int, length: int) -> None:
         """See that a slot can hold ``length`` tokens; what it holds stays."""
         assert length <= self.context_length, f"{length} tokens in a context of {self.context_length}"
         before = int(self.table[CAPACITY, slot])
-        if length <= before:
-            return
+        if length > before:
+            self._grow(slot, before, length)
+
+    @torch.inference_mode()
+    def _grow(self, slot: int, before: int, length: int) -> None:
         layers, heads, head_dim = self._shape
         capacity, held = next_capacity(before, length, self.context_length), self._lengths[slot]
         free, outgrown = self._free.setdefault(capacity, []), self._tensors[slot]
