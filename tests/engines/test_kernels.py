@@ -268,7 +268,7 @@ def packed_inputs(kind: int, x: Array) -> tuple[Array, Array, ModelDims, Any]:
     """Inputs packed for tiles, their blocks, and the arguments with which they were."""
     count, columns = x.shape
     lines = gemm_inputs.num_lines(kind, columns)
-    words = 32 if kind == BFLOAT16 and gemm_inputs.is_decoded(kind, count) else 16
+    words = VALUES_PER_LINE[kind] if gemm_inputs.is_decoded(kind, count) else 16
     packed, blocks = untouched(count * lines * words + 1), untouched(2 * count * lines)
     dims = dims_with(kind=kind)
     args = args_with(count=count, packed_inputs=packed.ctypes.data, blocks=blocks.ctypes.data)
@@ -305,7 +305,10 @@ def test_inputs_are_packed_in_lines_of_their_tile(kind: int, count: int, columns
                 part = slice(block * BLOCK, min(columns, (block + 1) * BLOCK))
                 assert scale == pytest.approx(np.abs(x[n, part]).max() / 127, rel=3e-7)
                 close(own[part] * np.float64(scale), x[n, part], 0.5 / 127 * 1.001)
-                assert of_blocks[n, block, 1:].view(np.int32)[0] == -128 * own[part].astype(np.int64).sum()
+                assert np.array_equal(own[part], np.rint(own[part]))
+                assert (
+                    are_floats or of_blocks[n, block, 1:].view(np.int32)[0] == -128 * own[part].astype(np.int64).sum()
+                )
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1.0, 1.00390625, 1.01171875, -3.3e38, 1e-40, math.inf, -math.inf])
@@ -419,9 +422,36 @@ def test_products_of_several_threads(
 ) -> None:
     (rows, columns), kind = shape, KINDS[precision]
     weight, x, bias = normal(rows, columns), normal(count, columns), normal(rows + 16)
-    weight[0, 0] = 1e4  # an outlier, or a row whose other weights are rounded to nothing
+    # An outlier, or a row whose other weights are rounded to nothing.
+    weight[0, 0] = 2 if precision == "int8" else 1e4
+    out, taken = product(precision, weight, x, bias if has_bias else None)
+    exact = x.astype(np.float64) @ weight.T.astype(np.float64)
+    expected = exact + (bias[:rows] if has_bias else 0)
+    for row in range(rows):
+        size = np.linalg.norm(weight[row]) * np.linalg.norm(x, axis=1).max()
+        np.testing.assert_allclose(out[:, row], expected[:, row], rtol=0, atol=EXACTNESS[kind] * size + 1e-6)
+    if count >= gemm.MIN_TAKEN:  # each thread found once that nothing was left
+        assert taken == -(-rows // gemm.ROWS_TAKEN) + NUM_THREADS
+
+
+@pytest.mark.parametrize("shape", [(50, 70), (310, 1100)])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_a_product_is_the_same_beside_others(precision: DecodingPrecision, shape: tuple[int, int]) -> None:
+    """To the last bit: a text must not depend on what is written with it."""
+    weight, x, bias = normal(*shape), normal(43, shape[1]), normal(shape[0] + 16)
+    alone = [product(precision, weight, x[n : n + 1], bias)[0] for n in range(43)]
+    for count in (2, 5, 17, 43):
+        together, _ = product(precision, weight, x[:count], bias)
+        assert np.array_equal(together, np.concatenate(alone[:count]))
+
+
+NUM_THREADS = 3
+
+
+def product(precision: DecodingPrecision, weight: Array, x: Array, bias: Array | None) -> tuple[Array, int]:
+    """What the threads make of a matrix and inputs, and how often they took rows."""
+    (rows, columns), count, kind = weight.shape, len(x), KINDS[precision]
     if precision == "int8":
-        weight[0, 0] = 2
         parts = [*pack_int8(torch.from_numpy(weight)), torch.zeros(0)]
     else:
         parts = [*pack_floats(torch.from_numpy(weight), precision)]
@@ -432,23 +462,17 @@ def test_products_of_several_threads(
         held.append(memory)
     matrix = held[0].ctypes.data, held[1].ctypes.data, 0 if precision == "int8" else held[2].ctypes.data
     _packed, _blocks, dims, args = packed_inputs(kind, x)
-    num_threads, zeros = 3, np.zeros(16, np.float32)
-    sums, out = aligned(num_threads * gemm.SUMS, np.float32), untouched(count + 1, rows)
+    zeros = np.zeros(16, np.float32)
+    sums, out = aligned(NUM_THREADS * gemm.SUMS, np.float32), untouched(count + 1, rows)
     taken = np.zeros(1, np.int64)
     args["sums"], args["zeros"] = sums.ctypes.data, zeros.ctypes.data
-    for thread in range(num_threads):
+    for thread in range(NUM_THREADS):
         gemm.gemm(
-            dims, args, matrix, bias.ctypes.data if has_bias else 0, columns, out.ctypes.data, rows, False,
-            taken.ctypes.data, thread, num_threads,
+            dims, args, matrix, 0 if bias is None else bias.ctypes.data, columns, out.ctypes.data, rows, False,
+            taken.ctypes.data, thread, NUM_THREADS,
         )  # fmt: skip
-    exact = x.astype(np.float64) @ weight.T.astype(np.float64)
-    expected = exact + (bias[:rows] if has_bias else 0)
-    for row in range(rows):
-        size = np.linalg.norm(weight[row]) * np.linalg.norm(x, axis=1).max()
-        np.testing.assert_allclose(out[:count, row], expected[:, row], rtol=0, atol=EXACTNESS[kind] * size + 1e-6)
     assert (out[count] == UNTOUCHED).all()
-    if count >= gemm.MIN_TAKEN:  # each thread found once that nothing was left
-        assert taken[0] == -(-rows // gemm.ROWS_TAKEN) + num_threads
+    return out[:count], int(taken[0])
 
 
 def test_a_job_is_read_as_it_was_written() -> None:

@@ -276,8 +276,8 @@ class CPUDecoder:
             "attention_out": MAX_TOKENS * attention_size,
             "up": MAX_TOKENS * c.intermediate_size,
             "gate": MAX_TOKENS * c.intermediate_size if c.family == "qwen3" else 0,
-            # Floats of bfloat16 take two lines where the weights are decoded first.
-            "packed_inputs": MAX_TOKENS * lines * LANES * (2 if self.precision == "bfloat16" else 1),
+            # A line of bfloat16 takes two as floats, and one of int8 four, where the weights are decoded first.
+            "packed_inputs": MAX_TOKENS * lines * VALUES_PER_LINE[KINDS[self.precision]],
             "blocks": MAX_TOKENS * 2 * lines,
             "sums": threads * SUMS,
             "scores": threads * (self.context_length + LANES),

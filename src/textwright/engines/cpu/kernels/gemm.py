@@ -13,6 +13,7 @@ from textwright.engines.cpu.kernels.gemm_microkernels import (
     make_gemm_microkernel,
     make_panel_decoder,
     make_prefetch,
+    make_scaled_add,
 )
 from textwright.engines.cpu.kernels.layout import (
     BFLOAT16,
@@ -27,7 +28,14 @@ from textwright.engines.cpu.kernels.layout import (
     VALUES_PER_LINE,
     ModelDims,
 )
-from textwright.engines.cpu.kernels.tiles import DECODED_AT, DECODED_COLUMNS, DECODED_INPUTS, DECODED_PANELS, SUMS
+from textwright.engines.cpu.kernels.tiles import (
+    DECODED_AT,
+    DECODED_COLUMNS,
+    DECODED_INPUTS,
+    DECODED_PANELS,
+    PARTIAL_AT,
+    SUMS,
+)
 from textwright.kernels.numba_intrinsics import (
     atomic_add,
     bits_of_float,
@@ -45,16 +53,18 @@ MIN_TAKEN, ROWS_TAKEN = 24, 32
 """Inputs from which rows are taken as threads come to them, and how many at once: as many as any kind interleaves."""
 MAX_INPUTS = 16
 """Of a tile."""
+BLOCK_BYTES = 8
+"""Of a block of an int8 input: its scale, and what its integers begin at."""
 _f32_1, _f32_4, _f32_16 = (make_gemm_microkernel(FLOAT32, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1)))
 _bf16_1, _bf16_4, _bf16_16 = (
     make_gemm_microkernel(BFLOAT16, size, panels) for size, panels in ((1, 2), (4, 2), (16, 1))
 )
 _int8_1, _int8_4, _int8_16 = (make_gemm_microkernel(INT8, size, 1) for size in (1, 4, 16))
-_decode_f32, _decode_bf16 = (make_panel_decoder(kind) for kind in (FLOAT32, BFLOAT16))
+_decode_f32, _decode_bf16, _decode_int8 = (make_panel_decoder(kind) for kind in (FLOAT32, BFLOAT16, INT8))
 _decoded_1, _decoded_2, _decoded_3, _decoded_4, _decoded_5, _decoded_6, _decoded_7, _decoded_8 = (
     make_decoded_microkernel(min(size, DECODED_INPUTS)) for size in range(1, 9)
 )
-_prefetch = make_prefetch()
+_scaled_add, _prefetch = make_scaled_add(), make_prefetch()
 _epilogue, _epilogue_added = (make_epilogue(adds) for adds in (False, True))
 NO_BIAS, STORED, ADDED = np.int64(0), np.bool_(False), np.bool_(True)
 """Not Python's own: for each of those that a function is called with, Numba compiles the function anew."""
@@ -109,12 +119,12 @@ def _multiply_rows(
     check_address(panels)
     check_address(row_scales)
     lines = num_lines(dims.kind, num_columns)
-    block_bytes = 8 * ((lines + BLOCK_LINES - 1) // BLOCK_LINES)
+    block_bytes = BLOCK_BYTES * ((lines + BLOCK_LINES - 1) // BLOCK_LINES)
     sums_at = float_at(args.sums, SUMS * thread)
     interleave = INTERLEAVE[dims.kind]
     if is_decoded(dims.kind, args.count):
         for first_row in range(first, min(last, num_rows), DECODED_PANELS * LANES):
-            _multiply_decoded(dims.kind, args, panels, lines, first_row, sums_at, line_at(sums_at, DECODED_AT))
+            _multiply_decoded(dims.kind, args, panels, lines, first_row, sums_at)
             for row in range(first_row, min(first_row + DECODED_PANELS * LANES, last, num_rows), LANES):
                 sums = line_at(sums_at, (row - first_row) // LANES * MAX_TOKENS)
                 if outliers != 0:
@@ -143,31 +153,55 @@ def _multiply_rows(
 
 
 @jit
-def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, sums: int, decoded: int) -> None:
-    """The panels that begin with ``row`` times all inputs, to their sums: decoded a stretch at a time, for every
-    tile."""
+def _multiply_decoded(kind: int, args: Any, panels: int, lines: int, row: int, sums: int) -> None:
+    """The panels that begin with ``row`` times all inputs, to their sums: decoded a stretch at a time, for every tile.
+
+    Of int8 the sums of a block are whole numbers below 2^24, which floats hold exactly; then they are scaled.
+    """
     panel, interleave, lines_each = row // LANES, INTERLEAVE[kind], WEIGHT_LINES[kind]
     beside = panel % interleave
     panel_at = line_at(panels, (panel - beside) * lines * lines_each + beside)
     per_line = VALUES_PER_LINE[kind] // LANES
-    at_once = DECODED_COLUMNS // VALUES_PER_LINE[kind]
+    at_once, decoded = DECODED_COLUMNS // VALUES_PER_LINE[kind], line_at(sums, DECODED_AT)
+    block_lines, target = (BLOCK_LINES, line_at(sums, PARTIAL_AT)) if kind == INT8 else (lines, sums)
     for which in range(DECODED_PANELS):
-        floats(line_at(sums, which * MAX_TOKENS), args.count * LANES)[:] = ZERO
-    for line in range(0, lines, at_once):
-        count = min(at_once, lines - line)
-        weights = line_at(panel_at, line * lines_each * interleave)
-        if kind == FLOAT32:
-            _decode_f32(weights, count, decoded)
-        else:
-            _decode_bf16(weights, count, decoded)
-        following, num_asked = line_at(weights, count * lines_each * interleave), 0
-        for n in range(0, args.count, DECODED_INPUTS):
-            size = min(DECODED_INPUTS, args.count - n)
-            until = (n + size) * at_once * lines_each * interleave // args.count
-            _prefetch(line_at(following, num_asked), until - num_asked)  # while this stretch is multiplied
-            num_asked = until
-            inputs = line_at(args.packed_inputs, per_line * (n * lines + line * size))
-            _dispatch_decoded(size, decoded, inputs, count * per_line, line_at(sums, n))
+        _clear(line_at(sums, which * MAX_TOKENS), args.count)
+    for first_line in range(0, lines, block_lines):
+        if kind == INT8:
+            _clear(target, args.count)
+        last_line = min(lines, first_line + block_lines)
+        for line in range(first_line, last_line, at_once):
+            count = min(at_once, last_line - line)
+            weights = line_at(panel_at, line * lines_each * interleave)
+            _decode(kind, weights, count, decoded)
+            following, num_asked = line_at(weights, count * lines_each * interleave), 0
+            for n in range(0, args.count, DECODED_INPUTS):
+                size = min(DECODED_INPUTS, args.count - n)
+                until = (n + size) * at_once * lines_each * interleave // args.count
+                _prefetch(line_at(following, num_asked), until - num_asked)  # while this stretch is multiplied
+                num_asked = until
+                inputs = line_at(args.packed_inputs, per_line * (n * lines + line * size))
+                _dispatch_decoded(size, decoded, inputs, count * per_line, line_at(target, n))
+        if kind == INT8:
+            num_blocks = (lines + BLOCK_LINES - 1) // BLOCK_LINES
+            scales = args.blocks + BLOCK_BYTES * (first_line // BLOCK_LINES)
+            _scaled_add(target, sums, scales, BLOCK_BYTES * num_blocks, args.count)
+
+
+@jit
+def _clear(sums: int, count: int) -> None:
+    floats(sums, count * LANES)[:] = ZERO
+
+
+@jit
+def _decode(kind: int, weights: int, lines: int, decoded: int) -> None:
+    """See ``make_panel_decoder``."""
+    if kind == FLOAT32:
+        _decode_f32(weights, lines, decoded)
+    elif kind == BFLOAT16:
+        _decode_bf16(weights, lines, decoded)
+    else:
+        _decode_int8(weights, lines, decoded)
 
 
 @jit

@@ -30,11 +30,16 @@ from textwright.kernels.numba_intrinsics import (
     shorts,
     small_ints,
 )
-from textwright.kernels.processor import HAS_BFLOAT16, WIDE
+from textwright.kernels.processor import HAS_BFLOAT16, HAS_VNNI, WIDE
 from textwright.kernels.reductions import max_abs
 
 MIN_DECODED = 24 if WIDE else 2
 """Inputs for which weights are decoded first."""
+FLOAT_LINES = VALUES_PER_LINE[INT8] // LANES
+"""That a line of int8 takes as floats."""
+BLOCK_FLOAT_LINES = BLOCK_LINES * FLOAT_LINES
+DECODES_INT8, MIN_DECODED_INT8 = not (HAS_VNNI or WIDE), 5
+"""Whether int8 is multiplied as floats, which hold the sums of a block exactly, and from how many inputs on."""
 
 
 @jit
@@ -47,8 +52,10 @@ def num_lines(kind: int, num_columns: int) -> int:
 @jit
 def is_decoded(kind: int, count: int) -> bool:
     """Whether weights are made floats before they are multiplied, once for all tiles; not where a processor multiplies
-    pairs of bfloat16 itself."""
-    return count >= MIN_DECODED and kind != INT8 and not (kind == BFLOAT16 and HAS_BFLOAT16)
+    pairs of bfloat16, or four of int8, itself."""
+    if kind == INT8:
+        return DECODES_INT8 and count >= MIN_DECODED_INT8
+    return count >= MIN_DECODED and not (kind == BFLOAT16 and HAS_BFLOAT16)
 
 
 @jit
@@ -78,7 +85,8 @@ def pack_inputs(dims: ModelDims, args: Any, source: int, num_columns: int, n: in
     lines = num_lines(dims.kind, num_columns) * (VALUES_PER_LINE[dims.kind] // per_line)
     target = line_at(args.packed_inputs, first * lines + n - first)  # and every ``size`` lines from there
     if dims.kind == INT8:
-        _quantize_inputs(args, row_of(source, n, num_columns), target, size, lines, n)
+        x = row_of(source, n, num_columns)
+        _quantize_inputs(args, x, target, size, num_lines(INT8, num_columns), n, are_floats)
         return
     for line in range(lines):
         start = line * per_line
@@ -125,8 +133,11 @@ def as_bfloat16(value: float) -> float:
 
 
 @jit
-def _quantize_inputs(args: Any, x: Any, target: int, size: int, lines: int, n: int) -> None:
-    """int8 inputs, and of each block its scale and its first sum, a pair of words in ``args.blocks``."""
+def _quantize_inputs(args: Any, x: Any, target: int, size: int, lines: int, n: int, are_floats: bool) -> None:
+    """int8 inputs, and of each block its scale and its first sum, a pair of words in ``args.blocks``.
+
+    ``lines`` are those of int8; as floats the same whole numbers take four times as many.
+    """
     num_blocks, num_columns = (lines + BLOCK_LINES - 1) // BLOCK_LINES, len(x)
     scales = floats(args.blocks, 2 * num_blocks * args.count)
     first_sums = ints32(args.blocks, 2 * num_blocks * args.count)
@@ -134,8 +145,19 @@ def _quantize_inputs(args: Any, x: Any, target: int, size: int, lines: int, n: i
         start, end = block * BLOCK, min(num_columns, (block + 1) * BLOCK)
         top = max_abs(x[start:end])
         inverse = np.float32(127) / top if top > ZERO else ZERO
+        place = 2 * (n * num_blocks + block)
+        scales[place] = top / np.float32(127)
+        until = min(lines, (block + 1) * BLOCK_LINES)
+        if are_floats:
+            for line in range(block * BLOCK_FLOAT_LINES, until * FLOAT_LINES):
+                whole, base = floats(line_at(target, line * size), LANES), line * LANES
+                for i in range(base, min(num_columns, base + LANES)):
+                    whole[i - base] = np.rint(x[i] * inverse)
+                for i in range(max(0, num_columns - base), LANES):
+                    whole[i] = ZERO
+            continue
         total = np.int32(0)
-        for line in range(block * BLOCK_LINES, min(lines, (block + 1) * BLOCK_LINES)):
+        for line in range(block * BLOCK_LINES, until):
             out, base = small_ints(line_at(target, line * size), CACHE_LINE), line * CACHE_LINE
             for i in range(base, min(num_columns, base + CACHE_LINE)):
                 value = np.int32(np.rint(x[i] * inverse))
@@ -143,6 +165,4 @@ def _quantize_inputs(args: Any, x: Any, target: int, size: int, lines: int, n: i
                 total += value
             for i in range(max(0, num_columns - base), CACHE_LINE):
                 out[i] = np.int8(0)
-        place = 2 * (n * num_blocks + block)
-        scales[place] = top / np.float32(127)
         first_sums[place + 1] = np.int32(-128) * total

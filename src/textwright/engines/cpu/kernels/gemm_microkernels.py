@@ -100,7 +100,7 @@ def make_gemm_microkernel(kind: int, num_inputs: int, num_panels: int) -> Callab
 
 
 def make_panel_decoder(kind: int) -> Callable[..., None]:
-    """A compiled function: a stretch of ``DECODED_PANELS`` interleaved panels of floats, as the floats themselves.
+    """A compiled function: a stretch of ``DECODED_PANELS`` interleaved panels as floats; of int8, as whole numbers.
 
     Its arguments, all int64: the address of the first panel's first line; the number of lines; where to put the
     weights, float32 [columns, panels, 16].
@@ -154,6 +154,24 @@ def make_decoded_microkernel(num_inputs: int) -> Callable[..., None]:
             store(b, b.load(total), place, CACHE_LINE)
 
     return microkernel
+
+
+def make_scaled_add() -> Callable[..., None]:
+    """A compiled function: the sums of a block of int8, each times its input's scale, added to those of the whole.
+
+    Its arguments, all int64: the address of the block's sums, float32 [inputs, 16]; that of the sums they are added to;
+    that of the first input's scale, and bytes from scale to scale; how many inputs.
+    """
+
+    @takes_addresses
+    def add(b: ir.IRBuilder, partial: Any, sums: Any, scales: Any, scale_bytes: Any, count: Any) -> None:
+        with cgutils.for_range(b, count, intp=I64) as loop:
+            offset = b.mul(loop.index, i64(CACHE_LINE))
+            scale = broadcast(b, load(b, b.add(scales, b.mul(loop.index, scale_bytes)), FLOAT))
+            whole, place = load(b, b.add(partial, offset), FLOATS, CACHE_LINE), b.add(sums, offset)
+            store(b, fma(b, load(b, place, FLOATS, CACHE_LINE), whole, scale), place, CACHE_LINE)
+
+    return add
 
 
 def make_prefetch() -> Callable[..., None]:
@@ -249,10 +267,17 @@ def _multiply_floats(
 
 
 def _floats_of(b: ir.IRBuilder, kind: int, words: Any) -> list[Any]:
-    """The floats of words of 32 bits: one, or two of bfloat16."""
+    """The floats of words of 32 bits: one, two of bfloat16, or four of int8."""
     if kind == FLOAT32:
         return [b.bitcast(words, FLOATS)]
+    if kind == INT8:
+        shifted = [b.lshr(words, _all(8 * place)) for place in range(4)]
+        return [b.sitofp(b.sub(b.and_(byte, _all(255)), _all(128)), FLOATS) for byte in shifted]
     return [low_as_floats(b, words), high_as_floats(b, words)]
+
+
+def _all(value: int) -> ir.Constant:
+    return ir.Constant(INTS, [value] * LANES)
 
 
 def dot_bf16(b: ir.IRBuilder, total: Any, one: Any, other: Any) -> Any:
@@ -307,7 +332,7 @@ def dot_int8(b: ir.IRBuilder, total: Any, unsigned: Any, signed: Any) -> Any:
     if HAS_VNNI:
         return call(b, "llvm.x86.avx512.vpdpbusd.512", INTS, total, unsigned, signed)
     for place in range(4):
-        above, all_but_one = (ir.Constant(INTS, [bits] * LANES) for bits in (24 - 8 * place, 24))
+        above, all_but_one = _all(24 - 8 * place), _all(24)
         weight = b.lshr(b.shl(unsigned, above), all_but_one)
         total = b.add(total, b.mul(weight, b.ashr(b.shl(signed, above), all_but_one)))
     return total

@@ -13,5 +13,7 @@ DECODED_COLUMNS = 128
 """Of panels that are decoded at once: with a tile's inputs they stay in the cache next to the core."""
 DECODED_AT = DECODED_PANELS * MAX_TOKENS
 """Lines of sums, after which a thread has what is decoded."""
-SUMS = (DECODED_AT + DECODED_PANELS * DECODED_COLUMNS) * LANES
-"""Floats of a thread: both."""
+PARTIAL_AT = DECODED_AT + DECODED_PANELS * DECODED_COLUMNS
+"""Lines, after which it has an int8 block's sums until they are scaled."""
+SUMS = (PARTIAL_AT + MAX_TOKENS) * LANES
+"""Floats of a thread: all of them."""
