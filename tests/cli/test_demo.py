@@ -20,7 +20,7 @@ def test_a_demo_on_ones_own_text_ends_with_everything_it_promises(
     done = textwright("demo", "--text", tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.txt",
                       "--minutes", 0.05, "--out", out, "--json")  # fmt: skip
     assert done.code == 0, done.err
-    assert {"this model", "xz -9e", "zstd -19"} == set(done.json["baselines"])
+    assert {"this model", "5-gram of the same tokens", "xz -9e", "zstd -19"} == set(done.json["baselines"])
     assert done.json["held_out"]["num_bytes"] > 0
     assert 1 <= len(done.json["completions"]) <= 3
     assert (out / "model" / "model.safetensors").is_file()

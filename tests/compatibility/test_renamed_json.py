@@ -32,7 +32,7 @@ BENCH_JOB_KEYS = {"rows": "batch_size", "time": "sequence_length"}
 FINISH_REASONS = {"end": ("stop", "eos"), "constraint": ("stop", "constraint"), "length": ("length", None)}
 MEASURED = {"tokens_per_s", "seconds", "memory_bytes", "peak_memory_bytes", "disk_bytes"}
 """Figures that differ from run to run and from machine to machine."""
-ADDED = {"metrics", "trained_parameters", "stages", "steps_per_epoch"}
+ADDED = {"metrics", "trained_parameters", "stages", "steps_per_epoch", "5-gram of the same tokens"}
 """What has come since, where it was not there."""
 CHECKED_SINCE = ("journal.jsonl", "samples.jsonl")
 """Files of a run that ``verify`` looks at since."""

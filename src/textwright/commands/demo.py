@@ -34,7 +34,7 @@ class Measured:
 
     score: "TextScore"
     bits_per_byte: dict[str, float]
-    """Of the model, and of compressors."""
+    """Of the model, of a 5-gram model, and of compressors."""
     completions: list[dict[str, str]]
     report: Path
 
@@ -141,14 +141,16 @@ def measure(run: "RunResult", prompts: tuple[str, ...] | None, *, seed: int, dev
     from textwright.engines.config import EngineConfig
     from textwright.engines.cpu.kernels import are_compiled
     from textwright.evaluation.compression import compressed_bits_per_byte
+    from textwright.evaluation.token_n_gram import n_gram_bits_per_byte
 
     model = load(run.model, device=device)
     # Each token is read twice, in windows that overlap, and reading one takes a third of what learning from it takes.
     held_out = list(run.held_out_texts(max_tokens=int(MEASURING_S * run.report.tokens_per_s)))
     with bar("measuring on the held-out text", sum(len(one.encode()) for one in held_out), unit="bytes") as progress:
         score = model.evaluate(held_out, progress=progress)
-    stderr_console().print("compressing the same text with xz and zstd, and continuing three prompts ...")
-    bits_per_byte = {"this model": score.bits_per_byte} | compressed_bits_per_byte(held_out)
+    stderr_console().print("counting 5-grams, compressing with xz and zstd, and continuing three prompts ...")
+    counted = n_gram_bits_per_byte(run.data.train, held_out, model.tokenizer)
+    bits_per_byte = {"this model": score.bits_per_byte} | counted | compressed_bits_per_byte(held_out)
     if prompts is None:
         prompts = tuple(_beginning(document) for document in held_out[:3])
     # Kernels that are not compiled yet take longer to compile than the whole measuring may.
