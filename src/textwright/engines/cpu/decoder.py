@@ -159,8 +159,9 @@ class CPUDecoder:
         with self._pool.lock:
             args["keys"], args["values"], args["capacities"] = cache.addresses
             args["num_slots"] = cache.num_slots
-            for first in range(0, num_tokens, MAX_TOKENS):
-                count = min(MAX_TOKENS, num_tokens - first)
+            at_once = _equal_parts(num_tokens)
+            for first in range(0, num_tokens, at_once):
+                count = min(at_once, num_tokens - first)
                 self._tokens[:, :count] = tokens[:, first : first + count]
                 before, num_wanted = first, count
                 if wanted is not None:
@@ -179,8 +180,9 @@ class CPUDecoder:
         logits = torch.empty(len(flat), self.vocab_size)
         args = self._kernel_args[0]
         with self._pool.lock:
-            for first in range(0, len(flat), MAX_TOKENS):
-                part = flat[first : first + MAX_TOKENS]
+            at_once = _equal_parts(len(flat))
+            for first in range(0, len(flat), at_once):
+                part = flat[first : first + at_once]
                 args["count"], args["hidden"] = len(part), part.data_ptr()
                 args["logits"] = logits[first:].data_ptr()
                 self._run_kernel(HEAD)
@@ -288,6 +290,12 @@ class CPUDecoder:
         self._workspace = Workspace(sizes, guarded=KERNEL_BUILD.checks_bounds)
         for name, address in self._workspace.addresses.items():
             args[name] = address
+
+
+def _equal_parts(count: int) -> int:
+    """How many of so many tokens are read at once: a short rest would take more time each."""
+    num_parts = max(1, -(-count // MAX_TOKENS))
+    return max(1, -(-count // num_parts))
 
 
 def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:
