@@ -98,7 +98,8 @@ class TokenNGram:
             kept = counts - order.discounts[np.minimum(counts, 3)]
             p[known] = kept / order.totals[here] + order.rest[here] * p[known]
             context = np.concatenate(([UNKNOWN], number[:-1]))
-        return np.log(p[1:])
+        found: npt.NDArray[np.float64] = np.log(p[1:])
+        return found
 
 
 def n_gram_bits_per_byte(tokens: TokenDataset, texts: Iterable[str], tokenizer: Tokenizer) -> dict[str, float]:
@@ -122,7 +123,7 @@ def n_gram_bits_per_byte(tokens: TokenDataset, texts: Iterable[str], tokenizer: 
 
 def _order(keys: Counts, counts: Counts, vocab_size: int, num_contexts: int) -> _Order:
     contexts, discounts = keys // vocab_size, _discounts(counts)
-    totals = np.bincount(contexts, weights=counts, minlength=num_contexts)
+    totals = np.bincount(contexts, weights=counts, minlength=num_contexts).astype(np.float64)
     taken = np.bincount(contexts, weights=discounts[np.minimum(counts, 3)], minlength=num_contexts)
     return _Order(keys, counts, totals, taken / np.maximum(totals, 1), discounts)
 
