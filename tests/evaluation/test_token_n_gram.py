@@ -74,7 +74,7 @@ def test_a_text_that_was_counted_is_foreseen_better_than_another(monkeypatch: py
     assert bits < 1.5
     assert n_gram_bits_per_byte(tokens, [other], tokenizer)[name] > 4
     assert n_gram_bits_per_byte(tokens, [], tokenizer) == {}
-    monkeypatch.setattr(token_n_gram, "MOST_TOKENS", 100)
+    monkeypatch.setattr(token_n_gram, "COUNTED_TOKENS", 100)
     assert list(n_gram_bits_per_byte(tokens, [other], tokenizer)) == ["5-gram of the first 100 tokens"]
 
 

@@ -24,7 +24,7 @@ from textwright.data.dataset import TokenDataset
 from textwright.tokens import Tokenizer
 
 LENGTH = 5
-MOST_TOKENS = 1 << 24
+COUNTED_TOKENS = 1 << 24
 """That are counted: about ten seconds, and two gigabytes while they are."""
 DISCOUNT = 0.75
 """Where too few sequences were counted once to four times to say better."""
@@ -106,11 +106,11 @@ def n_gram_bits_per_byte(tokens: TokenDataset, texts: Iterable[str], tokenizer: 
     """Bits per byte of texts, each from its own start, after the tokens have been counted; by a name that says so.
 
     Args:
-        tokens: of the training text; of a very long one the first ``MOST_TOKENS``.
+        tokens: of the training text; of a very long one the first ``COUNTED_TOKENS``.
         texts: others.
         tokenizer: made the tokens.
     """
-    count = min(tokens.num_tokens, MOST_TOKENS)
+    count = min(tokens.num_tokens, COUNTED_TOKENS)
     model, logprob, num_bytes = TokenNGram(tokens.read(0, count), tokenizer.vocab_size), 0.0, 0
     for text in texts:
         ids = np.array([*tokenizer.before_text, *tokenizer.encode(text)])

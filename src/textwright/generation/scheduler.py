@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Several
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -21,9 +21,10 @@ from torch import Tensor
 
 from textwright.core.errors import InputError
 from textwright.generation.decoding import Decoding, Read
-from textwright.generation.prepare import Prepared, Preparer
+from textwright.generation.prepare import Preparer
 from textwright.generation.read_together import read_together
 from textwright.generation.request import CANCELLED, DEADLINE, Completion, Request, SamplingConfig
+from textwright.generation.scheduled import Scheduled
 from textwright.generation.slots import FreeSlots, Held
 from textwright.generation.speculative import Speculation
 from textwright.generation.text_index import length_in_common
@@ -51,37 +52,6 @@ class Event:
     """What is certain now: whole characters, and nothing of a stop string."""
     completion: Completion | None = None
     """The whole, once it has ended."""
-
-
-@dataclass(eq=False)
-class _Task:
-    """A client with what the scheduler knows of it."""
-
-    prepared: Prepared
-    decoding: Decoding
-    window: list[int] = field(default_factory=list)
-    """What has to be read before it runs."""
-    num_read: int = 0
-    """Of the window."""
-    leader: "tuple[_Task, int] | None" = None
-    """Who reads the same beginning, and how long that is."""
-
-    @property
-    def slot(self) -> int:
-        return self.decoding.slots[0]
-
-    @property
-    def held(self) -> list[int]:
-        """What the slot holds of the text, once it runs; nothing where that cannot be said."""
-        kept, start = self.decoding.num_kept, self.decoding.start
-        return [] if kept is None else self.decoding.sequences[0].ids[start : start + kept]
-
-    def waits_for(self, other: "_Task") -> bool:
-        """Whether it reads on only after another has, itself or through those that it waits for."""
-        task: _Task | None = self
-        while task is not None and task is not other:
-            task = task.leader[0] if task.leader is not None else None
-        return task is not None
 
 
 class Scheduler:
@@ -118,7 +88,7 @@ class Scheduler:
         self._decoder, self._clock, self._max_prefill_tokens = decoder, clock, max_prefill_tokens
         self._preparer = Preparer(decoder, tokenizer, speculation)
         self.num_slots = num_slots
-        self._waiting, self._prefilling, self._running = deque[_Task](), list[_Task](), list[_Task]()
+        self._waiting, self._prefilling, self._running = deque[Scheduled](), list[Scheduled](), list[Scheduled]()
         self._cache: Cache | None = None
         self._free = FreeSlots(0, decoder.can_crop)
         self._events: list[Event] = []
@@ -148,7 +118,7 @@ class Scheduler:
         self._num_added += 1
         prepared.number = number
         for decoding in prepared.decodings:
-            task = _Task(prepared, decoding)
+            task = Scheduled(prepared, decoding)
             if decoding.is_open:
                 self._waiting.append(task)
             else:  # a constraint can leave nothing to write
@@ -222,12 +192,12 @@ class Scheduler:
         assert self._cache is not None, "nothing was read yet"
         return self._cache
 
-    def _crop(self, task: _Task, length: int) -> None:
+    def _crop(self, task: Scheduled, length: int) -> None:
         if self._decoder.can_crop:  # else it holds just so much
             self.cache.crop(task.slot, task.decoding.base + length)
 
     @staticmethod
-    def _held(task: _Task, ids: Several[int]) -> Held:
+    def _held(task: Scheduled, ids: Several[int]) -> Held:
         return Held(ids, task.prepared.source_key, task.decoding.base)
 
     def _suitable_slots(self) -> int:
@@ -239,7 +209,7 @@ class Scheduler:
         affordable = KV_CACHE_BYTES // max(1, bytes_each)
         return max(largest, min(sum(one.num_slots for one in decodings), most, affordable))
 
-    def _start_reading(self, task: _Task) -> None:
+    def _start_reading(self, task: Scheduled) -> None:
         """Have what the model sees of a text read into its slot, from the beginning or from what is there."""
         decoding = task.decoding
         if not task.num_read:
@@ -252,7 +222,7 @@ class Scheduler:
             task.leader = None
         self._prefilling.append(task)
 
-    def _clear(self, task: _Task) -> int:
+    def _clear(self, task: Scheduled) -> int:
         """Have its slot hold what the text is about, and nothing else; returns how many tokens that takes."""
         source = task.prepared.source
         if source is None:
@@ -261,11 +231,11 @@ class Scheduler:
         self.cache.put(task.slot, self._decoder.empty_cache(1, source))
         return self.cache.length(task.slot)
 
-    def _find_leader(self, task: _Task) -> "tuple[_Task, int] | None":
+    def _find_leader(self, task: Scheduled) -> tuple[Scheduled, int] | None:
         """Who reads, or has read, most of what a client begins with; None where it is not worth it."""
         if task.decoding.keeps_hidden:
             return None
-        best: tuple[_Task, int] | None = None
+        best: tuple[Scheduled, int] | None = None
         window, least = task.window, max(task.num_read, MIN_SHARED_TOKENS - 1)
         for runs, others in ((True, self._running), (False, self._prefilling)):
             for other in others:
@@ -285,7 +255,7 @@ class Scheduler:
                     best, least = (other, same), max(least, same)
         return best
 
-    def _abort(self, is_meant: Callable[[_Task], bool], reason: str) -> None:
+    def _abort(self, is_meant: Callable[[Scheduled], bool], reason: str) -> None:
         for tasks in (self._waiting, self._prefilling, self._running):
             for task in [task for task in tasks if is_meant(task)]:
                 for sequence in task.decoding.sequences:
@@ -298,13 +268,13 @@ class Scheduler:
     def _expire(self, now: float) -> None:
         self._abort(lambda task: task.prepared.deadline_s is not None and task.prepared.deadline_s <= now, DEADLINE)
 
-    def _release(self, task: _Task) -> None:
+    def _release(self, task: Scheduled) -> None:
         decoding = task.decoding
         is_prompt = task in self._prefilling or task.num_read < len(task.window)
         ids = task.window[: task.num_read] if is_prompt else task.held
         self._free.give_back(decoding.slots, self._held(task, ids))
 
-    def _report(self, task: _Task) -> None:
+    def _report(self, task: Scheduled) -> None:
         first = task.prepared.decodings.index(task.decoding)
         for place, sequence in enumerate(task.decoding.sequences):
             completion = sequence.completion(task.decoding.context_length)
@@ -315,7 +285,7 @@ class Scheduler:
 
     # what is read
 
-    def _read(self) -> tuple[list[tuple[_Task, Tensor]], list[tuple[_Task, Tensor]]]:
+    def _read(self) -> tuple[list[tuple[Scheduled, Tensor]], list[tuple[Scheduled, Tensor]]]:
         """Read what clients that run ask for, and parts of prompts that wait: the hidden states of each that runs, and
         the last of each whose prompt is read whole now."""
         steps = [(task, read) for task in self._running for read in task.decoding.reads()]
@@ -325,16 +295,16 @@ class Scheduler:
             if steps or parts
             else []
         )
-        of_steps: dict[_Task, list[Tensor]] = {}
+        of_steps: dict[Scheduled, list[Tensor]] = {}
         for (task, _), hidden in zip(steps, found[: len(steps)], strict=True):
             of_steps.setdefault(task, []).append(hidden)
         ready = [(task, some[0] if len(some) == 1 else torch.cat(some)) for task, some in of_steps.items()]
         return ready, self._begun(parts, found[len(steps) :])
 
-    def _parts(self) -> list[tuple[_Task, Read]]:
+    def _parts(self) -> list[tuple[Scheduled, Read]]:
         """The parts of prompts that are read next, shorter ones first."""
         left = self._max_prefill_tokens if self._running else max(self._max_prefill_tokens, IDLE_PREFILL_TOKENS)
-        parts: list[tuple[_Task, Read]] = []
+        parts: list[tuple[Scheduled, Read]] = []
         for task in self._prefilling:
             if left <= 0 or not self._is_led(task):
                 continue
@@ -343,9 +313,9 @@ class Scheduler:
             parts.append((task, Read(task.slot, ids, len(ids) if task.decoding.keeps_hidden else 1)))
         return sorted(parts, key=lambda part: len(part[1].ids))
 
-    def _begun(self, parts: Several[tuple[_Task, Read]], found: Several[Tensor]) -> list[tuple[_Task, Tensor]]:
+    def _begun(self, parts: Several[tuple[Scheduled, Read]], found: Several[Tensor]) -> list[tuple[Scheduled, Tensor]]:
         """Clients whose prompts are read whole now run from here on."""
-        ends: dict[_Task, Tensor] = {}
+        ends: dict[Scheduled, Tensor] = {}
         for (task, read), hidden in zip(parts, found, strict=True):
             task.num_read += len(read.ids)
             if task.decoding.keeps_hidden:
@@ -361,7 +331,7 @@ class Scheduler:
         self._running += [task for task, _ in ready]
         return ready
 
-    def _is_led(self, task: _Task) -> bool:
+    def _is_led(self, task: Scheduled) -> bool:
         """Whether a client may read on: not while another reads its beginning."""
         if task.leader is None:
             return True
@@ -375,13 +345,13 @@ class Scheduler:
             task.leader = None
         return task.leader is None
 
-    def _follow(self, task: _Task, length: int) -> None:
+    def _follow(self, task: Scheduled, length: int) -> None:
         leader, start = task.leader[0], task.num_read  # type: ignore[index]
         held = leader.decoding.base + length if self._decoder.can_crop else None
         self.cache.fork(leader.slot, task.slot, start=task.decoding.base + start if start else 0, length=held)
         task.decoding.base, task.num_read = leader.decoding.base, length
 
-    def _follow_what_was_left(self, task: _Task) -> None:
+    def _follow_what_was_left(self, task: Scheduled) -> None:
         """Take over what a slot holds whose client has ended."""
         kept = self._free.best(self._held(task, task.window))
         if kept is not None and kept.num_tokens > task.num_read:
@@ -389,8 +359,8 @@ class Scheduler:
             self.cache.fork(kept.slot, task.slot, length=length)
             task.decoding.base, task.num_read = kept.base, kept.num_tokens
 
-    def _advance(self, ready: Several[tuple[_Task, Tensor]]) -> None:
-        by_class: dict[type[Decoding], list[tuple[_Task, Tensor]]] = {}
+    def _advance(self, ready: Several[tuple[Scheduled, Tensor]]) -> None:
+        by_class: dict[type[Decoding], list[tuple[Scheduled, Tensor]]] = {}
         for task, hidden in ready:
             by_class.setdefault(type(task.decoding), []).append((task, hidden))
         for kind, members in by_class.items():
