@@ -3,8 +3,8 @@
 # x86-64, Python 3.11.7, two cores of an AMD EPYC, Zen 3):
 #
 # To find the likeliest token of each row of logits, which greedy decoding does at every step, torch takes many times as
-# long as NumPy on one thread, and as torch's own amax, which finds the same numbers without their places: it looks at
-# one number at a time. Of 128 rows of 8,192: max 1.08 ms, argmax 0.57, NumPy's argmax 0.11, amax 0.06.
+# long as NumPy on one thread, and as torch's own amax, which finds the same numbers without their places. Of 128 rows
+# of 8,192: max 0.50 ms, argmax 0.50, NumPy's argmax 0.08, amax 0.05.
 #
 # Prints what was seen, and exits 1 where it is no longer so.
 set -euo pipefail
