@@ -77,13 +77,13 @@ def counted(
 ) -> tuple[float, tuple[Counter[int], Counter[int]], int]:
     """Seconds of an evaluation; how often how many tokens were read, and logits made; and keys that were read."""
     read, written, keys = Counter[int](), Counter[int](), 0
-    extend, logits = CPUDecoder.extend, CPUDecoder.logits
+    extend, logits = CPUDecoder.extend_packed, CPUDecoder.logits
 
-    def extend_counted(self: CPUDecoder, ids: Any, lengths: Any, cache: Any, slots: Any) -> Any:
+    def extend_counted(self: CPUDecoder, ids: Any, lengths: Any, cache: Any, slots: Any, *others: Any) -> Any:
         nonlocal keys
         read[sum(lengths)] += 1
         keys += sum(cache.length(slot) + length for slot, length in zip(slots, lengths, strict=True))
-        return extend(self, ids, lengths, cache, slots)
+        return extend(self, ids, lengths, cache, slots, *others)
 
     def logits_counted(self: CPUDecoder, hidden: Any) -> Any:
         written[hidden[..., 0].numel()] += 1
@@ -91,14 +91,14 @@ def counted(
 
     task = find_task("data_to_text")
     task.stop = ()
-    CPUDecoder.extend, CPUDecoder.logits = extend_counted, logits_counted  # type: ignore[method-assign,assignment]
+    CPUDecoder.extend_packed, CPUDecoder.logits = extend_counted, logits_counted  # type: ignore[method-assign,assignment]
     try:
         begun_s = time.perf_counter()
         how: dict[str, Any] = {"limit": options.examples, "max_new_tokens": options.new_tokens, "metrics": ["chrf"]}
         evaluate_task(model, task, public("e2e/testset_w_refs.csv.gz"), out=folder / "out", quiet=True, **how)
         return time.perf_counter() - begun_s, (read, written), keys
     finally:
-        CPUDecoder.extend, CPUDecoder.logits = extend, logits  # type: ignore[method-assign]
+        CPUDecoder.extend_packed, CPUDecoder.logits = extend, logits  # type: ignore[method-assign]
 
 
 def judged_alone(folder: Path) -> float:
