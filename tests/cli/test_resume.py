@@ -1,5 +1,6 @@
 """Going on with a run: what may have changed, what may not, and what stands in the way."""
 
+import gc
 import json
 import os
 import shutil
@@ -148,9 +149,14 @@ def test_a_strange_path_a_loop_of_links_and_ten_thousand_old_checkpoints(textwri
     os.utime(newest, (0, 0))  # clocks are not asked
     from textwright.runs.run_folder import Run as RunFolder
 
-    begun_s = time.process_time()  # of the processor: other tests run beside it
-    found, passed_over = RunFolder.open(odd).newest_checkpoint()
-    assert time.process_time() - begun_s < 1
+    gc.disable()  # it would look through what all tests before have left
+    try:
+        begun_s = time.thread_time()  # of this thread on the processor: other tests run beside it
+        found, passed_over = RunFolder.open(odd).newest_checkpoint()
+        elapsed_s = time.thread_time() - begun_s
+    finally:
+        gc.enable()
+    assert elapsed_s < 1  # 0.3 alone
     assert found == newest
     assert len(passed_over) == 9_999
     done = textwright("train", "--resume", odd, "--steps", 5, "--json")

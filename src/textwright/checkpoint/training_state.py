@@ -58,8 +58,8 @@ def checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        named = [entry for entry in entries if _STEP.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
-    return sorted((folder / entry.name for entry in named), key=step_of, reverse=True)
+        named = [entry.name for entry in entries if _STEP.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
+    return [folder / name for name in sorted(named, key=lambda name: int(name[len("step-") :]), reverse=True)]
 
 
 def step_of(checkpoint: Path) -> int:
