@@ -177,24 +177,24 @@ def test_embeddings(has_positions: bool) -> None:
 # Attention
 
 
-@pytest.mark.parametrize("num_lines", [1, 3])
+@pytest.mark.parametrize("num_lines", [1, 2.5, 3])
 @pytest.mark.parametrize("kind", KINDS_OF_FLOATS)
-def test_scores_of_one_query_with_sixteen_keys(kind: int, num_lines: int) -> None:
-    width = num_lines * VALUES_PER_LINE[kind]
-    keys, query, out = normal(KEYS_PER_TILE, width), normal(width), untouched(KEYS_PER_TILE + 1)
+def test_scores_of_one_query_with_sixteen_keys(kind: int, num_lines: float) -> None:
+    width, lines = int(num_lines * VALUES_PER_LINE[kind]), math.ceil(num_lines)
+    keys, out = normal(KEYS_PER_TILE + 1, width), untouched(KEYS_PER_TILE + 1)  # the last is read for its half line
+    query = np.zeros(lines * VALUES_PER_LINE[kind], np.float32)
+    query[:width] = normal(width)
     scores = make_scores(kind)
 
     @numba.njit
-    def call(keys_at: int, query_at: int, lines: int, out_at: int) -> None:
-        scores(keys_at, query_at, lines, out_at)
+    def call(keys_at: int, row_bytes: int, query_at: int, lines: int, out_at: int) -> None:
+        scores(keys_at, row_bytes, query_at, lines, out_at, keys_at)
 
+    given, asked = (as_bfloat16(keys), as_bfloat16(query)) if kind == BFLOAT16 else (keys, query)
+    call(given.ctypes.data, given.strides[0], asked.ctypes.data, lines, out.ctypes.data)
     if kind == BFLOAT16:
-        keys_bits, query_bits = as_bfloat16(keys), as_bfloat16(query)
-        call(keys_bits.ctypes.data, query_bits.ctypes.data, num_lines, out.ctypes.data)
-        keys, query = from_bfloat16(keys_bits), from_bfloat16(query_bits)
-    else:
-        call(keys.ctypes.data, query.ctypes.data, num_lines, out.ctypes.data)
-    close(out[:-1], keys.astype(np.float64) @ query.astype(np.float64), 3e-6)
+        keys, query = from_bfloat16(given), from_bfloat16(asked)
+    close(out[:-1], keys[:-1].astype(np.float64) @ query[:width].astype(np.float64), 3e-6)
     assert out[-1] == UNTOUCHED
 
 
@@ -204,28 +204,31 @@ def test_scores_of_one_query_with_sixteen_keys(kind: int, num_lines: int) -> Non
 def test_the_micro_kernels_of_weighted_sums(kind: int, num_vectors: int, count: int) -> None:
     width, stride = 16 * num_vectors, 16 * num_vectors + 32  # rows are wider than what is summed
     values, weights, out = normal(count, stride), normal(count), untouched(width + 1)
+    before = out[:-1] = normal(width)
     microkernel = make_weighted_sum(kind, num_vectors)
 
     @numba.njit
     def call(values_at: int, row_bytes: int, weights_at: int, rows: int, out_at: int) -> None:
-        microkernel(values_at, row_bytes, weights_at, rows, out_at)
+        microkernel(values_at, row_bytes, weights_at, rows, out_at, values_at)
 
     bits = as_bfloat16(values) if kind == BFLOAT16 else values
     call(bits.ctypes.data, bits.strides[0], weights.ctypes.data, count, out.ctypes.data)
     exact = from_bfloat16(bits) if kind == BFLOAT16 else values.astype(np.float64)
-    close(out[:-1], weights.astype(np.float64) @ exact[:, :width], 3e-6)
+    close(out[:-1], before + weights.astype(np.float64) @ exact[:, :width], 3e-6)
     assert out[-1] == UNTOUCHED
 
 
-@pytest.mark.parametrize("lines", [1, 4, 7])
+@pytest.mark.parametrize("num_lines", [1, 2.5, 4, 7])
 @pytest.mark.parametrize("kind", KINDS_OF_FLOATS)
-def test_weighted_sums_of_however_many_lines(kind: int, lines: int) -> None:
-    count, width = 19, lines * VALUES_PER_LINE[kind]
-    values, weights, out = normal(count, width), normal(count), untouched(width + 1)
+def test_weighted_sums_of_however_many_lines(kind: int, num_lines: float) -> None:
+    count, width, lines = 19, int(num_lines * VALUES_PER_LINE[kind]), math.ceil(num_lines)
+    values, weights = normal(count + 1, width), normal(count)  # the last is read for its half line
+    out = untouched(lines * VALUES_PER_LINE[kind] + 1)
     bits = as_bfloat16(values) if kind == BFLOAT16 else values
-    attention.weighted_sum(kind, bits.ctypes.data, lines, weights.ctypes.data, count, out.ctypes.data)
+    here = bits.ctypes.data
+    attention.weighted_sum(kind, here, bits.strides[0], lines, weights.ctypes.data, count, out.ctypes.data, here)
     exact = from_bfloat16(bits) if kind == BFLOAT16 else values.astype(np.float64)
-    close(out[:-1], weights.astype(np.float64) @ exact, 3e-6)
+    close(out[:width], weights.astype(np.float64) @ exact[:-1], 3e-6)
     assert out[-1] == UNTOUCHED
 
 

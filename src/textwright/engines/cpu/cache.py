@@ -1,17 +1,63 @@
 """The cache that the kernels read: each slot has memory of its own, so it grows, joins and leaves by itself."""
 
+import weakref
+from collections.abc import Iterable
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from textwright.engines.cpu.kernels.layout import CACHE_LINE
+from textwright.engines.cpu.kernels.tiles import VECTOR_BYTES
 from textwright.engines.cpu.large_pages import LargePages
 from textwright.models.kv_cache import next_capacity
 
 KEYS, VALUES, CAPACITY = range(3)
 """Rows of the table."""
+KEPT_BYTES = 1 << 30
+"""Of memory that no slot has, at most, for the next that needs some."""
+
+
+class SlotMemory:
+    """Memory for slots of a model: what one has outgrown, or a cache that is gone has left, is handed out again.
+
+    A system clears memory that it hands out, and takes longer for it than the kernels to fill it: caches that come one
+    after the other would each begin with that.
+    """
+
+    def __init__(self, *, layers: int, heads: int, head_dim: int, dtype: torch.dtype) -> None:
+        """
+        Args:
+            layers: of the model.
+            heads: key and value heads of a layer.
+            head_dim: numbers of a head; filled up to whole vectors of the processor's.
+            dtype: of its numbers.
+        """
+        per_vector = VECTOR_BYTES // dtype.itemsize
+        self.shape, self.dtype = (layers, heads, -(-head_dim // per_vector) * per_vector), dtype
+        self._new, self._left = LargePages(), dict[int, list[Tensor]]()
+
+    def bytes_for(self, capacity: int) -> int:
+        """Of a slot for so many tokens."""
+        layers, heads, head_dim = self.shape
+        return 2 * layers * heads * head_dim * capacity * self.dtype.itemsize
+
+    def take(self, capacity: int) -> Tensor:
+        """Keys and values for so many tokens, [2, layers, heads, capacity, head_dim], with whatever is in them."""
+        left = self._left.get(capacity)
+        if left:
+            return left.pop()
+        layers, heads, head_dim = self.shape
+        # What fills a head up to whole vectors is multiplied too; it is zero, and nobody writes it.
+        return self._new.zeros((2, layers, heads, capacity, head_dim), self.dtype)
+
+    def give_back(self, pieces: Iterable[Tensor]) -> None:
+        """What no slot needs any more."""
+        kept = sum(len(left) * self.bytes_for(capacity) for capacity, left in self._left.items())
+        for piece in pieces:
+            kept += piece.nbytes
+            if piece.nbytes and kept <= KEPT_BYTES:
+                self._left.setdefault(piece.shape[3], []).append(piece)
 
 
 class SlotCache:
@@ -22,8 +68,7 @@ class SlotCache:
         slot s     keys, values  [layers, heads, capacity, head_dim]     filled up to length(s)
         table      where they lie, and the capacity: what the kernels are told
 
-    A slot's capacity doubles as it is needed, and stays when it is cropped; what it outgrew goes to the next that
-    grows so far.
+    A slot's capacity doubles as it is needed, and stays when it is cropped.
 
     Attributes:
         table: int64 [3, slots]: the addresses of keys and of values, and the capacity.
@@ -31,27 +76,20 @@ class SlotCache:
         context_length: the most tokens a slot will ever hold.
     """
 
-    def __init__(
-        self, *, layers: int, num_slots: int, heads: int, head_dim: int, context_length: int, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, memory: SlotMemory, *, num_slots: int, context_length: int) -> None:
         """
         Args:
-            layers: of the model.
+            memory: for its slots, of one model.
             num_slots: texts it can hold.
-            heads: key and value heads of a layer.
-            head_dim: numbers of a head; filled up to whole lines of the processor's cache.
             context_length: the most tokens of a text.
-            dtype: of its numbers.
         """
-        per_line = CACHE_LINE // dtype.itemsize
-        self._shape, self._dtype = (layers, heads, -(-head_dim // per_line) * per_line), dtype
-        self._memory, self._free = LargePages(), dict[int, list[Tensor]]()
-        self.context_length = context_length
+        self._memory, self.context_length = memory, context_length
         self._lengths = [0] * num_slots
-        self._tensors = [torch.empty(0, dtype=dtype)] * num_slots
+        self._tensors = [torch.empty((2, 0, 0, 0, 0), dtype=memory.dtype)] * num_slots
         """Keys and values of each."""
         self.table = np.zeros((3, num_slots), np.int64)
         self.addresses = tuple(row.ctypes.data for row in self.table)
+        weakref.finalize(self, memory.give_back, self._tensors)
 
     @property
     def num_slots(self) -> int:
@@ -68,8 +106,7 @@ class SlotCache:
 
     def bytes_for(self, length: int) -> int:
         """Memory of a slot that holds so many tokens."""
-        layers, heads, head_dim = self._shape
-        return 2 * layers * heads * head_dim * length * self._dtype.itemsize
+        return self._memory.bytes_for(length)
 
     def reserve(self, slot: int, length: int) -> None:
         """See that a slot can hold ``length`` tokens; what it holds stays."""
@@ -80,17 +117,13 @@ class SlotCache:
 
     @torch.inference_mode()
     def _grow(self, slot: int, before: int, length: int) -> None:
-        layers, heads, head_dim = self._shape
         capacity, held = next_capacity(before, length, self.context_length), self._lengths[slot]
-        free, outgrown = self._free.setdefault(capacity, []), self._tensors[slot]
-        # What fills a head up to whole lines is multiplied too; it is zero, and nobody writes it.
-        grown = free.pop() if free else self._memory.zeros((2, layers, heads, capacity, head_dim), self._dtype)
+        grown, outgrown = self._memory.take(capacity), self._tensors[slot]
         if held:
             grown[:, :, :, :held] = outgrown[:, :, :, :held]
         self._tensors[slot] = grown
         self.table[:, slot] = grown[0].data_ptr(), grown[1].data_ptr(), capacity
-        if before:
-            self._free[before].append(outgrown)
+        self._memory.give_back([outgrown])
 
     def crop(self, slot: int, length: int) -> None:
         """Let a slot hold only its first tokens. What lies beyond is written over later."""

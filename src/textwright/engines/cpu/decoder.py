@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from textwright.core.kernel_build import KERNEL_BUILD
 from textwright.data.batch import Batch
 from textwright.engines.config import DecodingPrecision
-from textwright.engines.cpu.cache import SlotCache
+from textwright.engines.cpu.cache import SlotCache, SlotMemory
 from textwright.engines.cpu.kernels.layout import (
     ACTIVATIONS,
     CACHE_LINE,
@@ -79,6 +79,12 @@ class CPUDecoder:
         self.vocab_size, self.context_length = model.vocab_size, model.context_length
         self.hidden_size = model.hidden_size
         self._kept_alive, self._memory = list[Tensor](), LargePages()
+        self._cache_memory = SlotMemory(
+            layers=c.num_layers,
+            heads=c.num_key_value_heads,
+            head_dim=c.head_dim,
+            dtype=torch.float32 if precision == "float32" else torch.bfloat16,
+        )
         self._prepacked, self.packed = packed or {}, dict[str, Tensor]()
         dims = ModelDims(
             kind=KINDS[precision],
@@ -109,14 +115,7 @@ class CPUDecoder:
     def empty_cache(self, num_slots: int, source: Batch | None = None) -> SlotCache:
         """An empty key-value cache."""
         assert source is None, "a GPT has no encoder"
-        return SlotCache(
-            layers=self.config.num_layers,
-            num_slots=num_slots,
-            heads=self.config.num_key_value_heads,
-            head_dim=self.config.head_dim,
-            context_length=self.context_length,
-            dtype=torch.float32 if self.precision == "float32" else torch.bfloat16,
-        )
+        return SlotCache(self._cache_memory, num_slots=num_slots, context_length=self.context_length)
 
     def extend(
         self, ids: Int[Tensor, "rows time"], lengths: Sequence[int], cache: Cache, slots: Sequence[int]

@@ -25,7 +25,7 @@ class LargePages:
         self._left = torch.empty(0, dtype=torch.uint8)
 
     def zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor of zeros that begins with a line of the processor's cache."""
+        """A tensor of zeros that begins with a line of the processor's cache; a line behind its end can be read."""
         num_bytes = int(np.prod(shape)) * dtype.itemsize
         if not hasattr(mmap, "MADV_HUGEPAGE"):
             return _lines(num_bytes)[:num_bytes].view(dtype).view(shape)
@@ -48,5 +48,5 @@ def _chunk(num_bytes: int) -> Tensor:
 
 
 def _lines(num_bytes: int) -> Tensor:
-    found = torch.zeros(num_bytes + CACHE_LINE, dtype=torch.uint8)
+    found = torch.zeros(num_bytes + 2 * CACHE_LINE, dtype=torch.uint8)
     return found[-found.data_ptr() % CACHE_LINE :]

@@ -11,9 +11,9 @@ neither on what other tokens are computed with it nor on the number of threads.
 
 from typing import Any
 
-from textwright.engines.cpu.kernels.attention import attend, store_kv
+from textwright.engines.cpu.kernels.attention import attend_all, store_kv
 from textwright.engines.cpu.kernels.elementwise import activate, embed, normalise
-from textwright.engines.cpu.kernels.gemm import ADDED, MIN_TAKEN, NO_BIAS, STORED, gemm, partition, partition_rows
+from textwright.engines.cpu.kernels.gemm import ADDED, MIN_TAKEN, NO_BIAS, STORED, gemm, partition_rows
 from textwright.engines.cpu.kernels.gemm_inputs import pack_inputs
 from textwright.engines.cpu.kernels.layout import (
     ATTENTION,
@@ -53,8 +53,6 @@ from textwright.kernels.numba_intrinsics import (
 
 EPOCH = 64
 """Bytes from a barrier's count of who has come to its count of openings: a line of the cache away."""
-PLACES_TAKEN = 16
-"""Of heads of tokens, at once."""
 SPINS = 4000
 """Spins at a barrier before a thread lets others have its core."""
 
@@ -93,19 +91,7 @@ def run_forward(args: Any, barrier_at: int, thread: int, num_threads: int) -> No
             if thread == 0:
                 keep_wanted(dims, args)
             barrier(barrier_at, num_threads)
-        places, counter = args.count * dims.num_heads, taken_of(args, layer, ATTENTION)
-        first, last = partition(places, thread, num_threads)
-        if args.count >= MIN_TAKEN:
-            first = atomic_add(counter, 1) * PLACES_TAKEN
-            last = min(first + PLACES_TAKEN, places)
-        while first < last:
-            for place in range(first, last):
-                # Head by head, so that the keys of a long prompt stay in the cache for its tokens.
-                attend(dims, args, layer, place % args.count, place // args.count, thread, scales[layer])
-            first = places
-            if args.count >= MIN_TAKEN:
-                first = atomic_add(counter, 1) * PLACES_TAKEN
-                last = min(first + PLACES_TAKEN, places)
+        attend_all(dims, args, layer, taken_of(args, layer, ATTENTION), thread, num_threads, scales[layer])
         barrier(barrier_at, num_threads)
         for n in range(thread, args.count, num_threads):
             pack_inputs(dims, args, args.attention_out, attended_size, n)

@@ -1,10 +1,11 @@
 """How large the tiles of a product are on the processor at hand. Numba-free."""
 
-from textwright.engines.cpu.kernels.layout import LANES, MAX_TOKENS
+from textwright.engines.cpu.kernels.layout import CACHE_LINE, LANES, MAX_TOKENS
 from textwright.kernels.processor import WIDE
 
 VECTORS_PER_LINE, MAX_TOTALS = (1, 24) if WIDE else (2, 12)
 """The processor's own vectors for sixteen floats, and how many it can add up in without putting some aside."""
+VECTOR_BYTES = CACHE_LINE // VECTORS_PER_LINE
 DECODED_PANELS, DECODED_INPUTS = (2, 8) if WIDE else (1, 6)
 """Of a tile of decoded weights. Registers of sixteen floats: sixteen sums, and ten numbers are read for sixteen
 products, where one panel would ask for seventeen, more than a processor reads meanwhile. Of eight: twelve sums, two
