@@ -72,6 +72,21 @@ def some_ids() -> torch.Tensor:
     return torch.randint(0, 257, (ROWS, CONTEXT), generator=torch.Generator().manual_seed(3))
 
 
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_log_sums_are_torchs_of_however_many_columns(num_threads: int) -> None:
+    model = make_model("gpt2")
+    decoder = CPUDecoder(model, num_threads=num_threads)
+    before = decoder.logits(torch.ones(2, decoder.hidden_size))
+    for rows, columns in ((1, 5), (7, 259), (40, 1000)):
+        logits = torch.randn(rows, 1000) * 30 + 500
+        logits[0, 1] = -torch.inf
+        found = decoder.log_sums(logits[:, :columns])
+        torch.testing.assert_close(found, logits[:, :columns].double().logsumexp(1).float(), rtol=3e-7, atol=1e-6)
+    halves = torch.randn(3, 8).bfloat16()
+    torch.testing.assert_close(decoder.log_sums(halves), halves.logsumexp(1))
+    assert torch.equal(decoder.logits(torch.ones(2, decoder.hidden_size)), before)
+
+
 @pytest.mark.parametrize("pieces", [(1,) * CONTEXT, (20, 5, 1, 6), (CONTEXT,)])
 def test_float32_logits_are_those_of_torch(shaped: LanguageModel, pieces: tuple[int, ...]) -> None:
     expected = plain_logits(shaped, some_ids())

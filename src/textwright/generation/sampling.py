@@ -11,6 +11,7 @@ from textwright.core.errors import InputError
 from textwright.generation.processors.catalog import SamplingPipeline, apply_processors
 from textwright.generation.sequence import Sequence
 from textwright.generation.token_logprobs import token_logprobs
+from textwright.models.protocols import Decoder, SumsLogits
 
 
 def argmax(logits: Float[Tensor, "rows vocabulary"]) -> Int[Tensor, " rows"]:
@@ -68,7 +69,9 @@ def choose_tokens(
 
 
 def _choose(logits: Tensor, sequences: Several[Sequence], pipeline: SamplingPipeline) -> tuple[Tensor, Tensor]:
-    filtered = apply_processors(logits, pipeline.processors, [sequence.history for sequence in sequences])
+    filtered = logits
+    if pipeline.processors:
+        filtered = apply_processors(logits, pipeline.processors, [sequence.history for sequence in sequences])
     if not pipeline.draws:
         return argmax(filtered), filtered
     return sample_categorical(filtered.softmax(dim=-1), [sequence.uniform() for sequence in sequences]), filtered
@@ -79,6 +82,7 @@ def append_tokens(
     ids: Int[Tensor, " rows"],
     logits: Float[Tensor, "rows vocabulary"],
     filtered: Float[Tensor, "rows vocabulary"],
+    decoder: Decoder,
 ) -> None:
     """Give each sequence its chosen token, with its log-probability as the model saw it and the report asked for.
 
@@ -87,8 +91,13 @@ def append_tokens(
         ids: chosen.
         logits: as the model saw them.
         filtered: after the processors.
+        decoder: made the logits.
     """
-    logprobs = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0].tolist()
+    if isinstance(decoder, SumsLogits):
+        found = logits.gather(1, ids[:, None])[:, 0] - decoder.log_sums(logits)
+    else:
+        found = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0]
+    logprobs = found.tolist()
     reports = {
         index: token_logprobs(logits[index : index + 1], filtered[index : index + 1], ids[index : index + 1], wanted)[0]
         for index, sequence in enumerate(sequences)

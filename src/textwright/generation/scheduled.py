@@ -29,13 +29,9 @@ class Scheduled:
         kept, start = self.decoding.num_kept, self.decoding.start
         return [] if kept is None else self.decoding.sequences[0].ids[start : start + kept]
 
-    def token_at(self, place: int, *, runs: bool) -> int | None:
-        """A token of what its slot holds, or will hold before it runs; None behind the end."""
-        start, ids, end = 0, self.window, len(self.window)
-        if runs:
-            decoding = self.decoding
-            start, ids, end = decoding.start, decoding.sequences[0].ids, decoding.num_kept or 0
-        return ids[start + place] if place < end else None
+    def may_share(self, beginning: list[int]) -> bool:
+        """Whether what it holds, or will hold, may begin with these tokens: a short window says nothing of that."""
+        return len(self.window) < len(beginning) or self.window[: len(beginning)] == beginning
 
     def waits_for(self, other: "Scheduled") -> bool:
         """Whether it reads on only after another has, itself or through those that it waits for."""

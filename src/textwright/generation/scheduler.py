@@ -237,14 +237,14 @@ class Scheduler:
             return None
         best: tuple[Scheduled, int] | None = None
         window, least = task.window, max(task.num_read, MIN_SHARED_TOKENS - 1)
-        wanted = window[least] if least < len(window) else None
+        beginning = window[:MIN_SHARED_TOKENS]
         for runs, others in ((True, self._running), (False, self._prefilling)):
             for other in others:
-                if other.prepared.source_key != task.prepared.source_key:
+                if not other.may_share(beginning) or other.prepared.source_key != task.prepared.source_key:
                     continue
-                if other.token_at(least, runs=runs) != wanted:
-                    continue  # no more is shared than with the best so far
                 held = other.held if runs else other.window
+                if held[least : least + 1] != window[least : least + 1]:
+                    continue  # no more is shared than with the best so far
                 same = length_in_common(held, window)
                 is_twin = not runs and same == len(held) == len(window)
                 if not is_twin:
@@ -254,7 +254,6 @@ class Scheduler:
                         continue
                 if same > max(task.num_read, best[1] if best else 0) and not other.waits_for(task):
                     best, least = (other, same), max(least, same)
-                    wanted = window[least] if least < len(window) else None
         return best
 
     def _abort(self, is_meant: Callable[[Scheduled], bool], reason: str) -> None:

@@ -219,16 +219,16 @@ class SpeculativeSampling(Decoding):
         for decoding, rows in zip(
             decodings, torch.split(logits, [len(one._histories) for one in decodings]), strict=True
         ):
-            decoding._accept(rows)
+            decoding._accept(rows, decoder)
 
-    def _accept(self, logits: Float[Tensor, "places vocabulary"]) -> None:
+    def _accept(self, logits: Float[Tensor, "places vocabulary"], decoder: Decoder) -> None:
         sequence, draft = self._sequence, self._draft
         filtered = apply_processors(logits, sequence.pipeline.processors, self._histories)
         chosen = rejection_sample(draft, filtered, sequence)
         self._speculation.proposed += len(draft.ids)
         self._speculation.accepted += len(chosen) - 1
         count, ids = len(chosen), torch.tensor(chosen, device=logits.device)
-        append_tokens([sequence] * count, ids, logits[:count], filtered[:count])
+        append_tokens([sequence] * count, ids, logits[:count], filtered[:count], decoder)
         kept = self.base + len(sequence.ids) - self.start - 1
         self.cache.crop(self.slots[0], min(kept, self.cache.length(self.slots[0])))
         self._draft, self._histories = Draft(), [sequence.history]

@@ -188,3 +188,11 @@ class PackedDecoder(Decoder, Protocol):
             num_places: of each text, of how many of its last tokens the hidden states are wanted, 1 or more: what else
                 the last block makes of tokens than their keys and values is then left out. None: of all.
         """
+
+
+@runtime_checkable
+class SumsLogits(Protocol):
+    """A decoder that makes log-probabilities of logits sooner than torch does."""
+
+    def log_sums(self, logits: Float[Tensor, "rows tokens"]) -> Float[Tensor, " rows"]:
+        """The logarithm of the sum of e to the power of a row's logits: less it, they are log-probabilities."""

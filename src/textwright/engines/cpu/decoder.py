@@ -23,6 +23,7 @@ from textwright.engines.cpu.kernels.layout import (
     HEAD,
     KERNEL_ARGS,
     LANES,
+    LOG_SUMS,
     MAX_TOKENS,
     PARTS,
     STAGES,
@@ -186,6 +187,18 @@ class CPUDecoder:
                 args["logits"] = logits[first:].data_ptr()
                 self._run_kernel(HEAD)
         return logits.view(*hidden.shape[:-1], self.vocab_size)
+
+    def log_sums(self, logits: Float[Tensor, "rows tokens"]) -> Float[Tensor, " rows"]:
+        """The logarithm of the sum of e to the power of a row's logits; as ``SumsLogits.log_sums``."""
+        if logits.dtype != torch.float32 or logits.device != self.device or logits.stride(1) != 1:
+            return logits.logsumexp(dim=1)
+        sums, args = torch.empty(len(logits)), self._kernel_args[0]
+        with self._pool.lock:
+            args["vocab_size"], args["logits_stride"] = logits.shape[1], logits.stride(0)
+            args["count"], args["logits"], args["log_sums"] = len(logits), logits.data_ptr(), sums.data_ptr()
+            self._run_kernel(LOG_SUMS)
+            args["vocab_size"] = self.vocab_size
+        return sums
 
     def _run_kernel(self, kernel: int) -> None:
         """Do the job that the arguments say; the caller holds the pool's lock."""

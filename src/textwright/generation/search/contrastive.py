@@ -71,7 +71,7 @@ class ContrastiveSearch(Decoding):
         for decoding in decodings:
             count = 1 if decoding._candidates is None else decoding.num_slots
             states = hidden[first : first + count]
-            chosen.append(states if decoding._candidates is None else decoding._choose(states))
+            chosen.append(states if decoding._candidates is None else decoding._choose(states, decoder))
             first += count
         going_on = [index for index, decoding in enumerate(decodings) if decoding.is_open]
         if not going_on:
@@ -81,7 +81,7 @@ class ContrastiveSearch(Decoding):
         for index, row in zip(going_on, logits, strict=True):
             decodings[index]._find_candidates(row[None, : decodings[index].vocab_size])
 
-    def _choose(self, states: Float[Tensor, "candidates hidden"]) -> Float[Tensor, "1 hidden"]:
+    def _choose(self, states: Float[Tensor, "candidates hidden"], decoder: Decoder) -> Float[Tensor, "1 hidden"]:
         """Write one of the candidates; its hidden state."""
         assert self._candidates is not None
         sequence, directions = self.sequences[0], normalize(states.float(), dim=-1)
@@ -89,7 +89,7 @@ class ContrastiveSearch(Decoding):
         scores = torch.lerp(self._p, -cosines, self._alpha)
         # A processor has the last word, however new a token that it rules out would be.
         best = int(scores.masked_fill(self._filtered[0, self._candidates] == -torch.inf, -torch.inf).argmax())
-        append_tokens([sequence], self._candidates[best : best + 1], self._logits, self._filtered)
+        append_tokens([sequence], self._candidates[best : best + 1], self._logits, self._filtered, decoder)
         self._best = self.slots[best]
         self._remember(directions[best : best + 1])
         return states[best : best + 1]

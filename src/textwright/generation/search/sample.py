@@ -31,4 +31,4 @@ class Sampling(Decoding):
         sequences = [decoding.sequences[0] for decoding in decodings]
         logits = decoder.logits(hidden).float()[:, : decodings[0].vocab_size]
         ids, filtered = choose_tokens(logits, sequences)
-        append_tokens(sequences, ids, logits, filtered)
+        append_tokens(sequences, ids, logits, filtered, decoder)

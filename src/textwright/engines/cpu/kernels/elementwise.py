@@ -17,6 +17,7 @@ from textwright.kernels.numba_intrinsics import (
     matrix_of,
     row_of,
 )
+from textwright.kernels.reductions import max_value
 
 GELU_TANH, GELU, RELU, SILU = range(len(ACTIVATIONS))
 ROOT_HALF = np.float32(math.sqrt(0.5))
@@ -75,6 +76,15 @@ def rms_norm(x: Floats, gain: Floats, out: Floats, epsilon: float) -> None:
     inverse = ONE / np.sqrt(square / np.float32(len(x)) + np.float32(epsilon))
     for i in range(len(x)):
         out[i] = x[i] * inverse * gain[i]
+
+
+@jit
+def log_sum(logits: Floats) -> float:
+    """The logarithm of the sum of e to the power of each."""
+    most, total = max_value(logits), ZERO
+    for i in range(len(logits)):
+        total += exponential(logits[i] - most)
+    return most + np.float32(math.log(total))  # type: ignore[return-value]
 
 
 @jit

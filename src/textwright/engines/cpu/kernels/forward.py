@@ -12,7 +12,7 @@ neither on what other tokens are computed with it nor on the number of threads.
 from typing import Any
 
 from textwright.engines.cpu.kernels.attention import attend_all, store_kv
-from textwright.engines.cpu.kernels.elementwise import activate, embed, normalise
+from textwright.engines.cpu.kernels.elementwise import activate, embed, log_sum, normalise
 from textwright.engines.cpu.kernels.gemm import ADDED, MIN_TAKEN, NO_BIAS, STORED, gemm, partition_rows
 from textwright.engines.cpu.kernels.gemm_inputs import pack_inputs
 from textwright.engines.cpu.kernels.layout import (
@@ -42,6 +42,7 @@ from textwright.kernels.numba_intrinsics import (
     atomic_load,
     atomic_store,
     check_index,
+    float_at,
     floats,
     ints,
     jit,
@@ -172,6 +173,15 @@ def run_head(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
     matrix = args.head, args.head_scales, args.head_outliers
     size, counter = dims.vocab_size, taken_of(args, 0, QKV)
     gemm(dims, args, matrix, NO_BIAS, dims.hidden_size, args.logits, size, STORED, counter, thread, num_threads)
+    barrier(barrier_at, num_threads)
+
+
+@jit_into_its_caller
+def run_log_sums(args: Any, barrier_at: int, thread: int, num_threads: int) -> None:
+    """What turns ``args.count`` rows of logits into log-probabilities: see ``log_sum``."""
+    sums = floats(args.log_sums, args.count)
+    for n in range(thread, args.count, num_threads):
+        sums[n] = log_sum(floats(float_at(args.logits, n * args.logits_stride), args.vocab_size))
     barrier(barrier_at, num_threads)
 
 

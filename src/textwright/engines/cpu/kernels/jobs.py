@@ -1,6 +1,6 @@
 """What a thread of the pool runs: jobs, one after the other; all that Python calls of the kernels for decoding."""
 
-from textwright.engines.cpu.kernels.forward import run_forward, run_head
+from textwright.engines.cpu.kernels.forward import run_forward, run_head, run_log_sums
 from textwright.engines.cpu.kernels.layout import (
     ARGUMENTS,
     BARRIER,
@@ -8,6 +8,7 @@ from textwright.engines.cpu.kernels.layout import (
     FORWARD,
     HEAD,
     KERNEL_ARGS,
+    LOG_SUMS,
     SEQUENCE,
 )
 from textwright.kernels.numba_intrinsics import (
@@ -57,6 +58,8 @@ def do_jobs(control: int, kernel_args: int, thread: int, num_threads: int, seen:
             run_forward(args, control + BARRIER, thread, num_threads)
         elif args.kernel == HEAD:
             run_head(args, control + BARRIER, thread, num_threads)
+        elif args.kernel == LOG_SUMS:
+            run_log_sums(args, control + BARRIER, thread, num_threads)
         if thread == 0:
             break
     return seen

@@ -71,13 +71,13 @@ SCALES, OUTLIERS = 1, 2
 ATTENTION_NORM, ATTENTION_NORM_BIAS, QUERY_NORM, KEY_NORM, MLP_NORM, MLP_NORM_BIAS = range(15, 21)
 QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS = range(21, NUM_TENSORS)
 
-FORWARD, HEAD = 0, 1
+FORWARD, HEAD, LOG_SUMS = 0, 1, 2
 STAGES = 6
 """Of a layer: its five products, by their places in MATRICES, and attention."""
 ATTENTION = 5
 
 _ADDRESSES_AND_COUNTS = (
-    "kernel",  # FORWARD or HEAD
+    "kernel",  # FORWARD, HEAD or LOG_SUMS
     *("weight_table", "attention_scales"),  # int64 [layers, TENSORS], float32 [layers]
     *("token_embedding", "position_embedding", "cosines", "sines"),
     *("final_norm", "final_norm_bias", "head", "head_scales", "head_outliers"),
@@ -86,6 +86,7 @@ _ADDRESSES_AND_COUNTS = (
     *("wanted", "num_wanted"),  # int64 [num_wanted]: the tokens whose hidden states are wanted, in order
     *("keys", "values", "capacities", "num_slots"),  # int64 [slots]: where keys and values are, and for how many tokens
     *("hidden", "logits"),  # what comes out of FORWARD and goes into HEAD; what comes out of HEAD
+    *("logits_stride", "log_sums"),  # of LOG_SUMS: floats from row to row of logits; float32 [count]
     *("residual", "normed", "qkv", "attention_out", "up", "gate"),  # workspace, float32 [tokens, ...]
     *("packed_inputs", "blocks"),  # of a product, as micro-kernels read them; int8's scales and first sums
     *("sums", "scores", "max_scores"),  # of each thread: a panel's sums; attention scores, and for how many keys
