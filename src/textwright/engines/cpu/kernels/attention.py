@@ -203,10 +203,10 @@ def weighted_sum(
     sums = floats(out, LANES * vectors)
     for i in range(len(sums)):
         sums[i] = ZERO
-    for first in range(0, count, KEYS_PER_TILE):
-        rows, num_rows = values + first * row_bytes, min(KEYS_PER_TILE, count - first)
-        ahead = rows + KEYS_PER_TILE * row_bytes if first + KEYS_PER_TILE < count else following
-        _add_weighted(kind, rows, row_bytes, float_at(weights, first), num_rows, out, ahead, vectors)
+    num_first = max(0, count - KEYS_PER_TILE)
+    last, ahead = values + num_first * row_bytes, values + KEYS_PER_TILE * row_bytes
+    _add_weighted(kind, values, row_bytes, weights, num_first, out, ahead, vectors)
+    _add_weighted(kind, last, row_bytes, float_at(weights, num_first), count - num_first, out, following, vectors)
 
 
 @jit
