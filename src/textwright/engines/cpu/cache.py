@@ -52,8 +52,8 @@ class SlotMemory:
         return self._new.zeros((2, layers, heads, capacity, head_dim), self.dtype)
 
     def give_back(self, pieces: Iterable[Tensor]) -> None:
-        """What no slot needs any more."""
-        kept = sum(len(left) * self.bytes_for(capacity) for capacity, left in self._left.items())
+        """What no slot needs any more. A cache may be found gone in any thread, and in the middle of this."""
+        kept = sum(len(left) * self.bytes_for(capacity) for capacity, left in list(self._left.items()))
         for piece in pieces:
             kept += piece.nbytes
             if piece.nbytes and kept <= KEPT_BYTES:
