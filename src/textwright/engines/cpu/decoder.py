@@ -194,10 +194,9 @@ class CPUDecoder:
             return logits.logsumexp(dim=1)
         sums, args = torch.empty(len(logits)), self._kernel_args[0]
         with self._pool.lock:
-            args["vocab_size"], args["logits_stride"] = logits.shape[1], logits.stride(0)
+            args["num_logits"], args["logits_stride"] = logits.shape[1], logits.stride(0)
             args["count"], args["logits"], args["log_sums"] = len(logits), logits.data_ptr(), sums.data_ptr()
             self._run_kernel(LOG_SUMS)
-            args["vocab_size"] = self.vocab_size
         return sums
 
     def _run_kernel(self, kernel: int) -> None:

@@ -181,7 +181,7 @@ def run_log_sums(args: Any, barrier_at: int, thread: int, num_threads: int) -> N
     """What turns ``args.count`` rows of logits into log-probabilities: see ``log_sum``."""
     sums = floats(args.log_sums, args.count)
     for n in range(thread, args.count, num_threads):
-        sums[n] = log_sum(floats(float_at(args.logits, n * args.logits_stride), args.vocab_size))
+        sums[n] = log_sum(floats(float_at(args.logits, n * args.logits_stride), args.num_logits))
     barrier(barrier_at, num_threads)
 
 

@@ -86,7 +86,7 @@ _ADDRESSES_AND_COUNTS = (
     *("wanted", "num_wanted"),  # int64 [num_wanted]: the tokens whose hidden states are wanted, in order
     *("keys", "values", "capacities", "num_slots"),  # int64 [slots]: where keys and values are, and for how many tokens
     *("hidden", "logits"),  # what comes out of FORWARD and goes into HEAD; what comes out of HEAD
-    *("logits_stride", "log_sums"),  # of LOG_SUMS: floats from row to row of logits; float32 [count]
+    *("num_logits", "logits_stride", "log_sums"),  # of LOG_SUMS: of a row, floats from row to row; float32 [count]
     *("residual", "normed", "qkv", "attention_out", "up", "gate"),  # workspace, float32 [tokens, ...]
     *("packed_inputs", "blocks"),  # of a product, as micro-kernels read them; int8's scales and first sums
     *("sums", "scores", "max_scores"),  # of each thread: a panel's sums; attention scores, and for how many keys
